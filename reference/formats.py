@@ -1,0 +1,128 @@
+"""Floating-point formats, and the precisions (mixtures of formats) that implementations state.
+
+Constants are those of IEEE 754-2019 (binary16, 32, 64), of bfloat16 (the upper half of binary32)
+and of NVIDIA's TensorFloat-32 (binary32's range with 11 significand bits).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Format:
+    """A binary floating-point format with round to nearest.
+
+    `significand` counts the implicit bit; `min_exponent` is that of the smallest normal number.
+    """
+
+    name: str
+    significand: int
+    min_exponent: int
+    max_exponent: int
+
+    @property
+    def u(self) -> float:
+        """Unit roundoff: the largest relative error of one rounding in the normal range."""
+        return 2.0**-self.significand
+
+    @property
+    def eta(self) -> float:
+        """Underflow unit: the smallest normal number, since a library may flush subnormals."""
+        return 2.0**self.min_exponent
+
+    @property
+    def largest(self) -> float:
+        """The largest finite number."""
+        return 2.0**self.max_exponent * (2.0 - 2.0 ** (1 - self.significand))
+
+    @property
+    def tiniest(self) -> float:
+        """The smallest positive subnormal number."""
+        return 2.0 ** (self.min_exponent - self.significand + 1)
+
+    def round(self, x: npt.ArrayLike) -> Array:
+        """Round float64 values to this format (nearest, ties to even), returned as float64.
+
+        Values past the largest number become infinite, as IEEE 754 has it.
+        """
+        x = np.asarray(x, dtype=np.float64)
+        if self is FLOAT64:
+            return x
+        # frexp's exponent less the significand bits is the weight of the last place.
+        exponent = np.frexp(x)[1] - 1
+        last = np.maximum(exponent, self.min_exponent) - (self.significand - 1)
+        with np.errstate(over="ignore", invalid="ignore"):
+            rounded = np.ldexp(np.rint(np.ldexp(x, -last)), last)
+            rounded = np.where(np.abs(rounded) > self.largest, np.copysign(np.inf, x), rounded)
+        return np.where(np.isfinite(x), rounded, x)
+
+
+FLOAT64 = Format("float64", 53, -1022, 1023)
+FLOAT32 = Format("float32", 24, -126, 127)
+FLOAT16 = Format("float16", 11, -14, 15)
+BFLOAT16 = Format("bfloat16", 8, -126, 127)
+TFLOAT32 = Format("tfloat32", 11, -126, 127)
+
+
+@dataclass(frozen=True)
+class Precision:
+    """What an implementation states that it computes in.
+
+    `storage` is the format of every tensor that it may keep between operations, `products` that
+    of the factors of a matrix product, `accumulation` that of its sums and of the activation
+    functions, `ulps` the largest error of σ and tanh in units in the last place of
+    `accumulation`.  The default of 6 is what OpenCL C's full profile (section 7.4, the loosest
+    of the published limits) allows 1/(1+exp(-x)): 3 for exp, 0.5 for the sum, 2.5 for the
+    quotient; tanh has 5 there.
+    """
+
+    name: str
+    storage: Format
+    products: Format
+    accumulation: Format
+    ulps: float = 6.0
+
+    @property
+    def u(self) -> float:
+        """Charge of one rounding to `storage`, the float64 reference's own included."""
+        return self.storage.u + FLOAT64.u
+
+    @property
+    def u_accumulation(self) -> float:
+        """Charge of one rounding to `accumulation`, the float64 reference's own included."""
+        return self.accumulation.u + FLOAT64.u
+
+    @property
+    def u_products(self) -> float:
+        """Relative charge for rounding both factors of a product before it is formed."""
+        if self.products.significand >= self.storage.significand:
+            return 0.0  # the factors are exact in their storage already
+        return 2 * self.products.u + self.products.u**2
+
+
+PRECISIONS: dict[str, Precision] = {
+    p.name: p
+    for p in (
+        Precision("float64", FLOAT64, FLOAT64, FLOAT64),
+        Precision("float32", FLOAT32, FLOAT32, FLOAT32),
+        Precision("float16", FLOAT16, FLOAT16, FLOAT32),
+        Precision("bfloat16", BFLOAT16, BFLOAT16, FLOAT32),
+        Precision("tf32", FLOAT32, TFLOAT32, FLOAT32),
+        Precision("float16_accumulate", FLOAT16, FLOAT16, FLOAT16),
+    )
+}
+
+
+def gamma(n: float, u: float) -> float:
+    """γₙ = nu/(1−nu), the relative error of n roundings (Higham, ASNA 2nd ed., lemma 3.1).
+
+    Infinite where nu >= 1, where the lemma says nothing.
+    """
+    nu = n * u
+    return nu / (1.0 - nu) if nu < 1.0 else float("inf")

@@ -1,0 +1,127 @@
+"""A layer: the step unrolled over time, layers and directions.
+
+T is time, B batch, I the input size, L layers, D directions, R the width of the hidden state,
+H the hidden size.  Arrays, complex arrays and Balls all flow through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .cells import input_share, step
+from .parameters import Options, suffixes
+
+Lengths = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Unrolled:
+    """Results of a layer: output (T, B, D·R), h_n (L·D, B, R), c_n (L·D, B, H) or None."""
+
+    output: Any
+    h_n: Any
+    c_n: Any = None
+
+    def named(self) -> dict[str, Any]:
+        """The results by torch.nn's names."""
+        results = {"output": self.output, "h_n": self.h_n}
+        return results if self.c_n is None else {**results, "c_n": self.c_n}
+
+
+def reversal(time: int, lengths: Lengths) -> npt.NDArray[np.int64]:
+    """Index (T, B) that reverses each sequence within its own length and leaves its padding."""
+    t = np.arange(time)[:, None]
+    return np.where(t < lengths, lengths - 1 - t, t)
+
+
+def direction(
+    options: Options,
+    weights: Mapping[str, Any],
+    suffix: str,
+    x: Any,
+    state: tuple[Any, ...],
+    lengths: Lengths | None = None,
+    reverse: bool = False,
+) -> tuple[list[Any], tuple[Any, ...]]:
+    """One layer in one direction: x (T, B, I), state of (B, ·) → T hidden states and the last.
+
+    With `lengths` (B,) a row's state stops changing at its own end, and a hidden state past it
+    is zero, as `pad_packed_sequence` fills it.
+    """
+    time = x.shape[0]
+    if reverse:
+        x = x[::-1] if lengths is None else x[reversal(time, lengths), np.arange(x.shape[1])]
+    shares = input_share(weights, suffix, x)
+    outputs = []
+    for t in range(time):
+        new = step(options, weights, suffix, shares[t], state)
+        h = new[0]
+        if lengths is not None and not (t < lengths).all():
+            running = (t < lengths)[:, None]
+            h = np.where(running, h, 0.0)
+            new = tuple(np.where(running, a, b) for a, b in zip(new, state, strict=True))
+        state = new
+        outputs.append(h)
+    if reverse:
+        if lengths is None:
+            outputs.reverse()
+        else:
+            index = reversal(time, lengths)
+            stacked = np.stack(outputs)[index, np.arange(index.shape[1])]
+            outputs = [stacked[t] for t in range(time)]
+    return outputs, state
+
+
+def layer(
+    options: Options,
+    weights: Mapping[str, Any],
+    x: Any,
+    state: Sequence[Any],
+    lengths: Sequence[int] | None = None,
+    batch_first: bool = False,
+    masks: Sequence[Any] = (),
+) -> Unrolled:
+    """A torch.nn layer: x (T, B, I), (B, T, I) with `batch_first`, or (T, I) unbatched.
+
+    `state` is (h_0,) or (h_0, c_0) of shapes (L·D, B, R) and (L·D, B, H) (no B when unbatched),
+    which `batch_first` does not transpose.  `lengths` (B,) are true lengths, at least 1.
+    `masks` are the dropout masks between layers, already scaled by 1/(1−p): L−1 of them, each
+    (T, B, D·R).  Raises `ValueError` when time is 0, as torch does.
+    """
+    unbatched = x.ndim == 2
+    if unbatched:
+        x = x[:, None, :]
+        state = [s[:, None, :] for s in state]
+    elif batch_first:
+        x = np.swapaxes(x, 0, 1)
+    if x.shape[0] == 0:
+        raise ValueError("the input has time 0; expected at least one step")
+    ends = None if lengths is None else np.asarray(lengths, dtype=np.int64)
+    finals: list[tuple[Any, ...]] = []
+    with np.errstate(all="ignore"):
+        for index, suffix in enumerate(suffixes(options)):
+            start = tuple(s[index] for s in state)
+            reverse = index % options.directions == 1
+            outputs, final = direction(options, weights, suffix, x, start, ends, reverse)
+            finals.append(final)
+            if options.bidirectional and not reverse:
+                forward = outputs
+                continue
+            if reverse:
+                pairs = zip(forward, outputs, strict=True)
+                outputs = [np.concatenate(pair, axis=-1) for pair in pairs]
+            below = index // options.directions
+            x = np.stack(outputs)
+            if masks and below < options.num_layers - 1:
+                x = x * masks[below]
+        states = [np.stack(part) for part in zip(*finals, strict=True)]
+    if unbatched:
+        x, states = x[:, 0], [s[:, 0] for s in states]
+    elif batch_first:
+        x = np.swapaxes(x, 0, 1)
+    return Unrolled(x, *states)
