@@ -1,0 +1,1 @@
+"""What is claimed: subjects, cases, properties, comparison and records.  Needs no pytest."""

@@ -1,0 +1,122 @@
+"""Comparison by error / bound, with counting.  There is no tolerance to set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from reference.ball import Ball
+from reference.formats import Array
+
+
+class Mismatch(AssertionError):
+    """A result lies further from the expected value than rounding can move it."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A value and how far a correct result may be from it, both of one shape."""
+
+    value: Array
+    bound: Array
+    formula: str = "ball radius of the reference"
+
+
+@dataclass
+class Check:
+    """Compares and counts; one for each run of a property.
+
+    `comparisons` counts arrays with at least one bounded element, `elements` those elements,
+    `unbounded` the elements that nothing could be said of, `vacuous` the arrays without one that
+    could, `worst` the largest error / bound.
+    """
+
+    comparisons: int = 0
+    elements: int = 0
+    unbounded: int = 0
+    vacuous: int = 0
+    worst: float = 0.0
+    discriminating: int = 0
+
+    def close(self, name: str, got: Any, expected: Ball | Expected) -> None:
+        """Require |got − expected| <= bound in every element whose bound is finite.
+
+        Raises `Mismatch` with the worst index, both values, the bound and its formula.
+        """
+        if isinstance(expected, Ball):
+            expected = Expected(expected.v, expected.radius)
+        actual = as_array(got)
+        if actual.shape != expected.value.shape:
+            raise Mismatch(f"{name} has shape {actual.shape}, expected {expected.value.shape}")
+        finite = np.isfinite(expected.bound) & np.isfinite(expected.value)
+        bounded = int(np.count_nonzero(finite))
+        self.unbounded += actual.size - bounded
+        if not bounded:
+            self.vacuous += 1
+            return
+        self.comparisons += 1
+        self.elements += bounded
+        with np.errstate(all="ignore"):
+            error = np.abs(actual - expected.value)
+            ratio = np.where(error == 0, 0.0, error / expected.bound)
+        # A NaN or an infinity where a finite number belongs has no error, so it is put at ∞.
+        ratio = np.where(finite, np.where(np.isfinite(actual), ratio, np.inf), 0.0)
+        worst = float(ratio.max())
+        if not worst <= 1.0:
+            raise Mismatch(_explain(name, actual, expected, ratio))
+        self.worst = max(self.worst, worst)
+
+    def same(self, name: str, got: Any, expected: Any) -> None:
+        """Require an exact, discrete fact (a shape, a dtype, a count)."""
+        self.comparisons += 1
+        self.elements += 1
+        if got != expected:
+            raise Mismatch(f"{name} is {got!r}, expected {expected!r}")
+
+    def between(self, name: str, got: Any, low: Array, high: Array, bound: Array) -> None:
+        """Require low − bound <= got <= high + bound, elementwise."""
+        actual = as_array(got)
+        nearest = np.clip(actual, low, high)
+        formula = "ball radius, beyond the interval of the claim"
+        self.close(name, got, Expected(nearest, np.broadcast_to(bound, nearest.shape), formula))
+
+
+def as_array(got: Any) -> Array:
+    """A tensor or array as float64, off the device."""
+    if isinstance(got, Tensor):
+        got = got.detach().cpu().double().numpy()
+    return np.asarray(got, dtype=np.float64)
+
+
+def _explain(name: str, actual: Array, expected: Expected, ratio: Array) -> str:
+    index = np.unravel_index(int(np.argmax(ratio)), ratio.shape)
+    place = tuple(int(i) for i in index)
+    got, value, bound = actual[index], expected.value[index], expected.bound[index]
+    wrong = int(np.count_nonzero(~(ratio <= 1.0)))
+    times = f" = {ratio[index]:.3g} × bound" if np.isfinite(ratio[index]) else ""
+    return (
+        f"{name}{list(place)}: got {got:.17g}, expected {value:.17g}, "
+        f"error {abs(got - value):.3g} > bound {bound:.3g}{times} "
+        f"({expected.formula}); {wrong} of {ratio.size} elements are wrong"
+    )
+
+
+def sum_of(a: Ball, b: Ball) -> Expected:
+    """What a result in ball b may be when compared with another result in ball a.
+
+    Both lie within their radii of their values, which agree up to the reference's own rounding.
+    """
+    return Expected(b.v, a.radius + b.radius, "sum of two ball radii of the reference")
+
+
+def agree(check: Check, name: str, got: Any, other: Any, a: Ball, b: Ball) -> None:
+    """Require two results of correct computations, in balls a and b, to agree within both."""
+    gap = np.abs(a.v - b.v)  # the reference's own two roundings of one value
+    check.close(
+        name,
+        got,
+        Expected(as_array(other), a.radius + b.radius + gap, "sum of two ball radii"),
+    )

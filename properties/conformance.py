@@ -1,0 +1,203 @@
+"""Runs a property on a subject with Hypothesis and returns a record; needs no pytest."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+import traceback
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import hypothesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.database import ExampleDatabase
+
+from .catalogue import CATALOGUE, properties_for
+from .comparison import Check, Mismatch
+from .property import ALL_PRECISIONS, Property
+from .records import FALSIFIED, HOLDS, UNSUPPORTED, VACUOUS, Record
+from .strategies.cases import Case
+from .subjects.protocol import Subject, SubjectFault, Unsupported
+
+#: Profile → examples of a property whose share is 1.
+EXAMPLES = {"quick": 20, "standard": 60, "thorough": 1000}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One property on one subject in one precision."""
+
+    property: Property
+    subject: Subject
+    precision: str
+
+    @property
+    def id(self) -> str:
+        """Reads well and filters well: `torch.nn.LSTM-cpu-float32-time_split`."""
+        s = self.subject
+        return f"{s.name}-{s.device}-{self.precision}-{self.property.name}"
+
+
+def plans(
+    subjects: Iterable[Subject],
+    devices: Iterable[str] = ("cpu",),
+    precisions: Iterable[str] = ("float64", "float32", "float16", "bfloat16"),
+) -> Iterator[Plan]:
+    """Every property that is claimed of each subject, on each device, in each precision."""
+    devices, precisions = list(devices), list(precisions)
+    for subject in subjects:
+        for device in devices:
+            for precision in precisions:
+                for prop in properties_for(subject.kind, precision):
+                    yield Plan(prop, subject.on(device), precision)
+
+
+def profile_settings(
+    profile: str, share: float = 1.0, database: ExampleDatabase | None = None
+) -> settings:
+    """Hypothesis settings of a profile, with every field set: nothing is inherited.
+
+    Hypothesis loads a profile of its own where it finds a CI, and a new one inherits from it.
+    Raises `ValueError` for an unknown profile.
+    """
+    if profile not in EXAMPLES:
+        raise ValueError(f"profile {profile!r} is not one of {', '.join(EXAMPLES)}")
+    return settings(
+        max_examples=max(1, round(EXAMPLES[profile] * share)),
+        derandomize=False,
+        database=database,
+        verbosity=hypothesis.Verbosity.quiet,
+        phases=(Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink),
+        stateful_step_count=50,
+        report_multiple_bugs=False,
+        suppress_health_check=tuple(HealthCheck),
+        deadline=None,
+        print_blob=False,
+        backend="hypothesis",
+    )
+
+
+def seed_of(run_seed: int, plan_id: str) -> int:
+    """The seed of one property in a run: the same whatever worker runs it, and alone."""
+    digest = hashlib.sha256(f"{run_seed}/{plan_id}".encode()).digest()
+    return int.from_bytes(digest[:8], "big")
+
+
+def run(
+    plan: Plan,
+    *,
+    profile: str = "standard",
+    seed: int = 0,
+    database: ExampleDatabase | None = None,
+) -> Record:
+    """Draw cases until the profile's number is reached or one falsifies the property.
+
+    The record's `case` is then the smallest failing case that shrinking reached, and `message`
+    says what differed.  An exception of the subject falsifies as well, with its traceback.
+    """
+    prop, subject = plan.property, plan.subject
+    own_seed = seed_of(seed, plan.id)
+    check = Check()
+    drawn = 0
+    failing: tuple[Case, BaseException] | None = None
+    reasons: list[str] = []
+
+    def body(case: Case) -> None:
+        nonlocal drawn, failing
+        drawn += 1
+        try:
+            prop.claim(subject, case, check)
+        except Unsupported as reason:
+            reasons.append(str(reason))
+        except Exception as error:
+            failing = case, error
+            raise
+
+    # Hypothesis keys its database on the name of the function.
+    body.__name__ = body.__qualname__ = re.sub(r"\W", "_", plan.id)
+    config = profile_settings(profile, prop.share, database)
+    test = hypothesis.seed(own_seed)(
+        config(given(prop.strategy(subject.kind, plan.precision))(body))
+    )
+    record = Record(
+        subject.name, subject.device, plan.precision, prop.name, prop.family, HOLDS, own_seed
+    )
+    start = time.perf_counter()
+    try:
+        test()
+    except Exception as error:
+        if failing is None:  # Hypothesis itself failed, which is no verdict on the subject
+            raise
+        case, cause = failing
+        flaky = "" if error is cause else f" [{type(error).__name__}: {error}]"
+        record = replace(
+            record, status=FALSIFIED, case=repr(case), message=_message(cause) + flaky
+        )
+    record = replace(
+        record,
+        cases=drawn,
+        comparisons=check.comparisons,
+        elements=check.elements,
+        unbounded=check.unbounded,
+        vacuous=check.vacuous,
+        discriminating=check.discriminating,
+        worst=check.worst,
+        seconds=time.perf_counter() - start,
+    )
+    if record.status == HOLDS and check.comparisons == 0:
+        if reasons:
+            return replace(record, status=UNSUPPORTED, message=reasons[0])
+        return replace(record, status=VACUOUS, message=f"{drawn} cases, and nothing was compared")
+    return record
+
+
+def _message(error: BaseException) -> str:
+    if isinstance(error, Mismatch | SubjectFault):
+        return str(error)
+    trace = traceback.format_exception(error)
+    return "the subject raised\n" + "".join(trace[-12:])
+
+
+def explain(plan: Plan, record: Record, run_seed: int, profile: str) -> str:
+    """What a person reads when a property does not hold."""
+    lines = [
+        f"{plan.subject.name}: property {record.property} is {record.status}",
+        f"  claim   {plan.property.sentence}",
+        f"  formula {plan.property.formula}",
+        f"  found   {record.message}",
+    ]
+    if record.case:
+        lines.append(f"  case    {record.case}")
+    lines.append(
+        f"  {record.cases} cases drawn at profile {profile}; reproduce with "
+        f"--gatewise-seed {run_seed} -k '{plan.id}'"
+    )
+    return "\n".join(lines)
+
+
+def check_conformance(
+    subject: Subject,
+    *,
+    properties: Iterable[str] | None = None,
+    precisions: Iterable[str] = ("float64", "float32"),
+    profile: str = "standard",
+    seed: int = 0,
+) -> list[Record]:
+    """Run the properties of a subject (all, or those named) and return their records.
+
+    Raises `ValueError` when a property or precision is not known.
+    """
+    wanted = set(CATALOGUE) if properties is None else set(properties)
+    unknown = sorted(wanted - set(CATALOGUE))
+    if unknown:
+        raise ValueError(f"property {unknown[0]!r} is not one of {', '.join(CATALOGUE)}")
+    precisions = list(precisions)
+    for precision in precisions:
+        if precision not in ALL_PRECISIONS:
+            raise ValueError(f"precision {precision!r} is not one of {', '.join(ALL_PRECISIONS)}")
+    return [
+        run(plan, profile=profile, seed=seed)
+        for plan in plans([subject], [subject.device], precisions)
+        if plan.property.name in wanted
+    ]

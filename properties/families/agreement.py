@@ -1,0 +1,42 @@
+"""Agreement: results equal the reference within the bound, whole and step by step."""
+
+from __future__ import annotations
+
+from ..comparison import Check
+from ..oracle import compare_all, discriminates, expected
+from ..property import ALL_PRECISIONS, LAYERS, Family
+from ..strategies.cases import Case
+from ..subjects.protocol import Subject
+
+FAMILY = Family("agreement")
+
+
+@FAMILY.claims(
+    "Every result equals the reference, for every option and form of input.",
+    "|output − v| ≤ r, |h_n − v| ≤ r, |c_n − v| ≤ r",
+    precisions=ALL_PRECISIONS,
+    share=2.0,
+)
+def equals_reference(subject: Subject, case: Case, check: Check) -> None:
+    got = subject.run(case)
+    check.discriminating += discriminates(case)
+    compare_all(check, got, expected(case))
+
+
+@FAMILY.claims(
+    "Each step equals one step of the reference from the subject's own state.",
+    "|s_{t+1} − step(x_t, s_t)| ≤ r, with s_t as the subject returned it",
+    kinds=LAYERS,
+    precisions=ALL_PRECISIONS,
+    share=0.5,
+    forms=("dense",),
+    batch_first=False,
+)
+def equals_reference_step_by_step(subject: Subject, case: Case, check: Check) -> None:
+    module = subject.build(case)
+    x, state = case.input_array, list(case.state_arrays)
+    one = case.but(time=1, with_state=True)
+    for t in range(case.time):
+        got = subject.run(one, module, x=x[t : t + 1], state=state)
+        compare_all(check, got, expected(one, x=x[t : t + 1], state=state), f"step {t}: ")
+        state = [got[name].double().cpu().numpy() for name in ("h_n", "c_n") if name in got]

@@ -1,0 +1,72 @@
+"""The reference put to a case: what each result must be, as Balls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from reference.ball import Ball, exact
+from reference.cells import cell, input_share, step
+from reference.formats import Array
+from reference.unroll import layer
+
+from .comparison import Check
+from .strategies.cases import Case
+from .subjects.protocol import Results
+
+
+def expected(
+    case: Case,
+    *,
+    x: Array | Ball | None = None,
+    state: Sequence[Array | Ball] | None = None,
+    weights: Mapping[str, Array] | None = None,
+) -> dict[str, Ball]:
+    """The results of a case by name, with their bounds; arrays given replace the case's own."""
+    p = case.rounding
+    inputs = case.input_array if x is None else x
+    states = case.state_arrays if state is None else state
+    balls = [s if isinstance(s, Ball) else exact(s, p) for s in states]
+    ball = inputs if isinstance(inputs, Ball) else exact(inputs, p)
+    w = case.weight_arrays if weights is None else weights
+    if case.cell:
+        new = cell(case.options, w, ball, tuple(balls))
+        return dict(zip(("h", "c"), new, strict=False))
+    return layer(case.options, w, ball, balls, case.lengths, case.batch_first).named()
+
+
+def compare_all(check: Check, got: Results, want: Mapping[str, Ball], prefix: str = "") -> None:
+    """Compare every result with its ball."""
+    if set(got) != set(want):
+        check.same("the names of the results", sorted(got), sorted(want))
+    for name, ball in want.items():
+        check.close(prefix + name, got[name], ball)
+
+
+def discriminates(case: Case) -> bool:
+    """Whether a case can tell a right cell from one with its gates or its state mixed up.
+
+    Gate blocks differ, the state is not zero, and in the first layer the recurrent term moves
+    the new state by more than the bound.
+    """
+    weights = case.weight_arrays
+    suffix = "" if case.cell else "_l0"
+    w_hh = weights[f"weight_hh{suffix}"]
+    blocks = np.split(w_hh, w_hh.shape[0] // case.hidden_size)
+    if any(np.array_equal(a, b) for i, a in enumerate(blocks) for b in blocks[:i]):
+        return False
+    states = [s if case.cell else s[0] for s in case.state_arrays]
+    if not all(s.any() for s in states):
+        return False
+    p = case.rounding
+    x = case.input_array
+    if not case.cell:
+        x = x[0] if case.batch is None or not case.batch_first else x[:, 0]
+    with np.errstate(all="ignore"):
+        share = input_share(weights, suffix, exact(x, p))
+        balls = [exact(s, p) for s in states]
+        zeros = [exact(np.zeros_like(s), p) for s in states[:1]] + balls[1:]
+        new = step(case.options, weights, suffix, share, tuple(balls))[0]
+        without = step(case.options, weights, suffix, share, tuple(zeros))[0]
+        return bool(np.any(np.abs(new.v - without.v) > new.radius + without.radius))

@@ -1,0 +1,82 @@
+"""What a run of a property leaves: one record, and the summary of many."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+HOLDS = "holds"
+FALSIFIED = "falsified"
+UNSUPPORTED = "unsupported"
+VACUOUS = "vacuous"
+CRASHED = "crashed"
+STATUSES = (HOLDS, FALSIFIED, UNSUPPORTED, VACUOUS, CRASHED)
+
+
+@dataclass(frozen=True)
+class Record:
+    """One property on one subject, device and precision; serialises to JSON."""
+
+    subject: str
+    device: str
+    precision: str
+    property: str
+    family: str
+    status: str
+    seed: int
+    cases: int = 0
+    comparisons: int = 0
+    elements: int = 0
+    unbounded: int = 0
+    vacuous: int = 0
+    discriminating: int = 0
+    worst: float = 0.0
+    seconds: float = 0.0
+    case: str = ""
+    message: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing is amiss: the property holds, or is stated as not offered."""
+        return self.status in (HOLDS, UNSUPPORTED)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+
+def summary(records: Iterable[Record]) -> list[str]:
+    """Lines of a table: a row for each subject, then the worst error/bound by precision."""
+    by_subject: dict[str, list[Record]] = {}
+    by_precision: dict[str, list[Record]] = {}
+    for record in records:
+        by_subject.setdefault(f"{record.subject} on {record.device}", []).append(record)
+        by_precision.setdefault(record.precision, []).append(record)
+    if not by_subject:
+        return ["no property was run"]
+    width = max(len(name) for name in by_subject)
+    head = "  ".join(
+        [f"{'subject':<{width}}", *(f"{s:>11}" for s in STATUSES)]
+        + [f"{'cases':>7}", f"{'compared':>9}", f"{'error/bound':>11}", f"{'seconds':>7}"]
+    )
+    lines = [head]
+    for name, rows in by_subject.items():
+        counts = [sum(r.status == s for r in rows) for s in STATUSES]
+        lines.append(
+            "  ".join(
+                [f"{name:<{width}}", *(f"{n:>11}" for n in counts)]
+                + [f"{sum(r.cases for r in rows):>7}", f"{sum(r.comparisons for r in rows):>9}"]
+                + [f"{max(r.worst for r in rows):>11.3f}", f"{sum(r.seconds for r in rows):>7.1f}"]
+            )
+        )
+    lines.append("")
+    for precision, rows in by_precision.items():
+        arrays = sum(r.comparisons for r in rows)
+        empty = sum(r.vacuous for r in rows)
+        lines.append(
+            f"{precision}: largest error/bound {max(r.worst for r in rows):.3f} over {arrays} "
+            f"array comparisons ({sum(r.elements for r in rows)} numbers); "
+            f"{empty} arrays had no finite bound and were not compared"
+        )
+    return lines

@@ -1,0 +1,1 @@
+"""Hypothesis strategies: sizes, values by regime, memory layouts, and whole cases."""

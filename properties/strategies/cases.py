@@ -1,0 +1,214 @@
+"""A case: everything that decides one call of a subject, small enough to paste."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, dataclass, fields, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from reference.formats import PRECISIONS, Array, Precision
+from reference.parameters import Options, weight_shapes
+
+from .layouts import LAYOUTS
+from .shapes import Sizes, sizes
+from .values import ANY, WEIGHTS, values
+
+@dataclass(frozen=True, repr=False)
+class Case:
+    """One call: options as torch.nn names them, sizes, value regimes, seed, layout, precision.
+
+    `batch` None means unbatched; `lengths` None means a dense tensor, else a PackedSequence;
+    `with_state` False passes no initial state.  The arrays follow from the seed and the regimes.
+    """
+
+    kind: str
+    cell: bool = False
+    input_size: int = 1
+    hidden_size: int = 1
+    num_layers: int = 1
+    bias: bool = True
+    batch_first: bool = False
+    dropout: float = 0.0
+    bidirectional: bool = False
+    proj_size: int = 0
+    nonlinearity: str = "tanh"
+    batch: int | None = 1
+    time: int = 1
+    lengths: tuple[int, ...] | None = None
+    enforce_sorted: bool = False
+    with_state: bool = True
+    weights: str = "normal"
+    inputs: str = "normal"
+    states: str = "normal"
+    seed: int = 0
+    layout: str = "contiguous"
+    precision: str = "float32"
+
+    def __repr__(self) -> str:
+        shown = [
+            f"{f.name}={getattr(self, f.name)!r}"
+            for f in fields(self)[1:]
+            if f.default is MISSING or getattr(self, f.name) != f.default
+        ]
+        return f"Case({', '.join([repr(self.kind), *shown])})"
+
+    def but(self, **changes: Any) -> Case:
+        """This case with some fields changed; arrays of unchanged shape keep their values."""
+        return replace(self, **changes)
+
+    @property
+    def options(self) -> Options:
+        """What decides the weights and the equations."""
+        return Options(
+            self.kind,
+            self.input_size,
+            self.hidden_size,
+            num_layers=self.num_layers,
+            bias=self.bias,
+            bidirectional=self.bidirectional,
+            proj_size=self.proj_size,
+            nonlinearity=self.nonlinearity,
+            cell=self.cell,
+        )
+
+    @property
+    def rounding(self) -> Precision:
+        """The precision as the reference charges it."""
+        return PRECISIONS[self.precision]
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """(B, I) of a cell; (T, B, I) or (B, T, I) of a layer; without B when unbatched."""
+        batch = () if self.batch is None else (self.batch,)
+        if self.cell:
+            return (*batch, self.input_size)
+        lead = (*batch, self.time) if self.batch_first else (self.time, *batch)
+        return (*lead, self.input_size)
+
+    @property
+    def state_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Shapes of h, and of c where there is one."""
+        options = self.options
+        batch = () if self.batch is None else (self.batch,)
+        lead = () if self.cell else (self.num_layers * options.directions,)
+        h = (*lead, *batch, options.state_size)
+        return (h, (*lead, *batch, self.hidden_size)) if self.kind == "LSTM" else (h,)
+
+    def _stream(self, purpose: int) -> np.random.RandomState:
+        return np.random.RandomState((self.seed, purpose))
+
+    @cached_property
+    def weight_arrays(self) -> dict[str, Array]:
+        """Name → array of every weight, exact in the format; matrices scaled by 1/√fan-in."""
+        rng, fmt = self._stream(0), self.rounding.storage
+        arrays = {}
+        for name, shape in weight_shapes(self.options).items():
+            array = values(rng, self.weights, shape, fmt)
+            if len(shape) == 2 and self.weights in ("normal", "large") and shape[1] > 1:
+                array = fmt.round(array / np.sqrt(shape[1]))
+            arrays[name] = array
+        return arrays
+
+    @cached_property
+    def input_array(self) -> Array:
+        """The input, of `input_shape`; rows repeat where the layout is `expanded`."""
+        x = values(self._stream(1), self.inputs, self.input_shape, self.rounding.storage)
+        return np.broadcast_to(x[..., :1, :], x.shape) if self._repeats(x) else x
+
+    @cached_property
+    def state_arrays(self) -> tuple[Array, ...]:
+        """Initial states; zeros when the case passes none."""
+        rng, fmt = self._stream(2), self.rounding.storage
+        regime = self.states if self.with_state else "zeros"
+        arrays = [values(rng, regime, shape, fmt) for shape in self.state_shapes]
+        return tuple(
+            np.broadcast_to(s[..., :1, :], s.shape) if self._repeats(s) else s for s in arrays
+        )
+
+    def _repeats(self, x: Array) -> bool:
+        return self.layout == "expanded" and x.ndim > 1 and x.shape[-2] > 0
+
+
+#: Draws that decide options: few and cheap, since a case is drawn for every example.
+_FLAGS = st.integers(0, 2**6 - 1)
+_LAYERS = st.sampled_from((1, 1, 1, 1, 2, 2, 3))
+_LAYOUT = st.sampled_from((LAYOUTS[0],) * 8 + LAYOUTS[1:])
+_SEED = st.integers(0, 2**32 - 1)
+_FORM = st.sampled_from(("dense",) * 5 + ("unbatched",) + ("equal",) + ("ragged",) * 3)
+
+
+@st.composite
+def cases(
+    draw: st.DrawFn,
+    kind: str,
+    cell: bool,
+    precision: str,
+    *,
+    least: dict[str, int] | None = None,
+    forms: tuple[str, ...] = ("dense", "unbatched", "equal", "ragged"),
+    regimes: st.SearchStrategy[str] = ANY,
+    weights: st.SearchStrategy[str] = WEIGHTS,
+    **fixed: Any,
+) -> Case:
+    """Draw a case of `kind` in `precision`; `fixed` fields are not drawn.
+
+    `forms` are the admissible ways of passing the input, of `dense`, `unbatched`, and the packed
+    `equal` and `ragged`; `least` raises the smallest sizes.
+    """
+    size: Sizes = draw(sizes(**(least or {})))
+    flags = draw(_FLAGS)
+    fields_: dict[str, Any] = {
+        "kind": kind,
+        "cell": cell,
+        "precision": precision,
+        "input_size": size.input,
+        "hidden_size": size.hidden,
+        "batch": size.batch,
+        "bias": not flags & 1,
+        "with_state": (flags & 6) != 6,
+        "weights": draw(weights),
+        "inputs": draw(regimes),
+        "states": draw(regimes),
+        "layout": draw(_LAYOUT),
+    }
+    if kind == "RNN" and flags & 8:
+        fields_["nonlinearity"] = "relu"
+    form = draw(_FORM)
+    if form not in forms:
+        form = forms[0]
+    if cell:
+        if form == "unbatched":
+            fields_["batch"] = None
+    else:
+        fields_ |= {
+            "time": size.time,
+            "num_layers": draw(_LAYERS),
+            "bidirectional": bool(flags & 16),
+            "batch_first": bool(flags & 32),
+        }
+        if kind == "LSTM" and size.hidden > 1 and "proj_size" not in fixed:
+            fields_["proj_size"] = draw(st.sampled_from((0, 0, 0, 1, size.hidden - 1)))
+    fields_ |= fixed
+    if not cell:
+        fields_ |= _lengths(draw, form, fields_["batch"], fields_["time"])
+    return Case(**fields_, seed=draw(_SEED))
+
+
+def _lengths(draw: st.DrawFn, form: str, batch: int, time: int) -> dict[str, Any]:
+    """Fields for a way of passing the input; the longest sequence always fills `time`."""
+    if form == "dense":
+        return {}
+    if form == "unbatched":
+        return {"batch": None}
+    if form == "equal" or batch == 1:
+        return {"lengths": (time,) * batch, "enforce_sorted": True}
+    rng = np.random.RandomState(draw(st.integers(0, 2**16 - 1)))
+    lengths = [int(n) for n in rng.randint(1, time + 1, size=batch)]
+    lengths[rng.randint(batch)] = time
+    ordered = bool(rng.randint(2))
+    if ordered:
+        lengths.sort(reverse=True)
+    return {"lengths": tuple(lengths), "enforce_sorted": ordered}

@@ -1,0 +1,50 @@
+"""Sizes: degenerate first, mostly 1 to 6, then one dimension at a time at a tile edge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from hypothesis import strategies as st
+
+TILE_EDGES = (7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129)
+
+#: Multiply–adds of one direction of one layer that a case may cost; about a millisecond.
+WORK_BUDGET = 2_000_000
+
+_SMALL = st.integers(1, 6)
+_WIDE = st.sampled_from((None,) * 12 + ("hidden", "input", "batch", "time"))
+_EDGE = st.sampled_from(TILE_EDGES)
+_DRAW = st.tuples(_SMALL, _SMALL, _SMALL, _SMALL, _WIDE, _EDGE)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Input size, hidden size, batch and time of a case."""
+
+    input: int
+    hidden: int
+    batch: int
+    time: int
+
+
+def _sizes(drawn: tuple[int, int, int, int, str | None, int], least: Mapping[str, int]) -> Sizes:
+    names = ("input", "hidden", "batch", "time")
+    values = dict(zip(names, drawn[:4], strict=True))
+    wide, edge = drawn[4:]
+    if wide is not None:
+        values[wide] = edge
+    values = {name: max(value, least.get(name, 0)) for name, value in values.items()}
+    while wide is not None and work(**values) > WORK_BUDGET:
+        values[wide] = values[wide] // 2
+    return Sizes(**values)
+
+
+def work(input: int, hidden: int, batch: int, time: int) -> int:
+    """Multiply–adds of an LSTM layer of these sizes in one direction."""
+    return 4 * hidden * (input + hidden) * batch * time
+
+
+def sizes(**least: int) -> st.SearchStrategy[Sizes]:
+    """Draw sizes; `least` raises the smallest of `input`, `hidden`, `batch` or `time`."""
+    return _DRAW.map(lambda drawn: _sizes(drawn, least))

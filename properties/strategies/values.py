@@ -1,0 +1,86 @@
+"""Values by regime, simplest first, drawn from a seed and exact in a format.
+
+A whole array costs one draw of a seed and one of a regime.  The ladder is walked down when
+Hypothesis shrinks: a failing case ends with the simplest values that still fail.  NumPy's
+`RandomState` is used because its streams are frozen: a repr pasted years later gives the same
+numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from hypothesis import strategies as st
+
+from reference.formats import Array, Format
+
+Regime = Callable[[np.random.RandomState, tuple[int, ...], Format], Array]
+
+
+def _normal(scale: float) -> Regime:
+    return lambda rng, shape, fmt: np.asarray(scale * rng.standard_normal(shape))
+
+
+def _one_hot(rng: np.random.RandomState, shape: tuple[int, ...], fmt: Format) -> Array:
+    x = np.zeros(shape)
+    if x.size:
+        rows = x.reshape(-1, shape[-1])
+        rows[np.arange(len(rows)), rng.randint(shape[-1], size=len(rows))] = 1.0
+    return x
+
+
+def _dyadic(rng: np.random.RandomState, shape: tuple[int, ...], fmt: Format) -> Array:
+    return rng.randint(-8, 9, size=shape) / 4.0
+
+
+def _mixed(rng: np.random.RandomState, shape: tuple[int, ...], fmt: Format) -> Array:
+    return np.asarray(rng.standard_normal(shape) * 10.0 ** rng.uniform(-4, 1, shape))
+
+
+def _subnormal(rng: np.random.RandomState, shape: tuple[int, ...], fmt: Format) -> Array:
+    return np.asarray(fmt.eta * rng.uniform(-1, 1, shape))
+
+
+def _huge(rng: np.random.RandomState, shape: tuple[int, ...], fmt: Format) -> Array:
+    return np.asarray(fmt.largest * rng.uniform(0.5, 1, shape) * rng.choice((-1.0, 1.0), shape))
+
+
+REGIMES: dict[str, Regime] = {
+    "zeros": lambda rng, shape, fmt: np.zeros(shape),
+    "ones": lambda rng, shape, fmt: np.ones(shape),
+    "one_hot": _one_hot,
+    "dyadic": _dyadic,
+    "normal": _normal(1.0),
+    "small": _normal(0.1),
+    "large": _normal(3.0),
+    "saturating": _normal(30.0),
+    "mixed": _mixed,
+    "subnormal": _subnormal,
+    "huge": _huge,
+}
+
+
+def values(rng: np.random.RandomState, regime: str, shape: tuple[int, ...], fmt: Format) -> Array:
+    """An array of `shape` in the named regime, rounded to `fmt`; float64."""
+    return fmt.round(REGIMES[regime](rng, shape, fmt))
+
+
+def _ladder(**shares: int) -> st.SearchStrategy[str]:
+    return st.sampled_from([name for name in REGIMES for _ in range(shares.get(name, 0))])
+
+
+#: Mostly regimes in which a wrong weight shows, every regime now and then.
+ANY = _ladder(
+    zeros=1, ones=1, one_hot=1, dyadic=6, normal=24, small=6, large=4, saturating=1, mixed=4,
+    subnormal=1, huge=1,
+)  # fmt: skip
+
+#: Weights of scale 1 and 3 in wide layers saturate every gate, so the scale leans to the small.
+WEIGHTS = _ladder(
+    zeros=1, ones=1, one_hot=1, dyadic=5, normal=20, small=12, large=2, saturating=1, mixed=5,
+    subnormal=1,
+)  # fmt: skip
+
+#: Finite and ordinary, for claims whose bound a large value would empty.
+ORDINARY = _ladder(zeros=1, ones=1, dyadic=4, normal=12, small=6)

@@ -1,0 +1,202 @@
+"""A subject: an implementation under test, and how a case is put to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+from reference.formats import Array
+
+from ..strategies.cases import Case
+from ..strategies.layouts import place
+
+KINDS = ("RNNCell", "LSTMCell", "GRUCell", "RNN", "LSTM", "GRU")
+
+DTYPES = {
+    "float64": torch.float64,
+    "float32": torch.float32,
+    "float16": torch.float16,
+    "bfloat16": torch.bfloat16,
+    "tf32": torch.float32,
+    "float16_accumulate": torch.float16,
+}
+
+Results = dict[str, Tensor]
+
+
+class Unsupported(Exception):
+    """The subject states that it does not offer what a case asks; the text is its reason."""
+
+
+class SubjectFault(AssertionError):
+    """The subject broke its contract in a way that is no matter of numbers."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An implementation, by a factory with torch.nn's constructor arguments.
+
+    `kind` is one of `KINDS`; `reference_cell` names the torch.nn kind of its single step.
+    `factory(input_size, hidden_size, **options)` is called with those options only that differ
+    from torch.nn's defaults, and the module is then moved `.to(device, dtype)`.
+    """
+
+    name: str
+    kind: str
+    factory: Callable[..., nn.Module]
+    device: str = "cpu"
+
+    @property
+    def cell(self) -> bool:
+        """Whether it is a single step."""
+        return self.kind.endswith("Cell")
+
+    @property
+    def family(self) -> str:
+        """RNN, LSTM or GRU."""
+        return self.kind.removesuffix("Cell")
+
+    def on(self, device: str) -> Subject:
+        """The same implementation on a device."""
+        return replace(self, device=device)
+
+    def construct(self, case: Case) -> nn.Module:
+        """A fresh module with the case's options, its own initial weights, in eval mode off."""
+        defaults = {
+            "num_layers": 1,
+            "bias": True,
+            "batch_first": False,
+            "dropout": 0.0,
+            "bidirectional": False,
+            "proj_size": 0,
+            "nonlinearity": "tanh",
+        }
+        options = {
+            name: getattr(case, name)
+            for name, default in defaults.items()
+            if getattr(case, name) != default
+        }
+        try:
+            module = self.factory(case.input_size, case.hidden_size, **options)
+        except NotImplementedError as reason:
+            raise Unsupported(f"{self.name}({options}): {reason}") from reason
+        return module.to(device=self.device, dtype=DTYPES[case.precision])
+
+    def build(self, case: Case, weights: Mapping[str, Array] | None = None) -> nn.Module:
+        """A module holding the case's weights, or those given."""
+        module = self.construct(case)
+        load(module, case.weight_arrays if weights is None else weights)
+        return module
+
+    def tensor(self, values: Array, case: Case, layout: str | None = None) -> Tensor:
+        """`values` on the subject's device, in the case's dtype and layout."""
+        return place(values, layout or case.layout, DTYPES[case.precision], self.device)
+
+    def run(
+        self,
+        case: Case,
+        module: nn.Module | None = None,
+        *,
+        x: Array | None = None,
+        state: Sequence[Array] | None = None,
+        weights: Mapping[str, Array] | None = None,
+    ) -> Results:
+        """The results of one call by name: output, h_n, c_n of a layer; h, c of a cell.
+
+        Arrays that are given replace the case's own.  A packed output is padded with zeros.
+        """
+        module = self.build(case, weights) if module is None else module
+        inputs = self.tensor(case.input_array if x is None else x, case)
+        given = case.state_arrays if state is None else tuple(state)
+        states = tuple(self.tensor(s, case) for s in given)
+        with torch.no_grad():
+            return self.call(case, module, inputs, states if case.with_state else None)
+
+    def call(
+        self, case: Case, module: nn.Module, x: Tensor, states: tuple[Tensor, ...] | None
+    ) -> Results:
+        """Call the module on tensors as they are, packing the input where the case says so."""
+        given = _passed(self.family, states)
+        if self.cell:
+            returned = module(x) if given is None else module(x, given)
+            return _named_cell(self.family, returned)
+        total = x.shape[1 if case.batch_first else 0]
+        sequence: Tensor | PackedSequence = x
+        if case.lengths is not None:
+            lengths = torch.tensor(case.lengths)
+            sequence = pack_padded_sequence(x, lengths, case.batch_first, case.enforce_sorted)
+        returned = module(sequence) if given is None else module(sequence, given)
+        results = _named_layer(self.family, returned)
+        if case.lengths is not None:
+            packed = results["output"]
+            if not isinstance(packed, PackedSequence):
+                raise SubjectFault(
+                    f"output for a PackedSequence is {type(packed).__name__}, "
+                    "expected a PackedSequence"
+                )
+            results["output"], _ = pad_packed_sequence(
+                packed, case.batch_first, total_length=total
+            )
+        return results
+
+
+def load(module: nn.Module, weights: Mapping[str, Array]) -> None:
+    """Copy float64 arrays into the parameters of the same names.
+
+    Raises `SubjectFault` when names or shapes differ from torch.nn's.
+    """
+    own = dict(module.named_parameters())
+    if set(own) != set(weights):
+        raise SubjectFault(
+            f"parameters are {sorted(own)}, expected torch.nn's names {sorted(weights)}"
+        )
+    with torch.no_grad():
+        for name, values in weights.items():
+            if tuple(own[name].shape) != values.shape:
+                raise SubjectFault(
+                    f"parameter {name} has shape {tuple(own[name].shape)}, expected {values.shape}"
+                )
+            own[name].copy_(torch.from_numpy(values.copy()))
+
+
+def _passed(family: str, states: tuple[Tensor, ...] | None) -> Any:
+    return None if states is None else states if family == "LSTM" else states[0]
+
+
+def _pair(what: str, value: Any, names: str) -> Any:
+    if not isinstance(value, tuple) or len(value) != 2:
+        raise SubjectFault(f"{what} is {_describe(value)}, expected the tuple {names}")
+    return value
+
+
+def _describe(value: Any) -> str:
+    if isinstance(value, tuple | list):
+        return f"a {type(value).__name__} of {len(value)}"
+    return f"a {type(value).__name__}"
+
+
+def _named_cell(family: str, returned: Any) -> Results:
+    if family == "LSTM":
+        h, c = _pair("the result", returned, "(h, c)")
+        return _tensors({"h": h, "c": c})
+    return _tensors({"h": returned})
+
+
+def _named_layer(family: str, returned: Any) -> Results:
+    output, state = _pair("the result", returned, "(output, state)")
+    if family == "LSTM":
+        h_n, c_n = _pair("the state", state, "(h_n, c_n)")
+        return _tensors({"output": output, "h_n": h_n, "c_n": c_n})
+    return _tensors({"output": output, "h_n": state})
+
+
+def _tensors(results: dict[str, Any]) -> Results:
+    for name, value in results.items():
+        if not isinstance(value, Tensor | PackedSequence):
+            raise SubjectFault(f"result {name} is {_describe(value)}, expected a Tensor")
+    return results
