@@ -1,5 +1,5 @@
 """The property families; `properties.catalogue` lists them."""
 
-from . import agreement
+from . import agreement, composition, invariance
 
-FAMILIES = (agreement.FAMILY,)
+FAMILIES = (agreement.FAMILY, composition.FAMILY, invariance.FAMILY)

@@ -107,7 +107,7 @@ class Case:
         arrays = {}
         for name, shape in weight_shapes(self.options).items():
             array = values(rng, self.weights, shape, fmt)
-            if len(shape) == 2 and self.weights in ("normal", "large") and shape[1] > 1:
+            if len(shape) == 2 and self.weights in ("spread", "normal", "large") and shape[1] > 1:
                 array = fmt.round(array / np.sqrt(shape[1]))
             arrays[name] = array
         return arrays
@@ -133,7 +133,7 @@ class Case:
 
 
 #: Draws that decide options: few and cheap, since a case is drawn for every example.
-_FLAGS = st.integers(0, 2**6 - 1)
+_FLAGS = st.integers(0, 2**7 - 1)
 _LAYERS = st.sampled_from((1, 1, 1, 1, 2, 2, 3))
 _LAYOUT = st.sampled_from((LAYOUTS[0],) * 8 + LAYOUTS[1:])
 _SEED = st.integers(0, 2**32 - 1)
@@ -168,7 +168,7 @@ def cases(
         "hidden_size": size.hidden,
         "batch": size.batch,
         "bias": not flags & 1,
-        "with_state": (flags & 6) != 6,
+        "with_state": (flags & 70) != 66,
         "weights": draw(weights),
         "inputs": draw(regimes),
         "states": draw(regimes),

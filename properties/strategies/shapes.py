@@ -12,8 +12,9 @@ TILE_EDGES = (7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129)
 #: Multiply–adds of one direction of one layer that a case may cost; about a millisecond.
 WORK_BUDGET = 2_000_000
 
-_SMALL = st.integers(1, 6)
-_WIDE = st.sampled_from((None,) * 12 + ("hidden", "input", "batch", "time"))
+#: Hypothesis draws the ends of a range more often; time 1 hides the recurrence, so it comes once.
+_SMALL = st.sampled_from((1, 2, 3, 4, 5, 6, 5, 4, 3, 2))
+_WIDE = st.sampled_from((None,) * 16 + ("hidden", "input", "batch", "time"))
 _EDGE = st.sampled_from(TILE_EDGES)
 _DRAW = st.tuples(_SMALL, _SMALL, _SMALL, _SMALL, _WIDE, _EDGE)
 

@@ -1,0 +1,40 @@
+"""What the benchmarks share: cases drawn by Hypothesis, outside of any test."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import hypothesis
+import torch
+from hypothesis import HealthCheck, Phase, given, settings
+
+from properties.catalogue import CATALOGUE
+from properties.strategies.cases import Case
+
+torch.set_num_threads(1)
+
+
+def draw(kind: str, precision: str, number: int, seed: int, name: str = "equals_reference") -> list[Case]:
+    """`number` cases of a property's strategy, drawn as a run of the property draws them."""
+    drawn: list[Case] = []
+    plain = settings(
+        max_examples=number,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+
+    @hypothesis.seed(seed)
+    @plain
+    @given(CATALOGUE[name].strategy(kind, precision))
+    def collect(case: Case) -> None:
+        drawn.append(case)
+
+    collect()
+    return drawn

@@ -1,0 +1,42 @@
+"""Argument checks that cells and layers share; each message names the value and what is accepted."""
+
+from __future__ import annotations
+
+from numbers import Number
+
+import torch
+from torch import Tensor
+
+NONLINEARITIES = ("tanh", "relu")
+
+
+def check_size(name: str, value: object, least: int = 1) -> None:
+    """Raise `TypeError` unless an int, `ValueError` unless at least `least`."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} should be of type int, got: {type(value).__name__}")
+    if value < least:
+        bound = "greater than zero" if least == 1 else f"at least {least}"
+        raise ValueError(f"{name} must be {bound}, got {value}")
+
+
+def check_nonlinearity(value: object) -> None:
+    """Raise `ValueError` unless 'tanh' or 'relu'."""
+    if value not in NONLINEARITIES:
+        raise ValueError(
+            f"Unknown nonlinearity {value!r}. Select from {', '.join(NONLINEARITIES)}."
+        )
+
+
+def check_dropout(value: object) -> None:
+    """Raise `ValueError` unless a number in [0, 1]."""
+    if not isinstance(value, Number) or isinstance(value, bool) or not 0 <= value <= 1:  # type: ignore[operator]
+        raise ValueError(
+            "dropout should be a number in range [0, 1] representing the probability of an "
+            f"element being zeroed, got {value!r}"
+        )
+
+
+def check_dtype(name: str, x: Tensor, weight: Tensor) -> None:
+    """Raise `ValueError` when dtypes differ (autocast casts both, and is left to do so)."""
+    if x.dtype != weight.dtype and not torch.is_autocast_enabled(x.device.type):
+        raise ValueError(f"{name} has dtype {x.dtype}, expected the weights' {weight.dtype}")

@@ -1,0 +1,223 @@
+"""A session: options resolved to plans, one seed, and the summary.  Needs no pytest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from hypothesis import settings
+from hypothesis.database import DirectoryBasedExampleDatabase
+
+from .conformance import EXAMPLES, Plan, explain, plans, profile_settings, run
+from .property import ALL_PRECISIONS
+from .records import CRASHED, Record, summary
+from .subjects.builtin import BUILTIN
+from .subjects.loading import SubjectError, load_subject
+from .subjects.protocol import KINDS, Subject
+
+DEVICES = ("cpu", "cuda", "all")
+DEFAULT_PRECISIONS = ("float64", "float32", "float16", "bfloat16")
+DEFAULT_PROFILE = "standard"
+
+#: Command-line options, as argparse describes them.
+OPTIONS: dict[str, dict[str, Any]] = {
+    "--subject": {
+        "action": "append",
+        "metavar": "SPEC",
+        "help": "package.module:Name, path/to/file.py:Name, or a built-in name such as "
+        "torch.nn.LSTM; repeat for several (default: all twelve built-in subjects)",
+    },
+    "--like": {
+        "metavar": "KIND",
+        "help": f"kind of the subjects whose name does not say it: {', '.join(KINDS)}",
+    },
+    "--device": {
+        "metavar": "DEVICE",
+        "help": f"one of {', '.join(DEVICES)} (default: cpu, and cuda where there is one)",
+    },
+    "--precision": {
+        "action": "append",
+        "metavar": "PRECISION",
+        "help": f"one of {', '.join(ALL_PRECISIONS)}; repeat for several "
+        f"(default: {', '.join(DEFAULT_PRECISIONS)})",
+    },
+    "--report": {
+        "metavar": "DIR",
+        "help": "folder for records.jsonl, one line for each property that was run",
+    },
+}
+
+
+class UsageError(ValueError):
+    """An option that cannot be used; the text is one line that says what is accepted."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """The resolved options of one session."""
+
+    subjects: tuple[Subject, ...]
+    devices: tuple[str, ...]
+    precisions: tuple[str, ...]
+    profile: str
+    seed: int
+    report: Path | None = None
+    database: str = field(default=".hypothesis/gatewise")
+
+    @cached_property
+    def by_id(self) -> dict[str, Plan]:
+        """Every plan of the session by its id."""
+        return {p.id: p for p in plans(self.subjects, self.devices, self.precisions)}
+
+    def plans(self) -> list[Plan]:
+        """Every plan of the session."""
+        return list(self.by_id.values())
+
+    def header(self) -> str:
+        """What a run states before it starts."""
+        gpu = "" if "cuda" in self.devices or torch.cuda.is_available() else "; no CUDA device"
+        return (
+            f"gatewise: {len(self.subjects)} subjects on {', '.join(self.devices)}{gpu}; "
+            f"precisions {', '.join(self.precisions)}; profile {self.profile}; "
+            f"seed {self.seed} (--hypothesis-seed={self.seed} reproduces); "
+            f"torch {torch.__version__}"
+        )
+
+    def run(self, plan: Plan) -> tuple[Record, str]:
+        """A plan's record, and the explanation that a person reads when it does not hold."""
+        torch.set_num_threads(1)
+        base = DirectoryBasedExampleDatabase(self.database)
+        record = run(plan, profile=self.profile, seed=self.seed, database=base)
+        return record, "" if record.passed else explain(plan, record, self.seed, self.profile)
+
+    def summarise(self, outcomes: Iterable[tuple[str, Mapping[str, Any] | None, str]]) -> list[str]:
+        """Lines for a terminal from (test id, record or None, outcome) of each test.
+
+        A plan that failed without leaving a record killed its process.  Writes the records to
+        the report folder where there is one.
+        """
+        records = []
+        for node, stored, outcome in outcomes:
+            plan = self.by_id.get(node.partition("[")[2].removesuffix("]"))
+            if stored is not None:
+                records.append(Record(**stored))
+            elif plan is not None and outcome in ("failed", "error"):
+                p = plan.property
+                s = plan.subject
+                records.append(
+                    Record(s.name, s.device, plan.precision, p.name, p.family, CRASHED, self.seed)
+                )
+        if not records:
+            return []
+        if self.report is not None:
+            self.report.mkdir(parents=True, exist_ok=True)
+            text = "".join(json.dumps(r.as_dict()) + "\n" for r in records)
+            (self.report / "records.jsonl").write_text(text, encoding="utf-8")
+        lines = summary(records)
+        left = len(self.by_id) - len(records)
+        ran = f"{len(records)} of {len(self.by_id)} properties × precisions were run"
+        lines.append(ran + (f"; {left} were not selected or not reached" if left else ""))
+        for record in records:
+            if not record.passed:
+                lines.append(
+                    f"{record.status}: {record.subject}-{record.device}-{record.precision}-"
+                    f"{record.property}"
+                )
+        return lines
+
+
+def register_profiles() -> None:
+    """Make `--hypothesis-profile quick|standard|thorough` known to Hypothesis."""
+    for name in EXAMPLES:
+        settings.register_profile(name, profile_settings(name))
+
+
+def configure(given: Mapping[str, Any]) -> Run:
+    """Resolve options by name; raises `UsageError` with one clear line for a bad one."""
+    profile = given.get("--hypothesis-profile") or DEFAULT_PROFILE
+    if profile not in EXAMPLES:
+        raise UsageError(f"--hypothesis-profile {profile!r}: expected {_either(EXAMPLES)}")
+    precisions = tuple(dict.fromkeys(given.get("--precision") or DEFAULT_PRECISIONS))
+    for precision in precisions:
+        if precision not in ALL_PRECISIONS:
+            raise UsageError(f"--precision {precision!r}: expected {_either(ALL_PRECISIONS)}")
+    devices = _devices(given.get("--device"))
+    try:
+        subjects = _subjects(given.get("--subject"), given.get("--like"))
+    except SubjectError as error:
+        raise UsageError(str(error)) from error
+    report = given.get("--report")
+    stated = given.get("--hypothesis-seed")
+    seed = _default_seed(devices) if stated is None else _integer(str(stated))
+    register_profiles()
+    return Run(subjects, devices, precisions, profile, seed, report and Path(report))
+
+
+def _either(names: Iterable[str]) -> str:
+    return f"one of {', '.join(names)}"
+
+
+def _devices(device: str | None) -> tuple[str, ...]:
+    if device is not None and device not in DEVICES:
+        raise UsageError(f"--device {device!r}: expected {_either(DEVICES)}")
+    present = torch.cuda.is_available()
+    if device in ("cuda", "all") and not present:
+        raise UsageError(f"--device {device}: torch {torch.__version__} finds no CUDA device here")
+    if device == "cuda":
+        return ("cuda",)
+    return ("cpu", "cuda") if present and device != "cpu" else ("cpu",)
+
+
+def _subjects(specs: list[str] | None, like: str | None) -> tuple[Subject, ...]:
+    if not specs:
+        if like is not None:
+            raise SubjectError(f"--like {like!r} is given without a --subject")
+        return tuple(BUILTIN.values())
+    return tuple(
+        BUILTIN[s] if s in BUILTIN and like is None else load_subject(s, like)
+        for s in dict.fromkeys(specs)
+    )
+
+
+def _integer(stated: str) -> int:
+    """A seed as given; a word is hashed, since Hypothesis takes words as well."""
+    return int(stated) if stated.lstrip("-").isdigit() else _hashed(stated)
+
+
+def _hashed(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+
+
+def _default_seed(devices: Iterable[str]) -> int:
+    """A seed that each job of a matrix has for itself: its Python, torch, devices and commit.
+
+    The worker has no part in it, so that a serial run draws what a parallel one did.
+    """
+    parts = (platform.python_version(), torch.__version__, *devices, _commit())
+    return _hashed("/".join(parts))
+
+
+def _commit() -> str:
+    named = os.environ.get("GITHUB_SHA")
+    if named:
+        return named
+    try:
+        done = subprocess.run(
+            ["git", "rev-parse", "HEAD"],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=Path(__file__).parent,
+        )
+    except OSError:
+        return ""
+    return done.stdout.strip()

@@ -1,0 +1,15 @@
+"""Every property on every subject, device and precision, one test each."""
+
+from __future__ import annotations
+
+import pytest
+
+from properties.records import UNSUPPORTED, Record
+
+
+def test_property(outcome: tuple[Record, str]) -> None:
+    record, explanation = outcome
+    if record.status == UNSUPPORTED:
+        pytest.skip(f"unsupported: {record.message}")
+    if not record.passed:
+        pytest.fail(explanation, pytrace=False)
