@@ -19,7 +19,9 @@ from properties.strategies.cases import Case
 torch.set_num_threads(1)
 
 
-def draw(kind: str, precision: str, number: int, seed: int, name: str = "equals_reference") -> list[Case]:
+def draw(
+    kind: str, precision: str, number: int, seed: int, name: str = "equals_reference"
+) -> list[Case]:
     """`number` cases of a property's strategy, drawn as a run of the property draws them."""
     drawn: list[Case] = []
     plain = settings(

@@ -201,9 +201,7 @@ class LSTMCell(_Cell):
             h = c = self._zeros(input)
         else:
             if not isinstance(hx, tuple | list) or len(hx) != 2:
-                raise TypeError(
-                    f"LSTMCell: hx should be a tuple (h, c), got: {type(hx).__name__}"
-                )
+                raise TypeError(f"LSTMCell: hx should be a tuple (h, c), got: {type(hx).__name__}")
             h, c = hx
             self._checked(input, {"hx[0]": h, "hx[1]": c})
         x = linear(input, self.weight_ih, self.bias_ih)

@@ -1,4 +1,4 @@
-"""Argument checks that cells and layers share; each message names the value and what is accepted."""
+"""Argument checks that cells and layers share; a message names the value and what is accepted."""
 
 from __future__ import annotations
 

@@ -90,9 +90,7 @@ class _Layers(nn.Module):
         ends = ("", "_reverse") if self.bidirectional else ("",)
         return [f"_l{layer}{end}" for layer in range(self.num_layers) for end in ends]
 
-    def _register(
-        self, index: int, suffix: str, device: Device, dtype: torch.dtype | None
-    ) -> None:
+    def _register(self, index: int, suffix: str, device: Device, dtype: torch.dtype | None) -> None:
         directions = 2 if self.bidirectional else 1
         rows, width = self.gates * self.hidden_size, self._state_size
         below = self.input_size if index < directions else directions * width
@@ -157,13 +155,9 @@ class _Layers(nn.Module):
         check_dtype(f"{self.mode}: input", x, cast(Tensor, self.weight_ih_l0))
 
     def _check_states(self, states: State, batch: int) -> None:
-        for (name, expected), state in zip(
-            self._state_shapes(batch).items(), states, strict=True
-        ):
+        for (name, expected), state in zip(self._state_shapes(batch).items(), states, strict=True):
             if tuple(state.shape) != expected:
-                raise RuntimeError(
-                    f"Expected {name} size {expected}, got {list(state.shape)}"
-                )
+                raise RuntimeError(f"Expected {name} size {expected}, got {list(state.shape)}")
             check_dtype(f"{self.mode}: {name} state", state, cast(Tensor, self.weight_ih_l0))
 
     def _as_states(self, hx: Any) -> State | None:
@@ -172,9 +166,7 @@ class _Layers(nn.Module):
             return None
         if self.mode == "LSTM":
             if not isinstance(hx, tuple | list) or len(hx) != 2:
-                raise TypeError(
-                    f"LSTM: hx should be a tuple (h_0, c_0), got: {type(hx).__name__}"
-                )
+                raise TypeError(f"LSTM: hx should be a tuple (h_0, c_0), got: {type(hx).__name__}")
             return tuple(hx)
         if not isinstance(hx, Tensor):
             raise TypeError(f"{self.mode}: hx should be a Tensor, got: {type(hx).__name__}")

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import hypothesis
+import numpy as np
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.database import ExampleDatabase
 
@@ -107,7 +108,9 @@ def run(
         nonlocal drawn, failing
         drawn += 1
         try:
-            prop.claim(subject, case, check)
+            # Non-finite values are compared or counted, so NumPy need not warn of them.
+            with np.errstate(all="ignore"):
+                prop.claim(subject, case, check)
         except Unsupported as reason:
             reasons.append(str(reason))
         except Exception as error:
@@ -131,9 +134,7 @@ def run(
             raise
         case, cause = failing
         flaky = "" if error is cause else f" [{type(error).__name__}: {error}]"
-        record = replace(
-            record, status=FALSIFIED, case=repr(case), message=_message(cause) + flaky
-        )
+        record = replace(record, status=FALSIFIED, case=repr(case), message=_message(cause) + flaky)
     record = replace(
         record,
         cases=drawn,
@@ -171,7 +172,7 @@ def explain(plan: Plan, record: Record, run_seed: int, profile: str) -> str:
         lines.append(f"  case    {record.case}")
     lines.append(
         f"  {record.cases} cases drawn at profile {profile}; reproduce with "
-        f"--gatewise-seed {run_seed} -k '{plan.id}'"
+        f"--hypothesis-seed={run_seed} -k '{plan.id}'"
     )
     return "\n".join(lines)
 

@@ -56,20 +56,15 @@ def summary(records: Iterable[Record]) -> list[str]:
     if not by_subject:
         return ["no property was run"]
     width = max(len(name) for name in by_subject)
-    head = "  ".join(
-        [f"{'subject':<{width}}", *(f"{s:>11}" for s in STATUSES)]
-        + [f"{'cases':>7}", f"{'compared':>9}", f"{'error/bound':>11}", f"{'seconds':>7}"]
-    )
-    lines = [head]
+    columns = [f"{'subject':<{width}}", *(f"{s:>11}" for s in STATUSES)]
+    columns += [f"{'cases':>7}", f"{'compared':>9}", f"{'error/bound':>11}", f"{'seconds':>7}"]
+    lines = ["  ".join(columns)]
     for name, rows in by_subject.items():
-        counts = [sum(r.status == s for r in rows) for s in STATUSES]
-        lines.append(
-            "  ".join(
-                [f"{name:<{width}}", *(f"{n:>11}" for n in counts)]
-                + [f"{sum(r.cases for r in rows):>7}", f"{sum(r.comparisons for r in rows):>9}"]
-                + [f"{max(r.worst for r in rows):>11.3f}", f"{sum(r.seconds for r in rows):>7.1f}"]
-            )
-        )
+        cells = [f"{name:<{width}}"]
+        cells += [f"{sum(r.status == s for r in rows):>11}" for s in STATUSES]
+        cells += [f"{sum(r.cases for r in rows):>7}", f"{sum(r.comparisons for r in rows):>9}"]
+        cells += [f"{max(r.worst for r in rows):>11.3f}", f"{sum(r.seconds for r in rows):>7.1f}"]
+        lines.append("  ".join(cells))
     lines.append("")
     for precision, rows in by_precision.items():
         arrays = sum(r.comparisons for r in rows)

@@ -98,7 +98,7 @@ class Ball:
 
     @property
     def radius(self) -> Array:
-        """How far from `v` a correct implementation may be, the last rounding to storage included."""
+        """How far from `v` a correct implementation may be, once rounded to storage."""
         if self._radius is None:
             self._radius = self._charge()
         return self._radius
@@ -111,12 +111,13 @@ class Ball:
         stored = self.additions + self.roundings
         rate = gamma(stored, p.u) + gamma(self.products, p.u_accumulation)
         floor = stored * p.storage.eta + self.products * p.accumulation.eta
-        radius = m * rate + floor
-        if self.r is not None:
-            radius += self.r
-        radius *= 1.0 + (self.products + 16) * _U_REFERENCE
-        # A partial sum past the largest number may be infinite in a correct implementation.
-        radius[m + radius > p.storage.largest] = np.inf
+        with np.errstate(all="ignore"):  # an infinite or NaN radius is an answer here
+            radius = m * rate + floor
+            if self.r is not None:
+                radius = radius + self.r
+            radius *= 1.0 + (self.products + 16) * _U_REFERENCE
+            # A partial sum past the largest number may be infinite in a correct implementation.
+            radius = np.where(m + radius > p.storage.largest, np.inf, radius)
         return radius
 
     def settled(self) -> Ball:

@@ -24,9 +24,7 @@ def affine(x: Any, w: Any, b: Any = None) -> Any:
     return y if b is None else y + b
 
 
-def rnn_step(
-    x_share: Any, h: Any, w_hh: Any, b_hh: Any = None, nonlinearity: str = "tanh"
-) -> Any:
+def rnn_step(x_share: Any, h: Any, w_hh: Any, b_hh: Any = None, nonlinearity: str = "tanh") -> Any:
     """h' = tanh(W_ih x + b_ih + W_hh h + b_hh), or relu of it (Elman 1990).
 
     Shapes: x_share (B, H), h (B, H) → (B, H).

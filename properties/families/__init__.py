@@ -1,5 +1,7 @@
 """The property families; `properties.catalogue` lists them."""
 
-from . import agreement, composition, invariance
+from . import agreement, composition, interface, invariance, limits, parameters
 
-FAMILIES = (agreement.FAMILY, composition.FAMILY, invariance.FAMILY)
+FAMILIES = tuple(
+    module.FAMILY for module in (agreement, composition, invariance, limits, parameters, interface)
+)

@@ -91,7 +91,10 @@ def unbatched_is_a_batch_of_one(subject: Subject, case: Case, check: Check) -> N
     state_axis = 0 if case.cell else 1
     state = [np.expand_dims(s, state_axis) for s in case.state_arrays]
     module = subject.build(case)
-    got, batched = subject.run(case, module), subject.run(case.but(batch=1), module, x=x, state=state)
+    got, batched = (
+        subject.run(case, module),
+        subject.run(case.but(batch=1), module, x=x, state=state),
+    )
     for name, ball in want.items():
         one = np.take(batched[name].double().cpu().numpy(), 0, axis=_batch_axis(case, name))
         agree(check, name, got[name], one, ball, ball)

@@ -16,6 +16,7 @@ from .layouts import LAYOUTS
 from .shapes import Sizes, sizes
 from .values import ANY, WEIGHTS, values
 
+
 @dataclass(frozen=True, repr=False)
 class Case:
     """One call: options as torch.nn names them, sizes, value regimes, seed, layout, precision.

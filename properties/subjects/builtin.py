@@ -16,6 +16,4 @@ def _of(module: ModuleType, prefix: str) -> list[Subject]:
 
 
 #: Name → subject, in the order of a report.
-BUILTIN: dict[str, Subject] = {
-    s.name: s for s in [*_of(torch.nn, "torch.nn"), *_of(impl, "impl")]
-}
+BUILTIN: dict[str, Subject] = {s.name: s for s in [*_of(torch.nn, "torch.nn"), *_of(impl, "impl")]}

@@ -139,9 +139,7 @@ class Subject:
                     f"output for a PackedSequence is {type(packed).__name__}, "
                     "expected a PackedSequence"
                 )
-            results["output"], _ = pad_packed_sequence(
-                packed, case.batch_first, total_length=total
-            )
+            results["output"], _ = pad_packed_sequence(packed, case.batch_first, total_length=total)
         return results
 
 

@@ -1,0 +1,138 @@
+"""Interface: shapes, dtypes, devices and the innocence of a call."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..comparison import Check, agree
+from ..oracle import expected
+from ..property import Family
+from ..strategies.cases import Case
+from ..subjects.protocol import DTYPES, Subject
+
+FAMILY = Family("interface")
+
+CPU = ("float64", "float32", "float16", "bfloat16")
+
+
+def _state_names(case: Case) -> tuple[str, ...]:
+    names = ("h", "c") if case.cell else ("h_n", "c_n")
+    return names[: len(case.state_shapes)]
+
+
+@FAMILY.claims(
+    "Every result has the documented shape.",
+    "output (T, B, D·R), h_n (L·D, B, R), c_n (L·D, B, H); h, c (B, H)",
+    share=0.5,
+)
+def result_shapes(subject: Subject, case: Case, check: Check) -> None:
+    got = subject.run(case)
+    shapes = dict(zip(_state_names(case), case.state_shapes, strict=True))
+    if not case.cell:
+        shapes["output"] = (*case.input_shape[:-1], case.options.output_size)
+    for name, shape in shapes.items():
+        check.same(f"shape of {name}", tuple(got[name].shape), shape)
+
+
+@FAMILY.claims(
+    "Every result has the input's dtype and device.",
+    "dtype(f(x)) = dtype(x), device(f(x)) = device(x)",
+    precisions=CPU,
+    share=0.5,
+)
+def result_dtype_and_device(subject: Subject, case: Case, check: Check) -> None:
+    for name, result in subject.run(case).items():
+        check.same(f"dtype of {name}", result.dtype, DTYPES[case.precision])
+        check.same(f"device of {name}", result.device.type, subject.device)
+
+
+def _bits(t: Tensor) -> Tensor:
+    """A copy of a tensor's values as bytes, in which NaN equals itself and −0 differs from 0."""
+    return t.detach().clone(memory_format=torch.contiguous_format).view(torch.uint8)
+
+
+def _given(subject: Subject, case: Case) -> dict[str, Tensor]:
+    given = {"input": subject.tensor(case.input_array, case)}
+    for name, state in zip(("h_0", "c_0"), case.state_arrays, strict=False):
+        given[name] = subject.tensor(state, case)
+    return given
+
+
+@FAMILY.claims(
+    "A call modifies neither input, nor states, nor weights.",
+    "bytes and version counters before = after",
+    with_state=True,
+)
+def arguments_are_unmodified(subject: Subject, case: Case, check: Check) -> None:
+    module, given = subject.build(case), _given(subject, case)
+    watched = {**given, **dict(module.named_parameters())}
+    before = {name: (_bits(t), t._version) for name, t in watched.items()}
+    x, *states = given.values()
+    with torch.no_grad():
+        subject.call(case, module, x, tuple(states))
+    for name, t in watched.items():
+        old, version = before[name]
+        check.same(f"{name} keeps its bytes", torch.equal(old, _bits(t)), True)
+        check.same(f"version of {name}", t._version, version)
+
+
+@FAMILY.claims(
+    "Writing to a result changes no argument.",
+    "no result shares storage with input, states or weights",
+    with_state=True,
+    share=0.5,
+)
+def results_share_no_storage_with_arguments(subject: Subject, case: Case, check: Check) -> None:
+    module, given = subject.build(case), _given(subject, case)
+    x, *states = given.values()
+    with torch.no_grad():
+        results = subject.call(case, module, x, tuple(states))
+    for argument, t in {**given, **dict(module.named_parameters())}.items():
+        for name, result in results.items():
+            shared = result.untyped_storage().data_ptr() == t.untyped_storage().data_ptr()
+            check.same(f"{name} shares the storage of {argument}", shared, False)
+
+
+@FAMILY.claims(
+    "No initial state means an initial state of zeros.",
+    "f(x) = f(x, 0)",
+    with_state=False,
+)
+def missing_state_is_zero(subject: Subject, case: Case, check: Check) -> None:
+    module, want = subject.build(case), expected(case)
+    got = subject.run(case, module)
+    state = [np.zeros(shape) for shape in case.state_shapes]
+    zeros = subject.run(case.but(with_state=True), module, state=state)
+    for name, ball in want.items():
+        agree(check, name, got[name], zeros[name], ball, ball)
+
+
+@FAMILY.claims(
+    "The same call twice gives the same bits on a CPU.",
+    "f(x) = f(x)",
+    share=0.5,
+)
+def repeated_call_gives_the_same_bits(subject: Subject, case: Case, check: Check) -> None:
+    module = subject.build(case)
+    first, second = subject.run(case, module), subject.run(case, module)
+    for name, result in first.items():
+        same = torch.equal(_bits(result), _bits(second[name]))
+        check.same(f"{name} has the same bits", same or subject.device != "cpu", True)
+
+
+@FAMILY.claims(
+    "Results require a gradient when the weights do, and not under no_grad.",
+    "requires_grad(f(x)) = grad mode",
+    share=0.25,
+)
+def results_require_grad_as_weights_do(subject: Subject, case: Case, check: Check) -> None:
+    module, given = subject.build(case), _given(subject, case)
+    x, *states = given.values()
+    for enabled in (True, False):
+        with torch.set_grad_enabled(enabled):
+            results = subject.call(case, module, x, tuple(states))
+        for name, result in results.items():
+            label = f"{name}.requires_grad with grad mode {enabled}"
+            check.same(label, result.requires_grad, enabled)

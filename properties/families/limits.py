@@ -1,0 +1,222 @@
+"""Limits: saturated gates and the ranges that states cannot leave."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from reference.ball import Ball, exact
+from reference.cells import gru_gates, input_share
+from reference.formats import Array
+from reference.parameters import GATE_NAMES
+
+from ..comparison import Check, Expected, agree
+from ..oracle import expected
+from ..property import Family
+from ..strategies.cases import Case
+from ..strategies.values import ORDINARY
+from ..subjects.protocol import Subject
+
+FAMILY = Family("limits")
+
+#: Precisions that a torch CPU build runs.
+CPU = ("float64", "float32", "float16", "bfloat16")
+
+#: e⁻¹⁰²⁴ is below half of the smallest subnormal in every format: 1 − σ(1024) rounds to 0.
+SATURATED = 1024.0
+
+
+def _forced(case: Case, **gates: float) -> dict[str, Array]:
+    """Weights in which the named gates' pre-activations are ±SATURATED whatever the input."""
+    weights = {name: w.copy() for name, w in case.weight_arrays.items()}
+    for gate, sign in gates.items():
+        k = GATE_NAMES[case.kind].index(gate)
+        rows = slice(k * case.hidden_size, (k + 1) * case.hidden_size)
+        for name, w in weights.items():
+            if name.startswith("weight_hr"):
+                continue
+            w[rows] = sign * SATURATED if name.startswith("bias_ih") else 0.0
+    return weights
+
+
+def _limit(ball: Ball, value: Array) -> Expected:
+    """The limit, with the ball's radius and the reference's own distance from the limit."""
+    return Expected(value, ball.radius + np.abs(ball.v - value), "ball radius around the limit")
+
+
+_LAST = {"LSTM": "c_n", "LSTMCell": "c", "GRU": "h_n", "GRUCell": "h"}
+
+
+@FAMILY.claims(
+    "With the forget gate at 1 and the input gate at 0, the cell state is kept.",
+    "f = 1, i = 0 ⇒ c_T = c_0",
+    kinds=("LSTM", "LSTMCell"),
+    precisions=CPU,
+    share=0.5,
+    bias=True,
+    with_state=True,
+    regimes=ORDINARY,
+)
+def open_forget_gate_keeps_the_cell(subject: Subject, case: Case, check: Check) -> None:
+    weights = _forced(case, f=1.0, i=-1.0)
+    name = _LAST[subject.kind]
+    got, want = subject.run(case, weights=weights), expected(case, weights=weights)
+    check.close(name, got[name], _limit(want[name], case.state_arrays[1]))
+
+
+@FAMILY.claims(
+    "With the forget gate at 0, nothing of the old cell state is left.",
+    "f = 0 ⇒ c_1 does not depend on c_0",
+    kinds=("LSTM", "LSTMCell"),
+    precisions=CPU,
+    share=0.5,
+    bias=True,
+    with_state=True,
+    regimes=ORDINARY,
+)
+def closed_forget_gate_erases_the_cell(subject: Subject, case: Case, check: Check) -> None:
+    weights = _forced(case, f=-1.0)
+    other = (case.state_arrays[0], np.flip(1.0 + case.state_arrays[1], axis=-1))
+    other = (other[0], case.rounding.storage.round(other[1]))
+    got = subject.run(case, weights=weights)
+    changed = subject.run(case, weights=weights, state=other)
+    want, moved = expected(case, weights=weights), expected(case, weights=weights, state=other)
+    for name, ball in want.items():
+        agree(check, name, changed[name], got[name], moved[name], ball)
+
+
+@FAMILY.claims(
+    "With the output gate at 0, the hidden state is 0.",
+    "o = 0 ⇒ h_t = 0",
+    kinds=("LSTM", "LSTMCell"),
+    share=0.5,
+    bias=True,
+    regimes=ORDINARY,
+)
+def closed_output_gate_hides_the_cell(subject: Subject, case: Case, check: Check) -> None:
+    weights = _forced(case, o=-1.0)
+    name = "h" if case.cell else "h_n"
+    got, want = subject.run(case, weights=weights), expected(case, weights=weights)
+    check.close(name, got[name], _limit(want[name], np.zeros(want[name].shape)))
+
+
+@FAMILY.claims(
+    "With the update gate at 1, the hidden state is kept.",
+    "z = 1 ⇒ h_T = h_0",
+    kinds=("GRU", "GRUCell"),
+    precisions=CPU,
+    share=0.5,
+    bias=True,
+    with_state=True,
+    regimes=ORDINARY,
+)
+def update_gate_at_one_keeps_the_state(subject: Subject, case: Case, check: Check) -> None:
+    weights = _forced(case, z=1.0)
+    name = _LAST[subject.kind]
+    got, want = subject.run(case, weights=weights), expected(case, weights=weights)
+    check.close(name, got[name], _limit(want[name], case.state_arrays[0]))
+
+
+@FAMILY.claims(
+    "With the update gate at 0, the hidden state becomes the candidate.",
+    "z = 0 ⇒ h' = n",
+    kinds=("GRUCell",),
+    precisions=CPU,
+    share=0.5,
+    bias=True,
+    regimes=ORDINARY,
+)
+def update_gate_at_zero_takes_the_candidate(subject: Subject, case: Case, check: Check) -> None:
+    weights = _forced(case, z=-1.0)
+    n = _candidate(case, weights)
+    got, want = subject.run(case, weights=weights), expected(case, weights=weights)
+    check.close("h", got["h"], _limit(want["h"], n.v))
+
+
+@FAMILY.claims(
+    "With the reset gate at 0, the recurrent part of the candidate is cut.",
+    "r = 0 ⇒ n does not depend on W_hn and b_hn",
+    kinds=("GRU", "GRUCell"),
+    precisions=CPU,
+    share=0.5,
+    bias=True,
+    regimes=ORDINARY,
+    weights=ORDINARY,
+)
+def closed_reset_gate_cuts_the_recurrence(subject: Subject, case: Case, check: Check) -> None:
+    weights = _forced(case, r=-1.0)
+    other = {name: w.copy() for name, w in weights.items()}
+    for name, w in other.items():
+        if "_hh" in name:
+            w[2 * case.hidden_size :] = 1.0 - w[2 * case.hidden_size :]
+            other[name] = case.rounding.storage.round(w)
+    got, changed = subject.run(case, weights=weights), subject.run(case, weights=other)
+    want, moved = expected(case, weights=weights), expected(case, weights=other)
+    for name, ball in want.items():
+        agree(check, name, changed[name], got[name], moved[name], ball)
+
+
+def _candidate(case: Case, weights: Mapping[str, Array]) -> Ball:
+    p = case.rounding
+    share = input_share(weights, "", exact(case.input_array, p))
+    h = exact(case.state_arrays[0], p)
+    return gru_gates(share, h, weights["weight_hh"], weights.get("bias_hh"))[2]
+
+
+@FAMILY.claims(
+    "A GRU's new state lies between its old state and the candidate.",
+    "min(h, n) ≤ h' ≤ max(h, n)",
+    kinds=("GRUCell",),
+    precisions=CPU,
+)
+def gru_state_lies_in_the_hull(subject: Subject, case: Case, check: Check) -> None:
+    n, h = _candidate(case, case.weight_arrays), case.state_arrays[0]
+    got, want = subject.run(case), expected(case)
+    slack = n.radius + want["h"].radius
+    check.between("h", got["h"], np.minimum(h, n.v), np.maximum(h, n.v), slack)
+
+
+@FAMILY.claims(
+    "The hidden state of a tanh RNN, an LSTM or a GRU stays in [−1, 1] or in its initial range.",
+    "|h_t| ≤ 1 (RNN, LSTM), |h_t| ≤ max(1, |h_0|) (GRU)",
+    precisions=CPU,
+    nonlinearity="tanh",
+    proj_size=0,
+)
+def hidden_state_is_bounded(subject: Subject, case: Case, check: Check) -> None:
+    got, want = subject.run(case), expected(case)
+    for name, ball in want.items():
+        if name.startswith("c"):
+            continue
+        largest = 1.0
+        if case.kind == "GRU":
+            largest = max(1.0, float(np.abs(case.state_arrays[0]).max(initial=0.0)))
+        limit = np.full(ball.shape, largest)
+        check.between(name, got[name], -limit, limit, ball.radius)
+
+
+@FAMILY.claims(
+    "A cell state grows by at most one a step.",
+    "|c_t| ≤ |c_0| + t",
+    kinds=("LSTM", "LSTMCell"),
+    precisions=CPU,
+)
+def cell_state_grows_by_one_a_step(subject: Subject, case: Case, check: Check) -> None:
+    name = _LAST[subject.kind]
+    got, want = subject.run(case), expected(case)
+    limit = np.abs(case.state_arrays[1]) + case.time
+    check.between(name, got[name], -limit, limit, want[name].radius)
+
+
+@FAMILY.claims(
+    "A relu RNN's output is not negative.",
+    "relu(a) ≥ 0",
+    kinds=("RNN", "RNNCell"),
+    nonlinearity="relu",
+)
+def relu_output_is_not_negative(subject: Subject, case: Case, check: Check) -> None:
+    got, want = subject.run(case), expected(case)
+    for name, ball in want.items():
+        high = np.where(np.isfinite(ball.radius), np.abs(ball.v) + ball.radius, np.nan)
+        check.between(name, got[name], np.zeros(ball.shape), high, np.zeros(ball.shape))

@@ -1,0 +1,152 @@
+"""Parameters: exact names, shapes and counts, their initialisation, and that updates are seen."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+
+from reference.formats import PRECISIONS
+from reference.parameters import count, projection_departure, weight_shapes
+
+from ..comparison import Check
+from ..oracle import compare_all, expected
+from ..property import Family
+from ..strategies.cases import Case
+from ..subjects.protocol import Subject, load
+
+FAMILY = Family("parameters")
+
+#: Claims of integers and names, which no precision changes.
+ONE = ("float32",)
+
+
+def _count(module: nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())
+
+
+def _torch_rnn(case: Case) -> nn.Module:
+    """torch.nn's RNN of the same options, on the meta device, where it costs no memory."""
+    if case.cell:
+        return nn.RNNCell(case.input_size, case.hidden_size, case.bias, device="meta")
+    return nn.RNN(
+        case.input_size,
+        case.hidden_size,
+        case.num_layers,
+        bias=case.bias,
+        bidirectional=case.bidirectional,
+        device="meta",
+    )
+
+
+@FAMILY.claims(
+    "Every weight has torch.nn's name, shape and place in the order.",
+    "names and shapes of reference.parameters.weight_shapes",
+    precisions=ONE,
+)
+def names_and_shapes(subject: Subject, case: Case, check: Check) -> None:
+    own = {n: tuple(p.shape) for n, p in subject.construct(case).named_parameters()}
+    check.same("parameters", list(own.items()), list(weight_shapes(case.options).items()))
+
+
+@FAMILY.claims(
+    "The number of parameters is exact for every option.",
+    "Σ over weights of the product of its shape",
+    precisions=ONE,
+)
+def count_is_exact(subject: Subject, case: Case, check: Check) -> None:
+    check.same("the number of parameters", _count(subject.construct(case)), count(case.options))
+
+
+@FAMILY.claims(
+    "An LSTM has four times the parameters of the RNN beside it.",
+    "#LSTM = 4 · #RNN, for every size, layers, bias and direction",
+    kinds=("LSTM", "LSTMCell"),
+    precisions=ONE,
+    proj_size=0,
+)
+def lstm_is_four_rnns(subject: Subject, case: Case, check: Check) -> None:
+    rnn = _count(_torch_rnn(case))
+    check.same("the number of parameters", _count(subject.construct(case)), 4 * rnn)
+
+
+@FAMILY.claims(
+    "A GRU has three times the parameters of the RNN beside it.",
+    "#GRU = 3 · #RNN, for every size, layers, bias and direction",
+    kinds=("GRU", "GRUCell"),
+    precisions=ONE,
+)
+def gru_is_three_rnns(subject: Subject, case: Case, check: Check) -> None:
+    rnn = _count(_torch_rnn(case))
+    check.same("the number of parameters", _count(subject.construct(case)), 3 * rnn)
+
+
+@FAMILY.claims(
+    "With a projection an LSTM departs from four RNNs by an exact number.",
+    "#LSTM − 4·#RNN = LD(PH − 4H(H−P)) − (L−1)·4HD²(H−P)",
+    kinds=("LSTM",),
+    precisions=ONE,
+    least={"hidden": 2},
+    proj_size=1,
+)
+def projection_departs_exactly(subject: Subject, case: Case, check: Check) -> None:
+    case = case.but(proj_size=1 + case.seed % (case.hidden_size - 1))
+    departure = _count(subject.construct(case)) - 4 * _count(_torch_rnn(case))
+    check.same("#LSTM − 4·#RNN", departure, projection_departure(case.options))
+
+
+@FAMILY.claims(
+    "Initial weights lie within one over the root of the hidden size, and are not all alike.",
+    "w ~ U(−1/√H, 1/√H)",
+    precisions=ONE,
+)
+def initial_within_inverse_root_hidden(subject: Subject, case: Case, check: Check) -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(case.seed)
+        first = dict(subject.construct(case).named_parameters())
+        second = dict(subject.construct(case).named_parameters())
+    u = PRECISIONS["float32"].storage.u
+    edge = 1.0 / np.sqrt(case.hidden_size)
+    for name, p in first.items():
+        # 1/√H, the span 2/√H and the affine map of the draw are each rounded once.
+        limit = np.full(tuple(p.shape), edge)
+        check.between(name, p, -limit, limit, 3 * u * limit)
+        if p.numel() > 8:
+            check.same(f"{name} drawn twice is equal", torch.equal(p, second[name]), False)
+            check.same(f"{name} is constant", bool((p == p.flatten()[0]).all()), False)
+
+
+@FAMILY.claims(
+    "The state_dict loads strictly into torch.nn's module and back, bit for bit.",
+    "load(state_dict(m)) = m",
+    precisions=ONE,
+    share=0.5,
+)
+def state_dict_round_trips(subject: Subject, case: Case, check: Check) -> None:
+    module = subject.build(case)
+    peer = Subject(f"torch.nn.{subject.kind}", subject.kind, getattr(nn, subject.kind))
+    other = peer.construct(case).to(subject.device)
+    check.same("load_state_dict", str(other.load_state_dict(module.state_dict())), _ALL_MATCHED)
+    back = subject.construct(case)
+    check.same("load_state_dict", str(back.load_state_dict(other.state_dict())), _ALL_MATCHED)
+    for (name, p), (_, q) in zip(module.named_parameters(), back.named_parameters(), strict=True):
+        check.same(f"{name} comes back", torch.equal(p, q), True)
+
+
+_ALL_MATCHED = "<All keys matched successfully>"
+
+
+@FAMILY.claims(
+    "Weights changed after a call, in place or replaced, are used by the next call.",
+    "f(x; w′) after f(x; w)",
+)
+def weight_updates_are_seen(subject: Subject, case: Case, check: Check) -> None:
+    module = subject.build(case)
+    subject.run(case, module)
+    for replaced in (False, True):
+        weights = case.but(seed=case.seed ^ (1 + replaced)).weight_arrays
+        if replaced:
+            for name, p in list(module.named_parameters()):
+                setattr(module, name, nn.Parameter(torch.empty_like(p)))
+        load(module, weights)
+        compare_all(check, subject.run(case, module), expected(case, weights=weights))
