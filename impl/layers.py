@@ -256,7 +256,7 @@ class _Layers(nn.Module):
     ) -> tuple[Tensor, State]:
         weight, bias = getattr(self, f"weight_ih{suffix}"), getattr(self, f"bias_ih{suffix}", None)
         shares = linear(x, weight, bias)
-        steps = shares.unbind(0) if sizes is None else shares.split(sizes)
+        steps = shares.unbind(0) if sizes is None else torch.split(shares, sizes)
         order = range(len(steps))[::-1] if reverse else range(len(steps))
         outputs: list[Tensor] = [shares] * len(steps)
         whole = state  # rows that have not started yet (reverse) or have ended (forward)
@@ -312,7 +312,8 @@ class LSTM(_Layers):
 
     def _step(self, x: Tensor, state: State, suffix: str) -> State:
         w, b = getattr(self, f"weight_hh{suffix}"), getattr(self, f"bias_hh{suffix}", None)
-        return lstm_step(x, *state, w, b, getattr(self, f"weight_hr{suffix}", None))
+        h, c = state
+        return lstm_step(x, h, c, w, b, getattr(self, f"weight_hr{suffix}", None))
 
 
 class GRU(_Layers):

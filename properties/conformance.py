@@ -29,7 +29,7 @@ EXAMPLES = {"quick": 20, "standard": 60, "thorough": 1000}
 class Plan:
     """One property on one subject in one precision."""
 
-    property: Property
+    prop: Property
     subject: Subject
     precision: str
 
@@ -37,7 +37,7 @@ class Plan:
     def id(self) -> str:
         """Reads well and filters well: `torch.nn.LSTM-cpu-float32-time_split`."""
         s = self.subject
-        return f"{s.name}-{s.device}-{self.precision}-{self.property.name}"
+        return f"{s.name}-{s.device}-{self.precision}-{self.prop.name}"
 
 
 def plans(
@@ -97,7 +97,7 @@ def run(
     The record's `case` is then the smallest failing case that shrinking reached, and `message`
     says what differed.  An exception of the subject falsifies as well, with its traceback.
     """
-    prop, subject = plan.property, plan.subject
+    prop, subject = plan.prop, plan.subject
     own_seed = seed_of(seed, plan.id)
     check = Check()
     drawn = 0
@@ -163,9 +163,9 @@ def _message(error: BaseException) -> str:
 def explain(plan: Plan, record: Record, run_seed: int, profile: str) -> str:
     """What a person reads when a property does not hold."""
     lines = [
-        f"{plan.subject.name}: property {record.property} is {record.status}",
-        f"  claim   {plan.property.sentence}",
-        f"  formula {plan.property.formula}",
+        f"{plan.subject.name}: property {record.name} is {record.status}",
+        f"  claim   {plan.prop.sentence}",
+        f"  formula {plan.prop.formula}",
         f"  found   {record.message}",
     ]
     if record.case:
@@ -200,5 +200,5 @@ def check_conformance(
     return [
         run(plan, profile=profile, seed=seed)
         for plan in plans([subject], [subject.device], precisions)
-        if plan.property.name in wanted
+        if plan.prop.name in wanted
     ]

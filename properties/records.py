@@ -21,7 +21,7 @@ class Record:
     subject: str
     device: str
     precision: str
-    property: str
+    name: str
     family: str
     status: str
     seed: int

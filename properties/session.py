@@ -111,7 +111,7 @@ class Run:
             if stored is not None:
                 records.append(Record(**stored))
             elif plan is not None and outcome in ("failed", "error"):
-                p = plan.property
+                p = plan.prop
                 s = plan.subject
                 records.append(
                     Record(s.name, s.device, plan.precision, p.name, p.family, CRASHED, self.seed)
@@ -130,7 +130,7 @@ class Run:
             if not record.passed:
                 lines.append(
                     f"{record.status}: {record.subject}-{record.device}-{record.precision}-"
-                    f"{record.property}"
+                    f"{record.name}"
                 )
         return lines
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from reference.formats import Array
@@ -23,7 +25,7 @@ def _batch_axis(case: Case, name: str) -> int:
     return 0 if name in ("input", "output") and case.batch_first else 1
 
 
-def _rows(case: Case, index: Array) -> tuple[Array, list[Array]]:
+def _rows(case: Case, index: Any) -> tuple[Array, list[Array]]:
     """Input and states with the batch rows taken in the order of `index`."""
     x = np.take(case.input_array, index, axis=_batch_axis(case, "input"))
     axis = _batch_axis(case, "state")

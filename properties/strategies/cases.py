@@ -144,6 +144,7 @@ _FORM = st.sampled_from(("dense",) * 5 + ("unbatched",) + ("equal",) + ("ragged"
 @st.composite
 def cases(
     draw: st.DrawFn,
+    /,
     kind: str,
     cell: bool,
     precision: str,
