@@ -19,12 +19,9 @@ from properties.strategies.cases import Case
 torch.set_num_threads(1)
 
 
-def draw(
-    kind: str, precision: str, number: int, seed: int, name: str = "equals_reference"
-) -> list[Case]:
-    """`number` cases of a property's strategy, drawn as a run of the property draws them."""
-    drawn: list[Case] = []
-    plain = settings(
+def plain_settings(number: int) -> settings:
+    """Hypothesis settings that generate `number` examples and do nothing else."""
+    return settings(
         max_examples=number,
         database=None,
         deadline=None,
@@ -32,8 +29,15 @@ def draw(
         suppress_health_check=list(HealthCheck),
     )
 
+
+def draw(
+    kind: str, precision: str, number: int, seed: int, name: str = "equals_reference"
+) -> list[Case]:
+    """`number` cases of a property's strategy, drawn as a run of the property draws them."""
+    drawn: list[Case] = []
+
     @hypothesis.seed(seed)
-    @plain
+    @plain_settings(number)
     @given(CATALOGUE[name].strategy(kind, precision))
     def collect(case: Case) -> None:
         drawn.append(case)

@@ -87,7 +87,7 @@ class Ball:
     @property
     def exact(self) -> bool:
         """Whether nothing has been rounded yet."""
-        return self.r is None and not self.additions and not self.roundings
+        return self.r is None and not (self.products or self.additions or self.roundings)
 
     @property
     def magnitude(self) -> Array:
@@ -203,7 +203,7 @@ class Ball:
         r = np.minimum(slope * radius, range_)
         r += 2.0 * p.ulps * p.u_accumulation * np.abs(f) + p.accumulation.eta
         r += 0.0 * radius  # an unbounded argument may be NaN, which no range confines
-        return Ball(f, p, r, roundings=1)
+        return Ball(f, p, r, roundings=p.stores)
 
     def maximum(self, other: Any) -> Ball:
         """max(x, constant): 1-Lipschitz, and it rounds nothing."""
@@ -274,7 +274,7 @@ def _matmul(a: Ball, b: Ball) -> Ball:
     if p.u_products:
         rounded = p.u_products * m
         r = rounded if r is None else r + rounded
-    return Ball(a.v @ b.v, p, r, m, products=a.v.shape[-1], roundings=1)
+    return Ball(a.v @ b.v, p, r, m, products=a.v.shape[-1], roundings=p.stores)
 
 
 def _joined(
@@ -320,7 +320,7 @@ def _sum(a: Ball, axis: Any = None) -> Ball:
         None if a.exact else np.asarray(np.sum(a.radius, axis=axis)),
         np.asarray(np.sum(a.magnitude, axis=axis)),
         products=a.v.size // max(np.size(v), 1),
-        roundings=1,
+        roundings=a.precision.stores,
     )
 
 

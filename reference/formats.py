@@ -94,6 +94,11 @@ class Precision:
         return self.storage.u + FLOAT64.u
 
     @property
+    def stores(self) -> int:
+        """Roundings on the way from accumulation to storage: none where they are one format."""
+        return int(self.storage is not self.accumulation)
+
+    @property
     def u_accumulation(self) -> float:
         """Charge of one rounding to `accumulation`, the float64 reference's own included."""
         return self.accumulation.u + FLOAT64.u

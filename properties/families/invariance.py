@@ -179,7 +179,6 @@ def bias_may_be_split_anyhow(subject: Subject, case: Case, check: Check) -> None
     kinds=("GRU", "GRUCell"),
     bias=True,
     regimes=ORDINARY,
-    weights=ORDINARY,
 )
 def candidate_bias_is_reset(subject: Subject, case: Case, check: Check) -> None:
     weights = dict(case.weight_arrays)

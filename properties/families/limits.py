@@ -142,7 +142,6 @@ def update_gate_at_zero_takes_the_candidate(subject: Subject, case: Case, check:
     share=0.5,
     bias=True,
     regimes=ORDINARY,
-    weights=ORDINARY,
 )
 def closed_reset_gate_cuts_the_recurrence(subject: Subject, case: Case, check: Check) -> None:
     weights = _forced(case, r=-1.0)

@@ -14,7 +14,7 @@ from reference.parameters import Options, weight_shapes
 
 from .layouts import LAYOUTS
 from .shapes import Sizes, sizes
-from .values import ANY, WEIGHTS, values
+from .values import ANY, Triple, seeded, values
 
 
 @dataclass(frozen=True, repr=False)
@@ -99,7 +99,7 @@ class Case:
         return (h, (*lead, *batch, self.hidden_size)) if self.kind == "LSTM" else (h,)
 
     def _stream(self, purpose: int) -> np.random.RandomState:
-        return np.random.RandomState((self.seed, purpose))
+        return seeded(self.seed, purpose)
 
     @cached_property
     def weight_arrays(self) -> dict[str, Array]:
@@ -135,9 +135,11 @@ class Case:
 
 #: Draws that decide options: few and cheap, since a case is drawn for every example.
 _FLAGS = st.integers(0, 2**7 - 1)
-_LAYERS = st.sampled_from((1, 1, 1, 1, 2, 2, 3))
+_LAYERS = st.sampled_from((1,) * 6 + (2, 2, 3))
 _LAYOUT = st.sampled_from((LAYOUTS[0],) * 8 + LAYOUTS[1:])
 _SEED = st.integers(0, 2**32 - 1)
+_PROJECTION = st.sampled_from(("none",) * 6 + ("one", "most"))
+_LENGTHS_SEED = st.integers(0, 2**16 - 1)
 _FORM = st.sampled_from(("dense",) * 5 + ("unbatched",) + ("equal",) + ("ragged",) * 3)
 
 
@@ -151,8 +153,7 @@ def cases(
     *,
     least: dict[str, int] | None = None,
     forms: tuple[str, ...] = ("dense", "unbatched", "equal", "ragged"),
-    regimes: st.SearchStrategy[str] = ANY,
-    weights: st.SearchStrategy[str] = WEIGHTS,
+    regimes: st.SearchStrategy[Triple] = ANY,
     **fixed: Any,
 ) -> Case:
     """Draw a case of `kind` in `precision`; `fixed` fields are not drawn.
@@ -160,7 +161,8 @@ def cases(
     `forms` are the admissible ways of passing the input, of `dense`, `unbatched`, and the packed
     `equal` and `ragged`; `least` raises the smallest sizes.
     """
-    size: Sizes = draw(sizes(**(least or {})))
+    weights, inputs, states = draw(regimes)
+    size: Sizes = draw(sizes(tuple((least or {}).items())))
     flags = draw(_FLAGS)
     fields_: dict[str, Any] = {
         "kind": kind,
@@ -171,9 +173,9 @@ def cases(
         "batch": size.batch,
         "bias": not flags & 1,
         "with_state": (flags & 70) != 66,
-        "weights": draw(weights),
-        "inputs": draw(regimes),
-        "states": draw(regimes),
+        "weights": weights,
+        "inputs": inputs,
+        "states": states,
         "layout": draw(_LAYOUT),
     }
     if kind == "RNN" and flags & 8:
@@ -192,7 +194,8 @@ def cases(
             "batch_first": bool(flags & 32),
         }
         if kind == "LSTM" and size.hidden > 1 and "proj_size" not in fixed:
-            fields_["proj_size"] = draw(st.sampled_from((0, 0, 0, 1, size.hidden - 1)))
+            widths = {"none": 0, "one": 1, "most": size.hidden - 1}
+            fields_["proj_size"] = widths[draw(_PROJECTION)]
     fields_ |= fixed
     if not cell:
         fields_ |= _lengths(draw, form, fields_["batch"], fields_["time"])
@@ -207,7 +210,7 @@ def _lengths(draw: st.DrawFn, form: str, batch: int, time: int) -> dict[str, Any
         return {"batch": None}
     if form == "equal" or batch == 1:
         return {"lengths": (time,) * batch, "enforce_sorted": True}
-    rng = np.random.RandomState(draw(st.integers(0, 2**16 - 1)))
+    rng = seeded(draw(_LENGTHS_SEED))
     lengths = [int(n) for n in rng.randint(1, time + 1, size=batch)]
     lengths[rng.randint(batch)] = time
     ordered = bool(rng.randint(2))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from hypothesis import strategies as st
 
@@ -13,10 +14,10 @@ TILE_EDGES = (7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129)
 WORK_BUDGET = 2_000_000
 
 #: Hypothesis draws the ends of a range more often; time 1 hides the recurrence, so it comes once.
-_SMALL = st.sampled_from((1, 2, 3, 4, 5, 6, 5, 4, 3, 2))
-_WIDE = st.sampled_from((None,) * 16 + ("hidden", "input", "batch", "time"))
-_EDGE = st.sampled_from(TILE_EDGES)
-_DRAW = st.tuples(_SMALL, _SMALL, _SMALL, _SMALL, _WIDE, _EDGE)
+_SMALL = st.sampled_from((1, 2, 3, 4, 5, 6, 4, 3, 2, 3, 2))
+_NAMES = ("input", "hidden", "batch", "time")
+_WIDE = st.sampled_from([("", 0)] * 196 + [(n, edge) for edge in TILE_EDGES for n in _NAMES])
+_DRAW = st.tuples(_SMALL, _SMALL, _SMALL, _SMALL, _WIDE)
 
 
 @dataclass(frozen=True)
@@ -29,14 +30,13 @@ class Sizes:
     time: int
 
 
-def _sizes(drawn: tuple[int, int, int, int, str | None, int], least: Mapping[str, int]) -> Sizes:
-    names = ("input", "hidden", "batch", "time")
-    values = dict(zip(names, drawn[:4], strict=True))
-    wide, edge = drawn[4:]
-    if wide is not None:
+def _sizes(drawn: tuple[int, int, int, int, tuple[str, int]], least: Mapping[str, int]) -> Sizes:
+    values = dict(zip(_NAMES, drawn[:4], strict=True))
+    wide, edge = drawn[4]
+    if wide:
         values[wide] = edge
     values = {name: max(value, least.get(name, 0)) for name, value in values.items()}
-    while wide is not None and work(**values) > WORK_BUDGET:
+    while wide and work(**values) > WORK_BUDGET:
         values[wide] = values[wide] // 2
     return Sizes(**values)
 
@@ -46,6 +46,8 @@ def work(input: int, hidden: int, batch: int, time: int) -> int:
     return 4 * hidden * (input + hidden) * batch * time
 
 
-def sizes(**least: int) -> st.SearchStrategy[Sizes]:
+@lru_cache
+def sizes(least: tuple[tuple[str, int], ...] = ()) -> st.SearchStrategy[Sizes]:
     """Draw sizes; `least` raises the smallest of `input`, `hidden`, `batch` or `time`."""
-    return _DRAW.map(lambda drawn: _sizes(drawn, least))
+    smallest = dict(least)
+    return _DRAW.map(lambda drawn: _sizes(drawn, smallest))

@@ -1,0 +1,66 @@
+"""No false alarm: the agreement family on every correct subject, with several seeds.
+
+Usage: python bench/soundness.py [--seeds 3] [--examples 420] [--families agreement]
+
+Counts array comparisons and prints the largest error / bound by seed and precision.  Exits 1 when
+a bound is exceeded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import defaultdict
+
+from common import torch  # sets one thread
+
+from properties import conformance
+from properties.records import Record
+from properties.subjects.builtin import BUILTIN
+
+PRECISIONS = ("float64", "float32", "float16", "bfloat16")
+
+
+def campaign(seed: int, families: list[str]) -> list[Record]:
+    """Records of the families' properties on the twelve built-in subjects."""
+    return [
+        conformance.run(plan, profile="soundness", seed=seed)
+        for plan in conformance.plans(BUILTIN.values(), ["cpu"], PRECISIONS)
+        if plan.prop.family in families
+    ]
+
+
+def main() -> int:
+    """Print the table; the status is 1 when anything was falsified."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--examples", type=int, default=420)
+    parser.add_argument("--families", nargs="+", default=["agreement"])
+    args = parser.parse_args()
+    conformance.EXAMPLES["soundness"] = args.examples
+    print(f"torch {torch.__version__}; families {', '.join(args.families)}")
+    print("seed  precision  array comparisons     numbers  largest error/bound  exceeded")
+    total = 0
+    failed: list[Record] = []
+    for seed in range(args.seeds):
+        rows: dict[str, list[Record]] = defaultdict(list)
+        for record in campaign(seed, args.families):
+            rows[record.precision].append(record)
+        for precision, records in rows.items():
+            arrays = sum(r.comparisons for r in records)
+            wrong = [r for r in records if not r.passed]
+            total += arrays
+            failed += wrong
+            print(
+                f"{seed:4}  {precision:9}  {arrays:17}  {sum(r.elements for r in records):10}"
+                f"  {max(r.worst for r in records):19.3f}  {len(wrong):8}",
+                flush=True,
+            )
+    print(f"{total} array comparisons; {len(failed)} properties not held")
+    for record in failed:
+        print(record.subject, record.precision, record.name, record.message, record.case)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
