@@ -133,14 +133,15 @@ class Case:
         return self.layout == "expanded" and x.ndim > 1 and x.shape[-2] > 0
 
 
-#: Draws that decide options: few and cheap, since a case is drawn for every example.
+#: Draws that decide options: few, since each costs Hypothesis time in every example.
 _FLAGS = st.integers(0, 2**7 - 1)
-_LAYERS = st.sampled_from((1,) * 6 + (2, 2, 3))
-_LAYOUT = st.sampled_from((LAYOUTS[0],) * 8 + LAYOUTS[1:])
 _SEED = st.integers(0, 2**32 - 1)
-_PROJECTION = st.sampled_from(("none",) * 6 + ("one", "most"))
-_LENGTHS_SEED = st.integers(0, 2**16 - 1)
-_FORM = st.sampled_from(("dense",) * 5 + ("unbatched",) + ("equal",) + ("ragged",) * 3)
+_LAYERS = (1,) * 6 + (2, 2, 3)
+_PROJECTION = ("none",) * 6 + ("one", "most")
+_STACK = st.sampled_from([(n, p) for p in _PROJECTION for n in _LAYERS])
+_FORM = ("dense",) * 5 + ("unbatched",) + ("equal",) + ("ragged",) * 3
+_LAYOUT = (LAYOUTS[0],) * 8 + LAYOUTS[1:]
+_PASSING = st.sampled_from([(f, o) for o in _LAYOUT for f in _FORM])
 
 
 @st.composite
@@ -164,6 +165,9 @@ def cases(
     weights, inputs, states = draw(regimes)
     size: Sizes = draw(sizes(tuple((least or {}).items())))
     flags = draw(_FLAGS)
+    form, layout = draw(_PASSING)
+    if form not in forms:
+        form = forms[0]
     fields_: dict[str, Any] = {
         "kind": kind,
         "cell": cell,
@@ -176,33 +180,32 @@ def cases(
         "weights": weights,
         "inputs": inputs,
         "states": states,
-        "layout": draw(_LAYOUT),
+        "layout": layout,
     }
     if kind == "RNN" and flags & 8:
         fields_["nonlinearity"] = "relu"
-    form = draw(_FORM)
-    if form not in forms:
-        form = forms[0]
     if cell:
         if form == "unbatched":
             fields_["batch"] = None
     else:
+        num_layers, projection = draw(_STACK)
         fields_ |= {
             "time": size.time,
-            "num_layers": draw(_LAYERS),
+            "num_layers": num_layers,
             "bidirectional": bool(flags & 16),
             "batch_first": bool(flags & 32),
         }
-        if kind == "LSTM" and size.hidden > 1 and "proj_size" not in fixed:
-            widths = {"none": 0, "one": 1, "most": size.hidden - 1}
-            fields_["proj_size"] = widths[draw(_PROJECTION)]
+        if kind == "LSTM":
+            widths = {"none": 0, "one": min(1, size.hidden - 1), "most": size.hidden - 1}
+            fields_["proj_size"] = widths[projection]
+    fields_["seed"] = draw(_SEED)
     fields_ |= fixed
     if not cell:
-        fields_ |= _lengths(draw, form, fields_["batch"], fields_["time"])
-    return Case(**fields_, seed=draw(_SEED))
+        fields_ |= _lengths(fields_["seed"], form, fields_["batch"], fields_["time"])
+    return Case(**fields_)
 
 
-def _lengths(draw: st.DrawFn, form: str, batch: int, time: int) -> dict[str, Any]:
+def _lengths(seed: int, form: str, batch: int, time: int) -> dict[str, Any]:
     """Fields for a way of passing the input; the longest sequence always fills `time`."""
     if form == "dense":
         return {}
@@ -210,7 +213,7 @@ def _lengths(draw: st.DrawFn, form: str, batch: int, time: int) -> dict[str, Any
         return {"batch": None}
     if form == "equal" or batch == 1:
         return {"lengths": (time,) * batch, "enforce_sorted": True}
-    rng = seeded(draw(_LENGTHS_SEED))
+    rng = seeded(seed, 3)
     lengths = [int(n) for n in rng.randint(1, time + 1, size=batch)]
     lengths[rng.randint(batch)] = time
     ordered = bool(rng.randint(2))

@@ -115,7 +115,7 @@ def _any() -> list[Triple]:
         triples += [("spread", regime, "spread"), ("normal", regime, "normal")]
         triples += [("spread", "spread", regime), ("normal", "normal", regime)]
         triples += [("spread", regime, regime)]
-    return triples + [("spread", "spread", "spread")] * 120 + [("normal", "normal", "normal")] * 40
+    return triples + [("spread", "spread", "spread")] * 140 + [("normal", "normal", "normal")] * 54
 
 
 #: Regimes of weights, inputs and states.
