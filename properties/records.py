@@ -37,6 +37,11 @@ class Record:
     message: str = ""
 
     @property
+    def id(self) -> str:
+        """Reads well and filters well: `torch.nn.LSTM-cpu-float32-time_split`."""
+        return f"{self.subject}-{self.device}-{self.precision}-{self.name}"
+
+    @property
     def passed(self) -> bool:
         """Whether nothing is amiss: the property holds, or is stated as not offered."""
         return self.status in (HOLDS, UNSUPPORTED)

@@ -118,6 +118,8 @@ class Run:
                 )
         if not records:
             return []
+        order = {id_: place for place, id_ in enumerate(self.by_id)}
+        records.sort(key=lambda r: order[r.id])  # parallel workers report in any order
         if self.report is not None:
             self.report.mkdir(parents=True, exist_ok=True)
             text = "".join(json.dumps(r.as_dict()) + "\n" for r in records)
@@ -128,10 +130,7 @@ class Run:
         lines.append(ran + (f"; {left} were not selected or not reached" if left else ""))
         for record in records:
             if not record.passed:
-                lines.append(
-                    f"{record.status}: {record.subject}-{record.device}-{record.precision}-"
-                    f"{record.name}"
-                )
+                lines.append(f"{record.status}: {record.id}")
         return lines
 
 
