@@ -131,7 +131,6 @@ class _Layers(nn.Module):
             "batch_first": False,
             "dropout": 0.0,
             "bidirectional": False,
-            "nonlinearity": "tanh",
         }
         for name, default in defaults.items():
             value = getattr(self, name, default)
