@@ -1,0 +1,68 @@
+"""Makes the generated pages of docs/ anew.
+
+Usage: python docs/make.py [--check]
+
+With --check nothing is written, and the status is 1 when a page is stale.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+DOCS = Path(__file__).resolve().parent
+sys.path.insert(0, str(DOCS.parent))
+
+from properties.catalogue import CATALOGUE  # noqa: E402
+from properties.families import FAMILIES  # noqa: E402
+from properties.subjects.protocol import KINDS  # noqa: E402
+
+
+def properties_page() -> str:
+    """The table of all properties, by family."""
+    lines = [
+        "# Properties",
+        "",
+        "Made by `python docs/make.py` from the catalogue; do not edit.",
+        "",
+        f"{len(CATALOGUE)} properties in {len(FAMILIES)} families. A test id is "
+        "`subject-device-precision-property`.",
+    ]
+    for family in FAMILIES:
+        lines += ["", f"## {family.name}", "", "| property | claim | formula | kinds | precisions |"]
+        lines += ["| --- | --- | --- | --- | --- |"]
+        for p in family.properties:
+            kinds = "all" if p.kinds == KINDS else ", ".join(p.kinds)
+            formula = p.formula.replace("|", "\\|")
+            row = (f"`{p.name}`", p.sentence, formula, kinds, ", ".join(p.precisions))
+            lines.append(f"| {' | '.join(row)} |")
+    return "\n".join(lines) + "\n"
+
+
+#: Page → what makes it.
+PAGES: dict[str, Callable[[], str]] = {"properties.md": properties_page}
+
+
+def main() -> int:
+    """Write the pages, or say which are stale."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true")
+    check = parser.parse_args().check
+    stale = 0
+    for name, page in PAGES.items():
+        path, text = DOCS / name, page()
+        if path.exists() and path.read_text(encoding="utf-8") == text:
+            continue
+        stale += 1
+        if check:
+            print(f"docs/{name} is stale; run python docs/make.py")
+        else:
+            path.write_text(text, encoding="utf-8", newline="\n")
+            print(f"wrote docs/{name}")
+    return 1 if check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
