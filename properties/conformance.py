@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import hypothesis
 import numpy as np
+import torch
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.database import ExampleDatabase
 
@@ -85,6 +86,12 @@ def seed_of(run_seed: int, plan_id: str) -> int:
     return int.from_bytes(digest[:8], "big")
 
 
+def allow_tf32(allowed: bool) -> None:
+    """Have CUDA round the factors of float32 products to TF32, or not: cuDNN does by default."""
+    torch.backends.cudnn.allow_tf32 = allowed
+    torch.backends.cuda.matmul.allow_tf32 = allowed
+
+
 def run(
     plan: Plan,
     *,
@@ -127,6 +134,7 @@ def run(
         subject.name, subject.device, plan.precision, prop.name, prop.family, HOLDS, own_seed
     )
     start = time.perf_counter()
+    allow_tf32(plan.precision == "tf32")
     try:
         test()
     except Exception as error:
