@@ -31,8 +31,8 @@ def properties_page() -> str:
         "`subject-device-precision-property`.",
     ]
     for family in FAMILIES:
-        lines += ["", f"## {family.name}", "", "| property | claim | formula | kinds | precisions |"]
-        lines += ["| --- | --- | --- | --- | --- |"]
+        lines += ["", f"## {family.name}", ""]
+        lines += ["| property | claim | formula | kinds | precisions |", "|" + " --- |" * 5]
         for p in family.properties:
             kinds = "all" if p.kinds == KINDS else ", ".join(p.kinds)
             formula = p.formula.replace("|", "\\|")

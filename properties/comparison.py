@@ -77,7 +77,7 @@ class Check:
             raise Mismatch(f"{name} is {got!r}, expected {expected!r}")
 
     def between(self, name: str, got: Any, low: Array, high: Array, bound: Array) -> None:
-        """Require low − bound <= got <= high + bound where low and high are not NaN, elementwise."""
+        """Require low − bound <= got <= high + bound wherever low and high are not NaN."""
         actual = as_array(got)
         nearest = np.clip(np.where(np.isnan(actual), low, actual), low, high)
         formula = "ball radius, beyond the interval of the claim"

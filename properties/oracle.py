@@ -6,9 +6,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from reference import concat_cells
 from reference.ball import Ball, exact
 from reference.cells import cell, input_share, step
+from reference.concat_cells import CONCAT_KINDS
 from reference.formats import Array
+from reference.tagger import tag
 from reference.unroll import layer
 
 from .comparison import Check
@@ -30,6 +33,14 @@ def expected(
     balls = [s if isinstance(s, Ball) else exact(s, p) for s in states]
     ball = inputs if isinstance(inputs, Ball) else exact(inputs, p)
     w = case.weight_arrays if weights is None else weights
+    if case.kind in CONCAT_KINDS:
+        with np.errstate(all="ignore"):
+            return concat_cells.step(case.kind, w, ball, tuple(balls))
+    if case.kind == "Tagger":
+        words = w["word_embeddings.weight"][case.input_array.astype(np.int64)]
+        zero = exact(np.zeros((1, case.hidden_size)), p)
+        with np.errstate(all="ignore"):
+            return {"output": tag(w, exact(words, p), (zero, zero))}
     if case.cell:
         new = cell(case.options, w, ball, tuple(balls))
         return dict(zip(("h", "c"), new, strict=False))
@@ -50,6 +61,8 @@ def discriminates(case: Case) -> bool:
     Gate blocks differ, the state is not zero, and in the first layer the recurrent term moves
     the new state by more than the bound.
     """
+    if case.output_size:
+        return _weights_and_state_tell(case)
     weights = case.weight_arrays
     suffix = "" if case.cell else "_l0"
     w_hh = weights[f"weight_hh{suffix}"]
@@ -69,4 +82,17 @@ def discriminates(case: Case) -> bool:
         zeros = [exact(np.zeros_like(s), p) for s in states[:1]] + balls[1:]
         new = step(case.options, weights, suffix, share, tuple(balls))[0]
         without = step(case.options, weights, suffix, share, tuple(zeros))[0]
+        return bool(np.any(np.abs(new.v - without.v) > new.radius + without.radius))
+
+
+def _weights_and_state_tell(case: Case) -> bool:
+    """For a network: whether its matrices differ and its state moves the output past the bound."""
+    matrices = [w for w in case.weight_arrays.values() if w.ndim == 2 and w.size > 1]
+    if not matrices or any((w == w.flat[0]).all() for w in matrices):
+        return False
+    if not case.cell:
+        return case.time > 1
+    balls = expected(case), expected(case, state=[np.zeros_like(s) for s in case.state_arrays])
+    with np.errstate(all="ignore"):
+        new, without = (b["output"] for b in balls)
         return bool(np.any(np.abs(new.v - without.v) > new.radius + without.radius))

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis.strategies import SearchStrategy
 
 from .comparison import Check
-from .strategies.cases import Case, cases
+from .strategies.cases import Case, cases, network_cases
 from .subjects.protocol import KINDS, Subject
 
 CELLS = tuple(k for k in KINDS if k.endswith("Cell"))
@@ -42,7 +42,8 @@ class Property:
         """The strategy of this property's cases for a kind in a precision."""
         cell = kind.endswith("Cell")
         family = kind.removesuffix("Cell")
-        return cases(family, cell, precision, **self.constraints)
+        draw = cases if kind in KINDS else network_cases
+        return draw(family, cell, precision, **self.constraints)
 
 
 class Family:

@@ -22,7 +22,7 @@ from .property import ALL_PRECISIONS
 from .records import CRASHED, Record, summary
 from .subjects.builtin import BUILTIN
 from .subjects.loading import SubjectError, load_subject
-from .subjects.protocol import KINDS, Subject
+from .subjects.protocol import ALL_KINDS, Subject
 
 DEVICES = ("cpu", "cuda", "all")
 DEFAULT_PRECISIONS = ("float64", "float32", "float16", "bfloat16")
@@ -34,11 +34,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "action": "append",
         "metavar": "SPEC",
         "help": "package.module:Name, path/to/file.py:Name, or a built-in name such as "
-        "torch.nn.LSTM; repeat for several (default: all twelve built-in subjects)",
+        "torch.nn.LSTM; repeat for several (default: all built-in subjects)",
     },
     "--like": {
         "metavar": "KIND",
-        "help": f"kind of the subjects whose name does not say it: {', '.join(KINDS)}",
+        "help": f"kind of the subjects whose name does not say it: {', '.join(ALL_KINDS)}",
     },
     "--device": {
         "metavar": "DEVICE",

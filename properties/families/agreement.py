@@ -6,7 +6,7 @@ from ..comparison import Check
 from ..oracle import compare_all, discriminates, expected
 from ..property import ALL_PRECISIONS, LAYERS, Family
 from ..strategies.cases import Case
-from ..subjects.protocol import Subject
+from ..subjects.protocol import ALL_KINDS, Subject
 
 FAMILY = Family("agreement")
 
@@ -14,6 +14,7 @@ FAMILY = Family("agreement")
 @FAMILY.claims(
     "Every result equals the reference, for every option and form of input.",
     "|output − v| ≤ r, |h_n − v| ≤ r, |c_n − v| ≤ r",
+    kinds=ALL_KINDS,
     precisions=ALL_PRECISIONS,
     share=2.0,
 )

@@ -10,7 +10,7 @@ from ..comparison import Check, agree
 from ..oracle import expected
 from ..property import Family
 from ..strategies.cases import Case
-from ..subjects.protocol import DTYPES, Subject
+from ..subjects.protocol import ALL_KINDS, CONCAT_CELLS, DTYPES, KINDS, Subject
 
 FAMILY = Family("interface")
 
@@ -24,13 +24,17 @@ def _state_names(case: Case) -> tuple[str, ...]:
 
 @FAMILY.claims(
     "Every result has the documented shape.",
-    "output (T, B, D·R), h_n (L·D, B, R), c_n (L·D, B, H); h, c (B, H)",
+    "output (T, B, D·R), h_n (L·D, B, R), c_n (L·D, B, H); h, c (B, H); log-probabilities (·, O)",
+    kinds=ALL_KINDS,
     share=0.5,
 )
 def result_shapes(subject: Subject, case: Case, check: Check) -> None:
     got = subject.run(case)
     shapes = dict(zip(_state_names(case), case.state_shapes, strict=True))
-    if not case.cell:
+    if case.output_size:
+        rows = case.input_shape[:-1] if case.cell else (case.time,)
+        shapes["output"] = (*rows, case.output_size)
+    elif not case.cell:
         shapes["output"] = (*case.input_shape[:-1], case.options.output_size)
     for name, shape in shapes.items():
         check.same(f"shape of {name}", tuple(got[name].shape), shape)
@@ -39,6 +43,7 @@ def result_shapes(subject: Subject, case: Case, check: Check) -> None:
 @FAMILY.claims(
     "Every result has the input's dtype and device.",
     "dtype(f(x)) = dtype(x), device(f(x)) = device(x)",
+    kinds=ALL_KINDS,
     precisions=CPU,
     share=0.5,
 )
@@ -54,7 +59,7 @@ def _bits(t: Tensor) -> Tensor:
 
 
 def _given(subject: Subject, case: Case) -> dict[str, Tensor]:
-    given = {"input": subject.tensor(case.input_array, case)}
+    given = {"input": subject.input_tensor(case.input_array, case)}
     for name, state in zip(("h_0", "c_0"), case.state_arrays, strict=False):
         given[name] = subject.tensor(state, case)
     return given
@@ -63,6 +68,7 @@ def _given(subject: Subject, case: Case) -> dict[str, Tensor]:
 @FAMILY.claims(
     "A call modifies neither input, nor states, nor weights.",
     "bytes and version counters before = after",
+    kinds=ALL_KINDS,
     with_state=True,
 )
 def arguments_are_unmodified(subject: Subject, case: Case, check: Check) -> None:
@@ -81,6 +87,7 @@ def arguments_are_unmodified(subject: Subject, case: Case, check: Check) -> None
 @FAMILY.claims(
     "Writing to a result changes no argument.",
     "no result shares storage with input, states or weights",
+    kinds=ALL_KINDS,
     with_state=True,
     share=0.5,
 )
@@ -98,6 +105,7 @@ def results_share_no_storage_with_arguments(subject: Subject, case: Case, check:
 @FAMILY.claims(
     "No initial state means an initial state of zeros.",
     "f(x) = f(x, 0)",
+    kinds=(*KINDS, *CONCAT_CELLS),
     with_state=False,
 )
 def missing_state_is_zero(subject: Subject, case: Case, check: Check) -> None:
@@ -110,21 +118,27 @@ def missing_state_is_zero(subject: Subject, case: Case, check: Check) -> None:
 
 
 @FAMILY.claims(
-    "The same call twice gives the same bits on a CPU.",
+    "The same call twice gives the same bits on a CPU, and agrees within the bound elsewhere.",
     "f(x) = f(x)",
+    kinds=ALL_KINDS,
     share=0.5,
 )
 def repeated_call_gives_the_same_bits(subject: Subject, case: Case, check: Check) -> None:
     module = subject.build(case)
     first, second = subject.run(case, module), subject.run(case, module)
-    for name, result in first.items():
-        same = torch.equal(_bits(result), _bits(second[name]))
-        check.same(f"{name} has the same bits", same or subject.device != "cpu", True)
+    if subject.device == "cpu":
+        for name, result in first.items():
+            same = torch.equal(_bits(result), _bits(second[name]))
+            check.same(f"{name} has the same bits", same, True)
+    else:
+        for name, ball in expected(case).items():
+            agree(check, name, second[name], first[name], ball, ball)
 
 
 @FAMILY.claims(
     "Results require a gradient when the weights do, and not under no_grad.",
     "requires_grad(f(x)) = grad mode",
+    kinds=ALL_KINDS,
     share=0.25,
 )
 def results_require_grad_as_weights_do(subject: Subject, case: Case, check: Check) -> None:

@@ -14,7 +14,7 @@ from ..oracle import compare_all, expected
 from ..property import CELLS, LAYERS, Family
 from ..strategies.cases import Case
 from ..strategies.values import ORDINARY
-from ..subjects.protocol import Subject
+from ..subjects.protocol import CONCAT_CELLS, KINDS, Subject
 
 FAMILY = Family("invariance")
 
@@ -35,6 +35,7 @@ def _rows(case: Case, index: Any) -> tuple[Array, list[Array]]:
 @FAMILY.claims(
     "A batch row alone gives what it gives in the batch.",
     "f(x)_b = f(x_b)",
+    kinds=(*KINDS, *CONCAT_CELLS),
     least={"batch": 2},
     forms=("dense", "ragged"),
 )
@@ -64,6 +65,7 @@ def batch_rows_are_independent(subject: Subject, case: Case, check: Check) -> No
 @FAMILY.claims(
     "Permuting the batch permutes the results.",
     "f(Px) = P f(x)",
+    kinds=(*KINDS, *CONCAT_CELLS),
     least={"batch": 2},
     forms=("dense",),
 )

@@ -9,8 +9,11 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
+from reference.concat_cells import CONCAT_KINDS
+from reference.concat_cells import weight_shapes as concat_weight_shapes
 from reference.formats import PRECISIONS, Array, Precision
 from reference.parameters import Options, weight_shapes
+from reference.tagger import tagger_weight_shapes
 
 from .layouts import LAYOUTS
 from .shapes import Sizes, sizes
@@ -23,6 +26,7 @@ class Case:
 
     `batch` None means unbatched; `lengths` None means a dense tensor, else a PackedSequence;
     `with_state` False passes no initial state.  The arrays follow from the seed and the regimes.
+    `output_size` is that of a network that ends in a log softmax, `vocab_size` that of a tagger.
     """
 
     kind: str
@@ -36,6 +40,8 @@ class Case:
     bidirectional: bool = False
     proj_size: int = 0
     nonlinearity: str = "tanh"
+    output_size: int = 0
+    vocab_size: int = 0
     batch: int | None = 1
     time: int = 1
     lengths: tuple[int, ...] | None = None
@@ -76,6 +82,16 @@ class Case:
         )
 
     @property
+    def weight_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Name → shape of every weight."""
+        sizes = (self.input_size, self.hidden_size)
+        if self.kind in CONCAT_KINDS:
+            return concat_weight_shapes(self.kind, *sizes, self.output_size)
+        if self.kind == "Tagger":
+            return tagger_weight_shapes(*sizes, self.vocab_size, self.output_size)
+        return weight_shapes(self.options)
+
+    @property
     def rounding(self) -> Precision:
         """The precision as the reference charges it."""
         return PRECISIONS[self.precision]
@@ -96,7 +112,9 @@ class Case:
         batch = () if self.batch is None else (self.batch,)
         lead = () if self.cell else (self.num_layers * options.directions,)
         h = (*lead, *batch, options.state_size)
-        return (h, (*lead, *batch, self.hidden_size)) if self.kind == "LSTM" else (h,)
+        if self.kind == "Tagger":
+            return ()
+        return (h, (*lead, *batch, self.hidden_size)) if "LSTM" in self.kind else (h,)
 
     def _stream(self, purpose: int) -> np.random.RandomState:
         return seeded(self.seed, purpose)
@@ -106,7 +124,7 @@ class Case:
         """Name → array of every weight, exact in the format; matrices scaled by 1/√fan-in."""
         rng, fmt = self._stream(0), self.rounding.storage
         arrays = {}
-        for name, shape in weight_shapes(self.options).items():
+        for name, shape in self.weight_shapes.items():
             array = values(rng, self.weights, shape, fmt)
             if len(shape) == 2 and self.weights in ("spread", "normal", "large") and shape[1] > 1:
                 array = fmt.round(array / np.sqrt(shape[1]))
@@ -115,7 +133,12 @@ class Case:
 
     @cached_property
     def input_array(self) -> Array:
-        """The input, of `input_shape`; rows repeat where the layout is `expanded`."""
+        """The input, of `input_shape`; rows repeat where the layout is `expanded`.
+
+        A tagger's is word ids (T,).
+        """
+        if self.kind == "Tagger":
+            return self._stream(1).randint(self.vocab_size, size=self.time).astype(np.float64)
         x = values(self._stream(1), self.inputs, self.input_shape, self.rounding.storage)
         return np.broadcast_to(x[..., :1, :], x.shape) if self._repeats(x) else x
 
@@ -141,6 +164,8 @@ _PROJECTION = ("none",) * 6 + ("one", "most")
 _STACK = st.sampled_from([(n, p) for p in _PROJECTION for n in _LAYERS])
 _FORM = ("dense",) * 5 + ("unbatched",) + ("equal",) + ("ragged",) * 3
 _LAYOUT = (LAYOUTS[0],) * 8 + LAYOUTS[1:]
+_OUTPUTS = st.integers(1, 7)
+_VOCABULARY = st.integers(1, 20)
 _PASSING = st.sampled_from([(f, o) for o in _LAYOUT for f in _FORM])
 
 
@@ -203,6 +228,40 @@ def cases(
     if not cell:
         fields_ |= _lengths(fields_["seed"], form, fields_["batch"], fields_["time"])
     return Case(**fields_)
+
+
+@st.composite
+def network_cases(
+    draw: st.DrawFn,
+    /,
+    kind: str,
+    cell: bool,
+    precision: str,
+    *,
+    regimes: st.SearchStrategy[Triple] = ANY,
+    **fixed: Any,
+) -> Case:
+    """Draw a case of a network that ends in a log softmax: a concat cell or a tagger."""
+    weights, inputs, states = draw(regimes)
+    size: Sizes = draw(sizes(tuple(fixed.pop("least", {}).items())))
+    fixed.pop("forms", None)
+    fields_: dict[str, Any] = {
+        "kind": kind,
+        "cell": cell,
+        "precision": precision,
+        "input_size": size.input,
+        "hidden_size": size.hidden,
+        "weights": weights,
+        "inputs": inputs,
+        "states": states,
+        "output_size": draw(_OUTPUTS),
+    }
+    if cell:
+        fields_ |= {"batch": size.batch, "layout": draw(_PASSING)[1]}
+        fields_["with_state"] = draw(_FLAGS) % 8 != 7
+    else:
+        fields_ |= {"batch": None, "time": size.time, "vocab_size": draw(_VOCABULARY)}
+    return Case(**(fields_ | fixed), seed=draw(_SEED))
 
 
 def _lengths(seed: int, form: str, batch: int, time: int) -> dict[str, Any]:

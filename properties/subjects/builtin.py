@@ -1,19 +1,43 @@
-"""The twelve built-in subjects: torch.nn's six modules and this project's own six."""
+"""The built-in subjects: torch.nn's six modules, this project's own six, and its networks."""
 
 from __future__ import annotations
 
+from functools import partial
 from types import ModuleType
 
 import torch.nn
 
 import impl
+from impl import concat_cells
+from impl.tagger import LSTMTagger
 
+from .networks import subject
 from .protocol import KINDS, Subject
 
 
 def _of(module: ModuleType, prefix: str) -> list[Subject]:
-    return [Subject(f"{prefix}.{kind}", kind, getattr(module, kind)) for kind in KINDS]
+    return [subject(f"{prefix}.{kind}", kind, getattr(module, kind)) for kind in KINDS]
 
+
+_CONCAT = [
+    subject("impl.concat_cells.RNN", "SharedRNNCell", concat_cells.RNN),
+    subject("impl.concat_cells.LSTMCell", "SharedLSTMCell", concat_cells.LSTMCell),
+    subject("impl.concat_cells.GRUCell", "SharedGRUCell", concat_cells.GRUCell),
+    *(
+        subject(f"impl.concat_cells.{name}", kind, getattr(concat_cells, name))
+        for name, kind in (
+            ("IndependentRNN", "IndependentRNNCell"),
+            ("IndependentLSTMCell", "IndependentLSTMCell"),
+            ("IndependentGRUCell", "IndependentGRUCell"),
+        )
+    ),
+]
+_TAGGERS = [
+    subject("impl.LSTMTagger+torch.nn.LSTM", "Tagger", LSTMTagger),
+    subject("impl.LSTMTagger+impl.LSTM", "Tagger", partial(LSTMTagger, lstm=impl.LSTM)),
+]
 
 #: Name → subject, in the order of a report.
-BUILTIN: dict[str, Subject] = {s.name: s for s in [*_of(torch.nn, "torch.nn"), *_of(impl, "impl")]}
+BUILTIN: dict[str, Subject] = {
+    s.name: s for s in [*_of(torch.nn, "torch.nn"), *_of(impl, "impl"), *_CONCAT, *_TAGGERS]
+}

@@ -13,7 +13,8 @@ from typing import Any
 
 import torch.nn
 
-from .protocol import KINDS, Subject
+from .networks import subject
+from .protocol import ALL_KINDS, KINDS, Subject
 
 
 class SubjectError(ValueError):
@@ -21,7 +22,7 @@ class SubjectError(ValueError):
 
 
 def load_subject(spec: str, like: str | None = None) -> Subject:
-    """The subject that `spec` names; `like` is one of `KINDS` and overrides what its name says.
+    """The subject that `spec` names; `like` is one of `ALL_KINDS` and overrides what its name says.
 
     `Name` is a class with torch.nn's constructor, or a factory that returns a module.
     Raises `SubjectError` when it cannot be imported, is neither, or its kind cannot be told.
@@ -46,7 +47,7 @@ def load_subject(spec: str, like: str | None = None) -> Subject:
             f"--subject {spec!r}: a {type(target).__name__} was given; expected a class or a "
             "factory called with (input_size, hidden_size, **options)"
         )
-    return Subject(spec, kind_of(spec, attribute, target, like), target)
+    return subject(spec, kind_of(spec, attribute, target, like), target)
 
 
 def kind_of(spec: str, name: str, target: Callable[..., Any], like: str | None) -> str:
@@ -55,8 +56,8 @@ def kind_of(spec: str, name: str, target: Callable[..., Any], like: str | None) 
     Raises `SubjectError` when none of them tells.
     """
     if like is not None:
-        if like not in KINDS:
-            raise SubjectError(f"--like {like!r}: expected one of {', '.join(KINDS)}")
+        if like not in ALL_KINDS:
+            raise SubjectError(f"--like {like!r}: expected one of {', '.join(ALL_KINDS)}")
         return like
     if inspect.isclass(target):
         for kind in KINDS:
@@ -69,7 +70,7 @@ def kind_of(spec: str, name: str, target: Callable[..., Any], like: str | None) 
             return kind
     raise SubjectError(
         f"--subject {spec!r}: its kind cannot be told from its base classes or its name; "
-        f"give --like with one of {', '.join(KINDS)}"
+        f"give --like with one of {', '.join(ALL_KINDS)}"
     )
 
 

@@ -10,12 +10,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
+from reference.concat_cells import CONCAT_KINDS
 from reference.formats import Array
 
 from ..strategies.cases import Case
 from ..strategies.layouts import place
 
+#: The kinds of torch.nn, of networks that end in a log softmax, and all.
 KINDS = ("RNNCell", "LSTMCell", "GRUCell", "RNN", "LSTM", "GRU")
+CONCAT_CELLS = tuple(f"{kind}Cell" for kind in CONCAT_KINDS)
+ALL_KINDS = (*KINDS, *CONCAT_CELLS, "Tagger")
 
 DTYPES = {
     "float64": torch.float64,
@@ -41,7 +45,7 @@ class SubjectFault(AssertionError):
 class Subject:
     """An implementation, by a factory with torch.nn's constructor arguments.
 
-    `kind` is one of `KINDS`; `reference_cell` names the torch.nn kind of its single step.
+    `kind` is one of `ALL_KINDS`.
     `factory(input_size, hidden_size, **options)` is called with those options only that differ
     from torch.nn's defaults, and the module is then moved `.to(device, dtype)`.
     """
@@ -65,8 +69,8 @@ class Subject:
         """The same implementation on a device."""
         return replace(self, device=device)
 
-    def construct(self, case: Case) -> nn.Module:
-        """A fresh module with the case's options, its own initial weights, in eval mode off."""
+    def arguments(self, case: Case) -> tuple[tuple[int, ...], dict[str, Any]]:
+        """What the factory is called with: sizes, and the options that are not the default."""
         defaults = {
             "num_layers": 1,
             "bias": True,
@@ -81,8 +85,13 @@ class Subject:
             for name, default in defaults.items()
             if getattr(case, name) != default
         }
+        return (case.input_size, case.hidden_size), options
+
+    def construct(self, case: Case) -> nn.Module:
+        """A fresh module in training mode, with the case's options and its own initial weights."""
+        sizes, options = self.arguments(case)
         try:
-            module = self.factory(case.input_size, case.hidden_size, **options)
+            module = self.factory(*sizes, **options)
         except NotImplementedError as reason:
             raise Unsupported(f"{self.name}({options}): {reason}") from reason
         return module.to(device=self.device, dtype=DTYPES[case.precision])
@@ -96,6 +105,10 @@ class Subject:
     def tensor(self, values: Array, case: Case, layout: str | None = None) -> Tensor:
         """`values` on the subject's device, in the case's dtype and layout."""
         return place(values, layout or case.layout, DTYPES[case.precision], self.device)
+
+    def input_tensor(self, values: Array, case: Case) -> Tensor:
+        """The input on the subject's device, in the case's dtype and layout."""
+        return self.tensor(values, case)
 
     def run(
         self,
@@ -111,7 +124,7 @@ class Subject:
         Arrays that are given replace the case's own.  A packed output is padded with zeros.
         """
         module = self.build(case, weights) if module is None else module
-        inputs = self.tensor(case.input_array if x is None else x, case)
+        inputs = self.input_tensor(case.input_array if x is None else x, case)
         given = case.state_arrays if state is None else tuple(state)
         states = tuple(self.tensor(s, case) for s in given)
         with torch.no_grad():
@@ -181,19 +194,20 @@ def _describe(value: Any) -> str:
 def _named_cell(family: str, returned: Any) -> Results:
     if family == "LSTM":
         h, c = _pair("the result", returned, "(h, c)")
-        return _tensors({"h": h, "c": c})
-    return _tensors({"h": returned})
+        return named_tensors({"h": h, "c": c})
+    return named_tensors({"h": returned})
 
 
 def _named_layer(family: str, returned: Any) -> Results:
     output, state = _pair("the result", returned, "(output, state)")
     if family == "LSTM":
         h_n, c_n = _pair("the state", state, "(h_n, c_n)")
-        return _tensors({"output": output, "h_n": h_n, "c_n": c_n})
-    return _tensors({"output": output, "h_n": state})
+        return named_tensors({"output": output, "h_n": h_n, "c_n": c_n})
+    return named_tensors({"output": output, "h_n": state})
 
 
-def _tensors(results: dict[str, Any]) -> Results:
+def named_tensors(results: dict[str, Any]) -> Results:
+    """The results as given; raises `SubjectFault` where one is no tensor."""
     for name, value in results.items():
         if not isinstance(value, Tensor | PackedSequence):
             raise SubjectFault(f"result {name} is {_describe(value)}, expected a Tensor")

@@ -76,7 +76,7 @@ def test_a_broken_subject_fails_with_one_message_and_the_run_goes_on() -> None:
     assert re.search(r"case +Case\('LSTM'", done.stdout)
     assert re.search(r"reproduce with --hypothesis-seed=\d+ -k '", done.stdout)
     assert f"falsified: {spec}-cpu-float32-equals_reference" in done.stdout
-    assert "2 failed, 1 passed" in done.stdout
+    assert "3 failed, 1 passed" in done.stdout
 
 
 def test_a_subject_that_kills_its_process_is_reported_and_the_rest_completes(

@@ -1,0 +1,88 @@
+"""A part-of-speech tagger: embedding, LSTM, linear layer, log softmax over the tags."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import log_softmax
+
+from .checks import check_size
+
+INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+
+
+class LSTMTagger(nn.Module):
+    """Word ids (T,) of one sentence → log-probabilities (T, tagset_size).
+
+    `lstm(embedding_dim, hidden_dim, device=, dtype=)` makes the recurrent layer: torch.nn.LSTM or
+    any drop-in for it.  A sentence starts from a zero state, unless `carry_state` is set: then the
+    state of the sentence before is kept, as a tutorial's tagger does, together with its graph, so
+    that a second `backward` fails until `detach` or `reset` is called.
+
+    Raises `ValueError` or `TypeError` for sizes below 1, an empty sentence, ids that are no
+    integers or outside the vocabulary.
+    """
+
+    hidden: tuple[Tensor, Tensor] | None
+
+    def __init__(
+        self,
+        embedding_dim: int,
+        hidden_dim: int,
+        vocab_size: int,
+        tagset_size: int,
+        lstm: Callable[..., nn.Module] = nn.LSTM,
+        carry_state: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        check_size("embedding_dim", embedding_dim)
+        check_size("hidden_dim", hidden_dim)
+        check_size("vocab_size", vocab_size)
+        check_size("tagset_size", tagset_size)
+        self.vocab_size = vocab_size
+        self.hidden_dim = hidden_dim
+        self.carry_state = carry_state
+        self.word_embeddings = nn.Embedding(vocab_size, embedding_dim, device=device, dtype=dtype)
+        self.lstm = lstm(embedding_dim, hidden_dim, device=device, dtype=dtype)
+        self.hidden2tag = nn.Linear(hidden_dim, tagset_size, device=device, dtype=dtype)
+        self.hidden = None
+
+    def reset(self) -> None:
+        """Forget the sentence before: the next one starts from zeros."""
+        self.hidden = None
+
+    def detach(self) -> None:
+        """Keep the state's values and let go of its graph, so that `backward` may be called."""
+        if self.hidden is not None:
+            h, c = self.hidden
+            self.hidden = (h.detach(), c.detach())
+
+    def _check(self, sentence: Tensor) -> None:
+        if sentence.dim() != 1 or sentence.numel() == 0:
+            raise ValueError(
+                f"LSTMTagger: sentence has shape {tuple(sentence.shape)}, "
+                "expected (words,) with at least one word"
+            )
+        if sentence.dtype not in INTEGERS:
+            raise TypeError(
+                f"LSTMTagger: sentence has dtype {sentence.dtype}, expected integer word ids"
+            )
+        outside = (sentence < 0) | (sentence >= self.vocab_size)
+        if outside.any():
+            place = int(outside.int().argmax())
+            raise ValueError(
+                f"LSTMTagger: word id {int(sentence[place])} at position {place} is outside the "
+                f"vocabulary, expected 0 to {self.vocab_size - 1}"
+            )
+
+    def forward(self, sentence: Tensor) -> Tensor:
+        """Log-probabilities of the tags of each word."""
+        self._check(sentence)
+        embedded = self.word_embeddings(sentence.long()).unsqueeze(1)
+        output, hidden = self.lstm(embedded, self.hidden if self.carry_state else None)
+        self.hidden = hidden if self.carry_state else None
+        return log_softmax(self.hidden2tag(output.squeeze(1)), dim=1)

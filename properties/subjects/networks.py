@@ -1,0 +1,65 @@
+"""Subjects that end in a log softmax: cells on [x, h], and the tagger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from reference.formats import Array
+
+from ..strategies.cases import Case
+from .protocol import CONCAT_CELLS, KINDS, Results, Subject, SubjectFault, named_tensors
+
+
+@dataclass(frozen=True)
+class ConcatSubject(Subject):
+    """A cell on [x, h]: `factory(input_size, hidden_size, output_size)`.
+
+    An LSTM has `cell_size` before `output_size`, and a second state.
+    """
+
+    def arguments(self, case: Case) -> tuple[tuple[int, ...], dict[str, Any]]:
+        """The sizes; there are no options."""
+        cell = (case.hidden_size,) if "LSTM" in self.kind else ()
+        return (case.input_size, case.hidden_size, *cell, case.output_size), {}
+
+    def call(
+        self, case: Case, module: nn.Module, x: Tensor, states: tuple[Tensor, ...] | None
+    ) -> Results:
+        """Call the module with its states as separate arguments."""
+        returned = module(x, *(states or ()))
+        names = ("output", "h", "c") if "LSTM" in self.kind else ("output", "h")
+        if not isinstance(returned, tuple) or len(returned) != len(names):
+            raise SubjectFault(f"the result is no tuple of {len(names)}: {', '.join(names)}")
+        return named_tensors(dict(zip(names, returned, strict=True)))
+
+
+@dataclass(frozen=True)
+class TaggerSubject(Subject):
+    """A tagger: `factory(embedding_dim, hidden_dim, vocab_size, tagset_size)`."""
+
+    def arguments(self, case: Case) -> tuple[tuple[int, ...], dict[str, Any]]:
+        """The sizes; there are no options."""
+        return (case.input_size, case.hidden_size, case.vocab_size, case.output_size), {}
+
+    def input_tensor(self, values: Array, case: Case) -> Tensor:
+        """Word ids (T,) as integers on the subject's device."""
+        return torch.from_numpy(values.astype("int64")).to(self.device)
+
+    def call(
+        self, case: Case, module: nn.Module, x: Tensor, states: tuple[Tensor, ...] | None
+    ) -> Results:
+        """Call the module on word ids."""
+        return named_tensors({"output": module(x)})
+
+
+def subject(
+    name: str, kind: str, factory: Callable[..., nn.Module], device: str = "cpu"
+) -> Subject:
+    """A subject of any kind."""
+    make = Subject if kind in KINDS else ConcatSubject if kind in CONCAT_CELLS else TaggerSubject
+    return make(name, kind, factory, device)

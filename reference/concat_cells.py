@@ -1,0 +1,97 @@
+"""Cells whose linear layers act on [x, h]: with one layer for all gates, or one for each.
+
+They are the cells of a tutorial ("shared") and of what its text describes ("independent").  I is
+the input size, H the hidden size, O the output size, B the batch; weights have torch.nn.Linear's
+names and shapes, and a layer `gate` is the pair `gate.weight` (H, I+H), `gate.bias` (H,).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from .activations import blend, sigmoid
+from .cells import affine
+from .log_softmax import log_softmax
+from .parameters import GATE_NAMES
+
+#: Kind → whether each gate has a layer of its own.
+CONCAT_KINDS = {
+    "SharedRNN": False,
+    "SharedLSTM": False,
+    "SharedGRU": False,
+    "IndependentRNN": True,
+    "IndependentLSTM": True,
+    "IndependentGRU": True,
+}
+
+
+def cell_of(kind: str) -> str:
+    """RNN, LSTM or GRU."""
+    return kind.removeprefix("Shared").removeprefix("Independent")
+
+
+def gate_layers(kind: str) -> tuple[str, ...]:
+    """Name of the layer of each gate, in torch.nn's order of gates; shared layers repeat."""
+    if kind == "SharedRNN":
+        return ("i2h",)
+    gates = GATE_NAMES[cell_of(kind)]
+    return tuple(f"gate_{g}" if CONCAT_KINDS[kind] else "gate" for g in gates)
+
+
+def weight_shapes(
+    kind: str, input_size: int, hidden_size: int, output_size: int
+) -> dict[str, tuple[int, ...]]:
+    """Name → shape of every weight, in order of registration."""
+    I, H, O = input_size, hidden_size, output_size  # noqa: E741
+    layers = dict.fromkeys(gate_layers(kind), (H, I + H))
+    layers |= {"i2o": (O, I + H)} if kind == "SharedRNN" else {"output": (O, H)}
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name, shape in layers.items():
+        shapes |= {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
+    return shapes
+
+
+def gate_count(kind: str, input_size: int, hidden_size: int) -> int:
+    """Number of parameters of the gates: (I+H)·H + H for each layer that is not shared."""
+    shapes = weight_shapes(kind, input_size, hidden_size, 1)
+    layers = set(gate_layers(kind))
+    return sum(prod(s) for n, s in shapes.items() if n.partition(".")[0] in layers)
+
+
+def linear(weights: Mapping[str, Any], layer: str, u: Any) -> Any:
+    """u Wᵀ + b of a named layer."""
+    return affine(u, weights[f"{layer}.weight"], weights[f"{layer}.bias"])
+
+
+def join(x: Any, h: Any) -> Any:
+    """[x, h] along the last axis: (B, I), (B, H) → (B, I+H)."""
+    return np.concatenate([x, h], axis=-1)
+
+
+def step(kind: str, weights: Mapping[str, Any], x: Any, state: tuple[Any, ...]) -> dict[str, Any]:
+    """One step: x (B, I), state (h,) or (h, c) of (B, H) → output (B, O), h, and c of an LSTM.
+
+    RNN, shared: h' = W_i2h u + b without a nonlinearity and y = log_softmax(W_i2o u + b), with
+    u = [x, h] and the old h.  RNN, independent: h' = tanh(W u + b), y = log_softmax(W_out h' + b).
+    LSTM: c' = f∘c + i∘g, h' = o∘tanh(c'); i, f, o = σ and g = tanh of their layers of u.
+    GRU: n = tanh(W [x, r∘h] + b), h' = (1−z)∘h + z∘n; its z is one minus torch's.
+    """
+    layers, u = gate_layers(kind), join(x, state[0])
+    if kind == "SharedRNN":
+        return {"output": log_softmax(linear(weights, "i2o", u)), "h": linear(weights, "i2h", u)}
+    results: dict[str, Any] = {}
+    if cell_of(kind) == "RNN":
+        h = np.tanh(linear(weights, layers[0], u))
+    elif cell_of(kind) == "LSTM":
+        a_i, a_f, a_g, a_o = (linear(weights, name, u) for name in layers)
+        results["c"] = sigmoid(a_f) * state[1] + sigmoid(a_i) * np.tanh(a_g)
+        h = sigmoid(a_o) * np.tanh(results["c"])
+    else:
+        r, z = (sigmoid(linear(weights, name, u)) for name in layers[:2])
+        n = np.tanh(linear(weights, layers[2], join(x, r * state[0])))
+        h = blend(z, n, state[0])
+    return {"output": log_softmax(linear(weights, "output", h)), "h": h, **results}
