@@ -41,8 +41,8 @@ def _forced(case: Case, **gates: float) -> dict[str, Array]:
 
 
 def _limit(ball: Ball, value: Array) -> Expected:
-    """The limit, with the ball's radius and the reference's own distance from the limit."""
-    return Expected(value, ball.radius + np.abs(ball.v - value), "ball radius around the limit")
+    """The limit, which is what the equations give exactly, with the radius of the ball."""
+    return Expected(value, ball.radius, "ball radius around the limit")
 
 
 _LAST = {"LSTM": "c_n", "LSTMCell": "c", "GRU": "h_n", "GRUCell": "h"}
@@ -84,6 +84,30 @@ def closed_forget_gate_erases_the_cell(subject: Subject, case: Case, check: Chec
     want, moved = expected(case, weights=weights), expected(case, weights=weights, state=other)
     for name, ball in want.items():
         agree(check, name, changed[name], got[name], moved[name], ball)
+
+
+@FAMILY.claims(
+    "With the input gate at 0, the cell state decays at exactly the forget gate's rate.",
+    "i = 0, f = σ(a) ⇒ c_T = σ(a)^T c_0",
+    kinds=("LSTM", "LSTMCell"),
+    precisions=CPU,
+    share=0.5,
+    bias=True,
+    with_state=True,
+    forms=("dense", "unbatched"),
+    regimes=ORDINARY,
+)
+def cell_state_decays_at_the_forget_gates_rate(subject: Subject, case: Case, check: Check) -> None:
+    a = (case.seed % 17 - 8) / 2.0  # exact in every format
+    weights = _forced(case, f=1.0, i=-1.0)
+    rows = slice(case.hidden_size, 2 * case.hidden_size)
+    for name, w in weights.items():
+        if name.startswith("bias_ih"):
+            w[rows] = a
+    name = _LAST[subject.kind]
+    got, want = subject.run(case, weights=weights), expected(case, weights=weights)
+    rate = np.exp(-case.time * np.log1p(np.exp(-a)))
+    check.close(name, got[name], _limit(want[name], rate * case.state_arrays[1]))
 
 
 @FAMILY.claims(
