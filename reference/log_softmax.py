@@ -27,25 +27,28 @@ def _(x: Ball) -> Ball:
 
     ∂y_i/∂x_j = δ_ij − p_j with p ≥ 0, Σp = 1, so |y_i(s) − y_i(v)| ≤ r_i + max_j r_j.
 
-    A correct implementation with n terms forms d_j = x_j − m with m the maximum (error u|d_j|),
-    e_j = exp(d_j) (relative error u|d_j| from d_j and 2·ulps·u its own, as in `Ball.tanh`),
-    t = Σ e_j ≥ 1 in any order (γₙ and n underflows), L = log t (error ρ/(1−ρ) from a relative
-    error ρ of t, and 2·ulps·u·L its own), and then (x_i − m) − L or x_i − (m + L), which round
-    d_i, m + L and y_i.  Magnitudes are taken at the far end of the argument's ball.
+    A correct implementation with n terms forms d_j = x_j − m with m the maximum, e_j = exp(d_j),
+    t = Σ e_j ≥ 1 in any order, L = log t, and (x_i − m) − L or x_i − (m + L).  It may store each
+    of them, so every one is charged w = u_accumulation, and u beside where storage is another
+    format.  Then e_j has relative error w|d_j| + w and 2·ulps·u_accumulation of its own, as in
+    `Ball.tanh`; t has γₙ, w and n underflows beside; L has ρ/(1−ρ) from a relative error ρ of t
+    and its own; and d_i, m, m + L and y_i are rounded.  Magnitudes are taken at the far end of
+    the argument's ball.
     """
     p, r = x.precision, x.radius
-    u, n = p.u_accumulation, x.v.shape[-1]
+    w, n = p.u_accumulation + p.stores * p.u, x.v.shape[-1]
+    ulps = 2.0 * p.ulps * p.u_accumulation
     y = log_softmax(x.v)
     with np.errstate(all="ignore"):
         widest = np.max(r, axis=-1, keepdims=True)
         m = np.max(np.abs(x.v) + r, axis=-1, keepdims=True)
         d = np.abs(x.v - np.max(x.v, axis=-1, keepdims=True)) + r + widest
         share = np.exp(np.minimum(y + r + widest, 0.0))  # e_j / t
-        relative = np.sum(share * (u * d + 2.0 * p.ulps * u), axis=-1, keepdims=True)
-        rho = gamma(n, u) + relative + n * p.accumulation.eta
+        relative = np.sum(share * (w * d + w + ulps), axis=-1, keepdims=True)
+        rho = gamma(n, p.u_accumulation) + w + relative + n * p.accumulation.eta
         log_t = np.log(float(n))  # 0 ≤ L ≤ log n
-        own = rho / (1.0 - rho) + 2.0 * p.ulps * u * log_t + p.accumulation.eta
-        own = own + u * (d + m + log_t + np.abs(y))
+        own = rho / (1.0 - rho) + (ulps + w) * log_t + p.accumulation.eta
+        own = own + w * (d + m + log_t + np.abs(y))
         # exp(ε) − 1 ≤ 2ε for the small ε of the exponents, and every charge above is one of these.
         radius = np.where(rho < 0.5, r + widest + 2.0 * own, np.inf)
         radius = radius + 0.0 * widest

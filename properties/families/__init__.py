@@ -1,7 +1,8 @@
 """The property families; `properties.catalogue` lists them."""
 
-from . import agreement, composition, interface, invariance, limits, parameters
+from . import agreement, composition, interface, invariance, limits, networks, parameters
 
 FAMILIES = tuple(
-    module.FAMILY for module in (agreement, composition, invariance, limits, parameters, interface)
+    module.FAMILY
+    for module in (agreement, composition, invariance, limits, parameters, interface, networks)
 )

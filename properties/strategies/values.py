@@ -126,3 +126,8 @@ ORDINARY = _simplest_first(
     [(w, x, s) for w in _PLAIN[:4] for x in _PLAIN[:4] for s in _PLAIN[:4]]
     + [(r, r, r) for r in ("zeros", "ones")]
 )
+
+#: Inputs and states whose sums are exact in every format.
+SUMMABLE = _simplest_first(
+    [(w, x, x) for w in _PLAIN for x in ("zeros", "ones", "one_hot", "dyadic") for _ in range(4)]
+)
