@@ -17,6 +17,7 @@ sys.path.insert(0, str(DOCS.parent))
 
 from properties.catalogue import CATALOGUE  # noqa: E402
 from properties.families import FAMILIES  # noqa: E402
+from properties.known_issues import known_issues  # noqa: E402
 from properties.subjects.protocol import KINDS  # noqa: E402
 
 
@@ -41,8 +42,33 @@ def properties_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def known_issues_page() -> str:
+    """The faults of released implementations that were reproduced, each with its witness."""
+    lines = [
+        "# Known issues",
+        "",
+        "Made by `python docs/make.py` from `properties/known_issues.toml`; do not edit.",
+        "",
+        "A property is excused for the cases that an entry covers, and for nothing else. The "
+        "witness of each entry is run first and must still fail: one that passes makes the entry "
+        "stale, and that is a failure.",
+    ]
+    for issue in known_issues():
+        where = ", ".join(f"{k} = {v!r}" for k, v in issue.where.items()) or "every case"
+        lines += ["", f"## {issue.name}", "", issue.reason, ""]
+        lines += [f"- property `{issue.prop}` of `{issue.subject}`, torch {issue.torch}"]
+        lines += [f"- covers {where}"]
+        for label, names in (("devices", issue.devices), ("precisions", issue.precisions)):
+            lines += [f"- {label} {', '.join(names)}"] if names else []
+        lines += [f"- witness `{issue.witness}`", f"- {issue.link}"]
+    return "\n".join(lines) + "\n"
+
+
 #: Page → what makes it.
-PAGES: dict[str, Callable[[], str]] = {"properties.md": properties_page}
+PAGES: dict[str, Callable[[], str]] = {
+    "properties.md": properties_page,
+    "known-issues.md": known_issues_page,
+}
 
 
 def main() -> int:

@@ -17,8 +17,9 @@ from hypothesis.database import ExampleDatabase
 
 from .catalogue import CATALOGUE, properties_for
 from .comparison import Check, Mismatch
+from .known_issues import Issue, issues_of
 from .property import ALL_PRECISIONS, Property
-from .records import FALSIFIED, HOLDS, UNSUPPORTED, VACUOUS, Record
+from .records import FALSIFIED, HOLDS, KNOWN_ISSUE, UNSUPPORTED, VACUOUS, Record
 from .strategies.cases import Case
 from .subjects.protocol import Subject, SubjectFault, Unsupported
 
@@ -103,21 +104,24 @@ def run(
 
     The record's `case` is then the smallest failing case that shrinking reached, and `message`
     says what differed.  An exception of the subject falsifies as well, with its traceback.
+    The witness of each known issue runs first: one that passes makes its entry stale, which
+    falsifies; the cases that an issue covers are drawn and counted, and not put to the claim.
     """
     prop, subject = plan.prop, plan.subject
     own_seed = seed_of(seed, plan.id)
     check = Check()
-    drawn = 0
+    drawn = excused = 0
     failing: tuple[Case, BaseException] | None = None
     reasons: list[str] = []
 
     def body(case: Case) -> None:
-        nonlocal drawn, failing
+        nonlocal drawn, excused, failing
         drawn += 1
+        if any(issue.covers(case) for issue in issues):
+            excused += 1
+            return
         try:
-            # Non-finite values are compared or counted, so NumPy need not warn of them.
-            with np.errstate(all="ignore"):
-                prop.claim(subject, case, check)
+            put(plan, case, check)
         except Unsupported as reason:
             reasons.append(str(reason))
         except Exception as error:
@@ -135,6 +139,9 @@ def run(
     )
     start = time.perf_counter()
     allow_tf32(plan.precision == "tf32")
+    issues, stale = reproduced(plan)
+    if stale:
+        return replace(record, status=FALSIFIED, message="; ".join(stale), cases=len(stale))
     try:
         test()
     except Exception as error:
@@ -146,6 +153,7 @@ def run(
     record = replace(
         record,
         cases=drawn,
+        excused=excused,
         comparisons=check.comparisons,
         elements=check.elements,
         unbounded=check.unbounded,
@@ -154,11 +162,40 @@ def run(
         worst=check.worst,
         seconds=time.perf_counter() - start,
     )
+    if record.status == HOLDS and issues:
+        return replace(record, status=KNOWN_ISSUE, message="; ".join(i.line for i in issues))
     if record.status == HOLDS and check.comparisons == 0:
         if reasons:
             return replace(record, status=UNSUPPORTED, message=reasons[0])
         return replace(record, status=VACUOUS, message=f"{drawn} cases, and nothing was compared")
     return record
+
+
+def put(plan: Plan, case: Case, check: Check) -> None:
+    """Put one case to the claim; raises what falsifies it, or `Unsupported`."""
+    # Non-finite values are compared or counted, so NumPy need not warn of them.
+    with np.errstate(all="ignore"):
+        plan.prop.claim(plan.subject, case, check)
+
+
+def reproduced(plan: Plan) -> tuple[list[Issue], list[str]]:
+    """The known issues of a plan whose witness still fails, and a line for each stale one.
+
+    A subclass of an entry's class may have mended it: then the entry is not its own.
+    """
+    found, stale = [], []
+    for issue in issues_of(plan.subject, plan.prop.name, plan.precision):
+        case = issue.case(plan.precision)
+        try:
+            put(plan, case, Check())
+        except Unsupported:
+            continue
+        except Exception:
+            found.append(issue)
+        else:
+            if issue.subject == plan.subject.name:
+                stale.append(f"known issue {issue.name} is stale: its witness {case!r} passes")
+    return found, stale
 
 
 def _message(error: BaseException) -> str:

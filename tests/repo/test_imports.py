@@ -15,7 +15,7 @@ ROOMS = ("reference", "impl", "properties")
 MAY_IMPORT = {
     "reference": {"numpy"},
     "impl": {"torch"},
-    "properties": {"reference", "hypothesis", "torch", "numpy", "impl"},
+    "properties": {"reference", "hypothesis", "torch", "numpy", "impl", "tomli"},
 }
 ONLY_IMPORTER_OF_IMPL = "properties.subjects.builtin"
 
