@@ -19,7 +19,7 @@ from .catalogue import CATALOGUE, properties_for
 from .comparison import Check, Mismatch
 from .known_issues import Issue, issues_of
 from .property import ALL_PRECISIONS, Property
-from .records import FALSIFIED, HOLDS, KNOWN_ISSUE, UNSUPPORTED, VACUOUS, Record
+from .records import FALSIFIED, FLAKY, HOLDS, KNOWN_ISSUE, UNSUPPORTED, VACUOUS, Record
 from .strategies.cases import Case
 from .subjects.protocol import Subject, SubjectFault, Unsupported
 
@@ -76,7 +76,7 @@ def profile_settings(
         report_multiple_bugs=False,
         suppress_health_check=tuple(HealthCheck),
         deadline=None,
-        print_blob=False,
+        print_blob=True,
         backend="hypothesis",
     )
 
@@ -148,8 +148,12 @@ def run(
         if failing is None:  # Hypothesis itself failed, which is no verdict on the subject
             raise
         case, cause = failing
-        flaky = "" if error is cause else f" [{type(error).__name__}: {error}]"
-        record = replace(record, status=FALSIFIED, case=repr(case), message=_message(cause) + flaky)
+        message, outcomes = _message(cause), outcomes_again(plan, case)
+        status = FALSIFIED if all(outcomes) else FLAKY
+        if status == FLAKY:
+            passed = outcomes.count(False)
+            message += f"; called again {len(outcomes)} times on the same case, {passed} passed"
+        record = replace(record, status=status, case=repr(case), message=message, blob=_blob(error))
     record = replace(
         record,
         cases=drawn,
@@ -176,6 +180,25 @@ def put(plan: Plan, case: Case, check: Check) -> None:
     # Non-finite values are compared or counted, so NumPy need not warn of them.
     with np.errstate(all="ignore"):
         plan.prop.claim(plan.subject, case, check)
+
+
+def outcomes_again(plan: Plan, case: Case, times: int = 4) -> list[bool]:
+    """Whether each of some further calls on a failing case fails as well."""
+    outcomes = []
+    for _ in range(times):
+        try:
+            put(plan, case, Check())
+        except Exception:
+            outcomes.append(True)
+        else:
+            outcomes.append(False)
+    return outcomes
+
+
+def _blob(error: BaseException) -> str:
+    """Hypothesis's decorator that replays the failing draw, from the notes of an error."""
+    found = re.search(r"@reproduce_failure\(.+?\)", "\n".join(getattr(error, "__notes__", [])))
+    return found[0] if found else ""
 
 
 def reproduced(plan: Plan) -> tuple[list[Issue], list[str]]:
@@ -215,9 +238,14 @@ def explain(plan: Plan, record: Record, run_seed: int, profile: str) -> str:
     ]
     if record.case:
         lines.append(f"  case    {record.case}")
+    if record.diagnosis:
+        lines.append("  looks   " + "\n          ".join(record.diagnosis.splitlines()))
+    if record.script:
+        lines.append(f"  script  {record.script} (needs torch and NumPy alone)")
     lines.append(
         f"  {record.cases} cases drawn at profile {profile}; reproduce with "
         f"--hypothesis-seed={run_seed} -k '{plan.id}'"
+        + (f", or {record.blob}" if record.blob else "")
     )
     return "\n".join(lines)
 

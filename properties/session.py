@@ -6,9 +6,10 @@ import hashlib
 import json
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,11 @@ from hypothesis import settings
 from hypothesis.database import DirectoryBasedExampleDatabase
 
 from .conformance import EXAMPLES, Plan, explain, plans, profile_settings, run
+from .diagnosis import diagnose
 from .property import ALL_PRECISIONS
 from .records import CRASHED, Record, summary
+from .scripts import script
+from .strategies.cases import Case
 from .subjects.builtin import BUILTIN
 from .subjects.loading import SubjectError, load_subject
 from .subjects.protocol import ALL_KINDS, Subject
@@ -27,6 +31,7 @@ from .subjects.protocol import ALL_KINDS, Subject
 DEVICES = ("cpu", "cuda", "all")
 DEFAULT_PRECISIONS = ("float64", "float32", "float16", "bfloat16")
 DEFAULT_PROFILE = "standard"
+DEFAULT_REPORT = "gatewise-report"
 
 #: Command-line options, as argparse describes them.
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -52,7 +57,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     },
     "--report": {
         "metavar": "DIR",
-        "help": "folder for records.jsonl, one line for each property that was run",
+        "help": "folder for records.jsonl, one line for each property that was run, and for "
+        f"scripts that show what was falsified (default: {DEFAULT_REPORT}, scripts alone)",
     },
 }
 
@@ -97,7 +103,15 @@ class Run:
         torch.set_num_threads(1)
         base = DirectoryBasedExampleDatabase(self.database)
         record = run(plan, profile=self.profile, seed=self.seed, database=base)
-        return record, "" if record.passed else explain(plan, record, self.seed, self.profile)
+        if record.passed:
+            return record, ""
+        record = diagnosed(plan, record, self.scripts)
+        return record, explain(plan, record, self.seed, self.profile)
+
+    @property
+    def scripts(self) -> Path:
+        """The folder of the scripts that show what was falsified; made when there is one."""
+        return (self.report or Path(DEFAULT_REPORT)) / "scripts"
 
     def summarise(self, outcomes: Iterable[tuple[str, Mapping[str, Any] | None, str]]) -> list[str]:
         """Lines for a terminal from (test id, record or None, outcome) of each test.
@@ -132,6 +146,20 @@ class Run:
             if not record.passed:
                 lines.append(f"{record.status}: {record.id}")
         return lines
+
+
+def diagnosed(plan: Plan, record: Record, folder: Path) -> Record:
+    """A falsified record with what its case looks like, and a script of it written to `folder`."""
+    if not record.case:
+        return record
+    case: Case = eval(record.case, {"Case": Case, "inf": float("inf"), "nan": float("nan")})
+    lines = diagnose(plan.subject, case)
+    name = re.sub(r"[^\w.+-]+", "_", plan.id) + ".py"
+    text = script(plan.subject, case, plan.prop, name, [record.message, *lines])
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return replace(record, diagnosis="\n".join(lines), script=str(path))
 
 
 def register_profiles() -> None:
