@@ -6,7 +6,7 @@ import numpy as np
 
 from reference.activations import sigmoid
 from reference.ball import Ball, exact
-from reference.concat_cells import cell_of, gate_layers, join, linear
+from reference.concat_cells import cell_of, gate_layers, linear
 from reference.formats import Array
 from reference.parameters import GATE_NAMES
 
@@ -245,8 +245,8 @@ def z_at_zero_keeps_the_state(subject: Subject, case: Case, check: Check) -> Non
 def z_at_one_takes_the_candidate(subject: Subject, case: Case, check: Check) -> None:
     w, p = held(case, z=SATURATED), case.rounding
     x, h = exact(case.input_array, p), exact(case.state_arrays[0], p)
-    r = sigmoid(linear(w, "gate_r", join(x, h)))
-    n = np.tanh(linear(w, "gate_n", join(x, r * h)))
+    r = sigmoid(linear(w, "gate_r", np.concatenate([x, h], axis=-1)))
+    n = np.tanh(linear(w, "gate_n", np.concatenate([x, r * h], axis=-1)))
     agree(check, "h", subject.run(case, weights=w)["h"], n.v, expected(case, weights=w)["h"], n)
 
 

@@ -9,8 +9,6 @@ from itertools import permutations, product
 
 import numpy as np
 
-from reference.ball import exact
-from reference.cells import affine, gru_step
 from reference.formats import Array
 
 from ..comparison import Check, Mismatch, agree, as_array
@@ -19,7 +17,7 @@ from ..property import Family
 from ..strategies.cases import Case
 from ..subjects.protocol import Subject
 from .claims import states_have_one_shape
-from .networks import inverted, stacked, torch_case, torch_cell
+from .networks import inverted, original_gru, stacked, torch_case, torch_cell
 from .parameters import lstm_is_four_rnns
 
 FAMILY = Family("literal")
@@ -56,9 +54,7 @@ def gru_is_the_original_by_its_labels(subject: Subject, case: Case, check: Check
     H = case.hidden_size
     order = np.r_[H : 2 * H, 0:H, 2 * H : 3 * H]
     w = {name: v[order] for name, v in stacked(case).items()}
-    x, h = (exact(a, case.rounding) for a in (case.input_array, case.state_arrays[0]))
-    share = affine(x, w["weight_ih"], w["bias_ih"])
-    labelled = gru_step(share, h, w["weight_hh"], w["bias_hh"], False, False)
+    labelled = original_gru(case, w, update_keeps=False)
     agree(check, "h", subject.run(case)["h"], labelled.v, expected(case)["h"], labelled)
 
 

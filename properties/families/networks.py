@@ -9,10 +9,11 @@ import torch
 from torch import nn
 from torch.nn.functional import log_softmax
 
-from reference.ball import exact
-from reference.cells import affine, gru_step
+from reference.ball import Ball, exact
+from reference.cells import affine, cell
 from reference.concat_cells import cell_of, gate_layers
 from reference.formats import Array
+from reference.parameters import Options
 
 from ..comparison import Check, Expected, agree, as_array
 from ..oracle import compare_all, expected
@@ -49,6 +50,15 @@ def inverted(case: Case, weights: dict[str, Array], gate: int) -> dict[str, Arra
     for w in changed.values():
         w[rows] *= -1.0
     return changed
+
+
+def original_gru(case: Case, weights: dict[str, Array], update_keeps: bool) -> Ball:
+    """h' of the original GRU, reset before the product, which keeps h where z = 1 or where 0."""
+    sizes = case.input_size, case.hidden_size
+    options = Options("GRU", *sizes, reset_after=False, update_keeps=update_keeps, cell=True)
+    x, h = (exact(a, case.rounding) for a in (case.input_array, case.state_arrays[0]))
+    (new,) = cell(options, weights, x, (h,))
+    return new
 
 
 def torch_case(case: Case) -> Case:
@@ -99,12 +109,11 @@ def equals_torch_cell_with_stacked_weights(subject: Subject, case: Case, check: 
 )
 def split_weights_are_the_same_map(subject: Subject, case: Case, check: Check) -> None:
     w, p = stacked(case), case.rounding
-    x, h = exact(case.input_array, p), exact(case.state_arrays[0], p)
-    share = affine(x, w["weight_ih"], w["bias_ih"])
     if case.kind == "SharedRNN":
-        balls = {"h": share + affine(h, w["weight_hh"])}
+        x, h = exact(case.input_array, p), exact(case.state_arrays[0], p)
+        balls = {"h": affine(x, w["weight_ih"], w["bias_ih"]) + affine(h, w["weight_hh"])}
     elif cell_of(case.kind) == "GRU":
-        balls = {"h": gru_step(share, h, w["weight_hh"], w["bias_hh"], False, False)}
+        balls = {"h": original_gru(case, w, update_keeps=False)}
     else:
         balls = expected(torch_case(case), weights=w)
     got, want = subject.run(case), expected(case)
@@ -119,10 +128,7 @@ def split_weights_are_the_same_map(subject: Subject, case: Case, check: Check) -
 )
 def gru_is_the_original_with_z_inverted(subject: Subject, case: Case, check: Check) -> None:
     """Compared within both balls: σ(−a) keeps relative accuracy where 1 − σ(a) has lost it."""
-    w, p = inverted(case, stacked(case), 1), case.rounding
-    x, h = exact(case.input_array, p), exact(case.state_arrays[0], p)
-    share = affine(x, w["weight_ih"], w["bias_ih"])
-    original = gru_step(share, h, w["weight_hh"], w["bias_hh"], reset_after=False)
+    original = original_gru(case, inverted(case, stacked(case), 1), update_keeps=True)
     agree(check, "h", subject.run(case)["h"], original.v, expected(case)["h"], original)
 
 
