@@ -1,6 +1,17 @@
 """The property families; `properties.catalogue` lists them."""
 
-from . import agreement, composition, conduct, interface, invariance, limits, networks, parameters
+from . import (
+    agreement,
+    claims,
+    composition,
+    conduct,
+    gates,
+    interface,
+    invariance,
+    limits,
+    networks,
+    parameters,
+)
 
 FAMILIES = tuple(
     module.FAMILY
@@ -13,5 +24,7 @@ FAMILIES = tuple(
         interface,
         conduct,
         networks,
+        gates,
+        claims,
     )
 )
