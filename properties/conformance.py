@@ -131,12 +131,14 @@ def run(
     # Hypothesis keys its database on the name of the function.
     body.__name__ = body.__qualname__ = re.sub(r"\W", "_", plan.id)
     config = profile_settings(profile, prop.share, database)
-    test = hypothesis.seed(own_seed)(
-        config(given(prop.strategy(subject.kind, plan.precision))(body))
-    )
     record = Record(
         subject.name, subject.device, plan.precision, prop.name, prop.family, HOLDS, own_seed
     )
+    try:
+        strategy = prop.cases_for(subject, plan.precision)
+    except Unsupported as reason:
+        return replace(record, status=UNSUPPORTED, message=str(reason))
+    test = hypothesis.seed(own_seed)(config(given(strategy)(body)))
     start = time.perf_counter()
     allow_tf32(plan.precision == "tf32")
     issues, stale = reproduced(plan)
@@ -158,6 +160,7 @@ def run(
         record,
         cases=drawn,
         excused=excused,
+        unoffered=len(reasons),
         comparisons=check.comparisons,
         elements=check.elements,
         unbounded=check.unbounded,
@@ -172,6 +175,8 @@ def run(
         if reasons:
             return replace(record, status=UNSUPPORTED, message=reasons[0])
         return replace(record, status=VACUOUS, message=f"{drawn} cases, and nothing was compared")
+    if record.status == HOLDS and reasons:
+        return replace(record, message=reasons[0])
     return record
 
 

@@ -21,7 +21,7 @@ from hypothesis.database import DirectoryBasedExampleDatabase
 from .conformance import EXAMPLES, Plan, explain, plans, profile_settings, run
 from .diagnosis import diagnose
 from .property import ALL_PRECISIONS
-from .records import CRASHED, Record, summary
+from .records import CRASHED, Record, not_offered, summary
 from .scripts import script
 from .strategies.cases import Case
 from .subjects.builtin import BUILTIN
@@ -142,6 +142,7 @@ class Run:
         left = len(self.by_id) - len(records)
         ran = f"{len(records)} of {len(self.by_id)} properties × precisions were run"
         lines.append(ran + (f"; {left} were not selected or not reached" if left else ""))
+        lines += not_offered(records)
         for record in records:
             if not record.passed:
                 lines.append(f"{record.status}: {record.id}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -15,6 +15,8 @@ from reference.formats import Array
 
 from ..strategies.cases import Case
 from ..strategies.layouts import place
+from .capabilities import OPTIONS
+from .capabilities import Unsupported as Unsupported  # met by all who know subjects
 
 #: The kinds of torch.nn, of networks that end in a log softmax, and all.
 KINDS = ("RNNCell", "LSTMCell", "GRUCell", "RNN", "LSTM", "GRU")
@@ -28,14 +30,10 @@ DTYPES = {
     "bfloat16": torch.bfloat16,
     "tf32": torch.float32,
     "float16_accumulate": torch.float16,
+    "float32_absolute": torch.float32,
 }
 
 Results = dict[str, Tensor]
-
-
-class Unsupported(Exception):
-    """The subject states that it does not offer what a case asks; the text is its reason."""
-
 
 class SubjectFault(AssertionError):
     """The subject broke its contract in a way that is no matter of numbers."""
@@ -48,12 +46,18 @@ class Subject:
     `kind` is one of `ALL_KINDS`.
     `factory(input_size, hidden_size, **options)` is called with those options only that differ
     from torch.nn's defaults, and the module is then moved `.to(device, dtype)`.
+    `unsupported` names what it does not offer, with the reasons; `form` are the Case fields that
+    it has no choice in (a GRU that resets before the matmul); `computes` names the row of
+    `reference.formats.PRECISIONS` that it computes a precision in, where that is another.
     """
 
     name: str
     kind: str
     factory: Callable[..., nn.Module]
     device: str = "cpu"
+    unsupported: Mapping[str, str] = field(default_factory=dict, hash=False)
+    form: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    computes: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def cell(self) -> bool:
@@ -71,25 +75,19 @@ class Subject:
 
     def arguments(self, case: Case) -> tuple[tuple[int, ...], dict[str, Any]]:
         """What the factory is called with: sizes, and the options that are not the default."""
-        defaults = {
-            "num_layers": 1,
-            "bias": True,
-            "batch_first": False,
-            "dropout": 0.0,
-            "bidirectional": False,
-            "proj_size": 0,
-            "nonlinearity": "tanh",
-        }
         options = {
             name: getattr(case, name)
-            for name, default in defaults.items()
-            if getattr(case, name) != default
+            for name, default in OPTIONS.items()
+            if getattr(case, name) != default and name not in self.form
         }
         return (case.input_size, case.hidden_size), options
 
     def construct(self, case: Case) -> nn.Module:
         """A fresh module in training mode, with the case's options and its own initial weights."""
         sizes, options = self.arguments(case)
+        for name in options:
+            if name in self.unsupported:
+                raise Unsupported(self.unsupported[name])
         try:
             module = self.factory(*sizes, **options)
         except NotImplementedError as reason:
