@@ -8,6 +8,7 @@ import time
 import traceback
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import hypothesis
 import numpy as np
@@ -21,6 +22,7 @@ from .known_issues import Issue, issues_of
 from .property import ALL_PRECISIONS, Property
 from .records import FALSIFIED, FLAKY, HOLDS, KNOWN_ISSUE, UNSUPPORTED, VACUOUS, Record
 from .strategies.cases import Case
+from .subjects.loading import as_subject
 from .subjects.protocol import Subject, SubjectFault, Unsupported
 
 #: Profile → examples of a property whose share is 1.
@@ -256,8 +258,9 @@ def explain(plan: Plan, record: Record, run_seed: int, profile: str) -> str:
 
 
 def check_conformance(
-    subject: Subject,
+    subject: Any,
     *,
+    like: str | None = None,
     properties: Iterable[str] | None = None,
     precisions: Iterable[str] = ("float64", "float32"),
     profile: str = "standard",
@@ -265,8 +268,23 @@ def check_conformance(
 ) -> list[Record]:
     """Run the properties of a subject (all, or those named) and return their records.
 
-    Raises `ValueError` when a property or precision is not known.
+    `subject` is a class or factory with torch.nn's constructor, an `Adapter`, a `Subject`, or a
+    spec as `--subject` takes it; `like` is its kind where its name does not tell.  Raises
+    `ValueError`, one line, when the subject cannot be used or a property or precision is not known.
     """
+    return [
+        run(plan, profile=profile, seed=seed)
+        for plan in chosen([subject], like, properties, precisions)
+    ]
+
+
+def chosen(
+    subjects: Iterable[Any],
+    like: str | None = None,
+    properties: Iterable[str] | None = None,
+    precisions: Iterable[str] = ("float64", "float32"),
+) -> list[Plan]:
+    """The plans of subjects, for all properties or those named; raises as `check_conformance`."""
     wanted = set(CATALOGUE) if properties is None else set(properties)
     unknown = sorted(wanted - set(CATALOGUE))
     if unknown:
@@ -275,8 +293,10 @@ def check_conformance(
     for precision in precisions:
         if precision not in ALL_PRECISIONS:
             raise ValueError(f"precision {precision!r} is not one of {', '.join(ALL_PRECISIONS)}")
+    found = [as_subject(subject, like) for subject in subjects]
     return [
-        run(plan, profile=profile, seed=seed)
+        plan
+        for subject in found
         for plan in plans([subject], [subject.device], precisions)
         if plan.prop.name in wanted
     ]

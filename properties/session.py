@@ -25,7 +25,7 @@ from .records import CRASHED, Record, not_offered, summary
 from .scripts import script
 from .strategies.cases import Case
 from .subjects.builtin import BUILTIN
-from .subjects.loading import SubjectError, load_subject
+from .subjects.loading import AUTO, SubjectError, as_subject
 from .subjects.protocol import ALL_KINDS, Subject
 
 DEVICES = ("cpu", "cuda", "all")
@@ -43,7 +43,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     },
     "--like": {
         "metavar": "KIND",
-        "help": f"kind of the subjects whose name does not say it: {', '.join(ALL_KINDS)}",
+        "help": "kind of the subjects whose name does not say it: "
+        f"{', '.join(ALL_KINDS)}; {AUTO} finds their conventions by probing",
     },
     "--device": {
         "metavar": "DEVICE",
@@ -210,10 +211,7 @@ def _subjects(specs: list[str] | None, like: str | None) -> tuple[Subject, ...]:
         if like is not None:
             raise SubjectError(f"--like {like!r} is given without a --subject")
         return tuple(BUILTIN.values())
-    return tuple(
-        BUILTIN[s] if s in BUILTIN and like is None else load_subject(s, like)
-        for s in dict.fromkeys(specs)
-    )
+    return tuple(as_subject(spec, like) for spec in dict.fromkeys(specs))
 
 
 def _integer(stated: str) -> int:

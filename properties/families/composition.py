@@ -41,7 +41,7 @@ def _names(got: Results) -> list[str]:
 )
 def layer_equals_unrolled_cell(subject: Subject, case: Case, check: Check) -> None:
     if not (case.reset_after and case.update_keeps):
-        raise Unsupported("torch.nn has no GRU that resets before the matmul or takes n where z = 1")
+        raise Unsupported("torch.nn has no GRU of this form")
     kind = f"{case.kind}Cell"
     cell = Subject(f"torch.nn.{kind}", kind, getattr(torch.nn, kind), subject.device)
     one = case.but(cell=True, time=1, with_state=True, biases=("ih", "hh"))

@@ -14,9 +14,8 @@ from torch.nn.utils.rnn import PackedSequence
 
 from reference.parameters import Options, weight_shapes
 
-from .capabilities import SubjectError
-from .conventions import Conventions
-from .protocol import SubjectFault
+from .capabilities import SubjectError, SubjectFault
+from .conventions import Conventions, conventions
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -73,7 +72,9 @@ def bound_names(own: Any, wanted: Shapes, ignored: tuple[str, ...]) -> dict[str,
     missing = [n for n in wanted if n not in names]
     if missing:
         has = ", ".join(names) or "none"
-        raise SubjectError(f"weights= names {missing[0]!r}, and it has no such {what}; it has {has}")
+        raise SubjectError(
+            f"weights= names {missing[0]!r}, and it has no such {what}; it has {has}"
+        )
     if left:
         shape = tuple(held[names[left[0]]].shape)
         raise SubjectError(
@@ -170,7 +171,7 @@ class Adapted(nn.Module):
         state = self._state(input, hx)
         swapped = a.layout == "batch-major" and isinstance(input, Tensor) and input.ndim == 3
         x = input.transpose(0, 1) if swapped else input
-        returned = _flat(self._computed(own, x, state))
+        returned = flat(self._computed(own, x, state))
         names = (() if a.cell else ("output",)) + tuple(a.states)
         if len(returned) != len(names):
             raise SubjectFault(
@@ -210,8 +211,7 @@ class Adapted(nn.Module):
             # A registered parameter may be (1, n) where the mapping gives (n,).
             shapes = {n: p.shape for n, p in own.named_parameters()}
             swaps = {
-                f"own.{self.names[n]}": w.reshape(shapes[self.names[n]])
-                for n, w in weights.items()
+                f"own.{self.names[n]}": w.reshape(shapes[self.names[n]]) for n, w in weights.items()
             }
             return torch.func.functional_call(_Called(own, call), swaps, (x, state))
         _assign(own, self.names, weights)
@@ -228,7 +228,26 @@ class Adapted(nn.Module):
         else:
             _assign(own, self.names, arrays)
             returned = (a.call or plain_call)(own, _to_numpy(x), states)
-        return [torch.from_numpy(np.array(r)).to(x.device) for r in _flat(returned)]
+        return [torch.from_numpy(np.array(r)).to(x.device) for r in flat(returned)]
+
+
+def drop_in(module: nn.Module, options: Options) -> nn.Module:
+    """The module, or where its state_dict alone has torch.nn's names, a module that has them.
+
+    Some drop-ins rename their parameters on the way to the state_dict.
+    """
+    wanted = weight_shapes(options)
+    own = dict(module.named_parameters())
+    if own.keys() == wanted.keys() or isinstance(module, Adapted):
+        return module
+    stored = module.state_dict(keep_vars=True)
+    same = {id(p) for p in own.values()} == {id(t) for t in stored.values()}
+    if stored.keys() != wanted.keys() or not same:
+        return module
+    kind = options.kind + ("Cell" if options.cell else "")
+    states = "hc" if options.kind == "LSTM" else "h"
+    calling = Calling(options.cell, states, "", "torch", False, False, None)
+    return Adapted(module, options, conventions(kind), calling)
 
 
 def _assign(own: Any, names: Mapping[str, str], weights: Mapping[str, Any]) -> None:
@@ -236,9 +255,9 @@ def _assign(own: Any, names: Mapping[str, str], weights: Mapping[str, Any]) -> N
         setattr(own, names[name], value.reshape(getattr(own, names[name]).shape))
 
 
-def _flat(returned: Any) -> list[Any]:
+def flat(returned: Any) -> list[Any]:
     if isinstance(returned, tuple | list) and not isinstance(returned, PackedSequence):
-        return [leaf for part in returned for leaf in _flat(part)]
+        return [leaf for part in returned for leaf in flat(part)]
     return [returned]
 
 

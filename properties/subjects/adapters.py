@@ -169,7 +169,7 @@ class Adapter:
         if "proj_size" in offered and "weight_hr" not in parts:
             gaps["proj_size"] = "no weight is mapped to weight_hr"
         if self.function:
-            gaps |= {o: f"{self.label} is a function of the weights" for o in offered}
+            gaps |= dict.fromkeys(offered, f"{self.label} is a function of the weights")
             if not self._required_biases():
                 gaps.pop("bias")
         else:

@@ -48,6 +48,10 @@ class Unsupported(Exception):
     """The subject states that it does not offer what a case asks; the text is its reason."""
 
 
+class SubjectFault(AssertionError):
+    """The subject broke its contract in a way that is no matter of numbers."""
+
+
 def options_of(kind: str) -> tuple[str, ...]:
     """The options that torch.nn's constructor of a kind has beside the sizes."""
     family = kind.removesuffix("Cell")

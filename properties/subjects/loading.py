@@ -16,6 +16,7 @@ import torch.nn
 
 from ..catalogue import CATALOGUE
 from .adapters import Adapter
+from .builtin import BUILTIN
 from .capabilities import SubjectError as SubjectError
 from .capabilities import check_names, gaps_of
 from .identify import identify
@@ -55,12 +56,14 @@ def find(spec: str) -> Any:
 
 
 def as_subject(target: Any, like: str | None = None, name: str = "") -> Subject:
-    """A subject from what a person has in hand: a spec, a class, a factory, an adapter, a subject.
+    """A subject from what a person has in hand: a class, a factory, an adapter, a subject, a spec
+    as `load_subject` takes it, or the name of a built-in subject.
 
     Raises `SubjectError`, as `load_subject` does.
     """
     if isinstance(target, str):
-        return load_subject(target, like)
+        known = target in BUILTIN and like is None
+        return BUILTIN[target] if known else load_subject(target, like)
     found = _subject(target, like, name or _name(target))
     claims = {n for p in CATALOGUE.values() for n in (p.name, p.family)}
     check_names(found.name, found.unsupported, claims)
@@ -81,14 +84,15 @@ def _subject(target: Any, like: str | None, name: str) -> Subject:
             )
     elif not callable(target) or isinstance(target, torch.nn.Module):
         raise SubjectError(
-            f"--subject {name!r}: a {type(target).__name__} was given; expected a class, an "
-            "Adapter, or a factory called with (input_size, hidden_size, **options)"
+            f"--subject {name!r}: a {type(target).__name__} was given; expected a class or a "
+            "factory called with (input_size, hidden_size, **options), or an Adapter"
         )
     if like == AUTO:
-        return identify(target, name=name).subject(name)
+        found = identify(target, name)
+        if not found.drop_in:
+            return found.adapter.subject(name)
+        like = found.kind
     kind = kind_of(name, name.rpartition(":")[2], target, like)
-    if kind in KINDS and _renames(target):
-        return Adapter(target, kind).subject(name)
     return replace(subject(name, kind, target), unsupported=gaps_of(target, kind))
 
 
@@ -97,18 +101,6 @@ def _name(target: Any) -> str:
         return target.name
     own = target.own if isinstance(target, Adapter) else target
     return f"{getattr(own, '__module__', '')}:{getattr(own, '__qualname__', type(own).__name__)}"
-
-
-def _renames(factory: Callable[..., Any]) -> bool:
-    """Whether a module has torch.nn's names in its state_dict and not in its parameters."""
-    try:
-        with torch.random.fork_rng(devices=[]):
-            module = factory(3, 2)
-        own, stored = dict(module.named_parameters()), module.state_dict(keep_vars=True)
-    except Exception:
-        return False  # a run will show what it raises, with the case
-    shared = {id(p) for p in own.values()}
-    return set(own) != set(stored) and {id(t) for t in stored.values()} == shared
 
 
 def kind_of(spec: str, name: str, target: Callable[..., Any], like: str | None) -> str:

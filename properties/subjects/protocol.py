@@ -15,8 +15,10 @@ from reference.formats import Array
 
 from ..strategies.cases import Case
 from ..strategies.layouts import place
+from .adapted import drop_in
 from .capabilities import OPTIONS
-from .capabilities import Unsupported as Unsupported  # met by all who know subjects
+from .capabilities import SubjectFault as SubjectFault  # met by all who know subjects
+from .capabilities import Unsupported as Unsupported
 
 #: The kinds of torch.nn, of networks that end in a log softmax, and all.
 KINDS = ("RNNCell", "LSTMCell", "GRUCell", "RNN", "LSTM", "GRU")
@@ -34,9 +36,6 @@ DTYPES = {
 }
 
 Results = dict[str, Tensor]
-
-class SubjectFault(AssertionError):
-    """The subject broke its contract in a way that is no matter of numbers."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +91,8 @@ class Subject:
             module = self.factory(*sizes, **options)
         except NotImplementedError as reason:
             raise Unsupported(f"{self.name}({options}): {reason}") from reason
+        if self.kind in KINDS:
+            module = drop_in(module, case.options)
         return module.to(device=self.device, dtype=DTYPES[case.precision])
 
     def build(self, case: Case, weights: Mapping[str, Array] | None = None) -> nn.Module:
@@ -155,7 +156,8 @@ class Subject:
 
 
 def load(module: nn.Module, weights: Mapping[str, Array]) -> None:
-    """Copy float64 arrays into the parameters of the same names.
+    """Copy float64 arrays into the parameters of the same names; for a module that has torch.nn's
+    names in its state_dict alone, `adapted.drop_in` has made parameters of them.
 
     Raises `SubjectFault` when names or shapes differ from torch.nn's.
     """
