@@ -71,10 +71,8 @@ def bound_names(own: Any, wanted: Shapes, ignored: tuple[str, ...]) -> dict[str,
     what = "parameter" if isinstance(own, nn.Module) else "array"
     missing = [n for n in wanted if n not in names]
     if missing:
-        has = ", ".join(names) or "none"
-        raise SubjectError(
-            f"weights= names {missing[0]!r}, and it has no such {what}; it has {has}"
-        )
+        has = f"it has {', '.join(names) or 'none'}"
+        raise SubjectError(f"weights= names {missing[0]!r}, and there is no such {what}; {has}")
     if left:
         shape = tuple(held[names[left[0]]].shape)
         raise SubjectError(
@@ -154,8 +152,8 @@ class Adapted(nn.Module):
     def _apply(self, fn: Any, *args: Any, **kwargs: Any) -> Any:
         own = self.held[0]
         if isinstance(own, nn.Module):
-            own._apply(fn, *args, **kwargs)
-        return super()._apply(fn, *args, **kwargs)
+            own._apply(fn, *args, **kwargs)  # type: ignore[no-untyped-call]
+        return super()._apply(fn, *args, **kwargs)  # type: ignore[no-untyped-call]
 
     def train(self, mode: bool = True) -> Adapted:
         """Set the mode here and of the own module."""

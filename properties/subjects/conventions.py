@@ -236,8 +236,8 @@ def _check_coverage(kind: str, weights: Mapping[str, Expression], reset_after: b
     twice = sorted(".".join(key).rstrip(".") for key, count in held.items() if count > 1)
     if twice:
         raise SubjectError(f"weights= holds {', '.join(twice)} twice")
-    parts = {part for part, _ in held}
-    wanted = {"weight_ih", "weight_hh"} | (parts & {"bias_ih", "bias_hh"})
+    mentioned = {part for part, _ in held}
+    wanted = {"weight_ih", "weight_hh"} | (mentioned & {"bias_ih", "bias_hh"})
     left = [f"{p}.{g}" for p in sorted(wanted) for g in letters if (p, g) not in held]
     if left:
         raise SubjectError(f"weights= leaves over {', '.join(left)}")

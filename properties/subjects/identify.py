@@ -124,7 +124,7 @@ def _adapter(target: Callable[..., Any], probe: _Probe, found: Hypothesis) -> Ad
 
 
 class _Probe:
-    """An implementation of the probing sizes, what it returned, and how far that is from a guess."""
+    """An implementation of the probing sizes, and how far its results are from a guess."""
 
     def __init__(self, target: Callable[..., Any], label: str) -> None:
         try:
@@ -141,7 +141,7 @@ class _Probe:
         self.precision = PRECISIONS["float64"]
         self.errors: list[str] = []
         self.returned: dict[tuple[Style, int], dict[str, Array]] = {}
-        if not any([self.answers(style) for style in _STYLES]):
+        if not any(self.answers(style) for style in _STYLES):
             self.precision = PRECISIONS["float32"]
 
     def _held(self) -> dict[str, Any]:
