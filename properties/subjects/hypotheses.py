@@ -71,10 +71,10 @@ class Hypothesis:
 
     def _biases(self) -> str:
         held = {t.partition(".")[0] for t in self.weights.values() if t.startswith("bias")}
-        if len(held) != 1:
-            return "two biases" if held else "no bias"
         if any(";" in text for text in self.weights.values()):
             return "one bias and b_hn"
+        if len(held) != 1:
+            return "two biases" if held else "no bias"
         inside = held == {"bias_hh"} and self.options.kind == "GRU" and self.options.reset_after
         return "one bias, which is reset" if inside else "one bias"
 
