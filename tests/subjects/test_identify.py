@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from itertools import permutations, product
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,15 +10,12 @@ import pytest
 import torch
 from torch import nn
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from synthetic import Synthetic, synthetic
-
 from properties.comparison import Check
 from properties.oracle import compare_all, expected
 from properties.strategies.cases import Case
 from properties.subjects.capabilities import SubjectError
 from properties.subjects.identify import Identified, _Probe, identify
+from tests.subjects.synthetic import Synthetic, synthetic
 
 LSTM_ORDERS = ["".join(p) for p in permutations("ifgo")]
 GRU_ORDERS = ["".join(p) for p in permutations("rzn")]
