@@ -90,7 +90,7 @@ class Subject:
         try:
             module = self.factory(*sizes, **options)
         except NotImplementedError as reason:
-            raise Unsupported(f"{self.name}({options}): {reason}") from reason
+            raise Unsupported(str(reason) or f"NotImplementedError for {options}") from reason
         if self.kind in KINDS:
             module = drop_in(module, case.options)
         return module.to(device=self.device, dtype=DTYPES[case.precision])

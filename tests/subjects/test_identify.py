@@ -55,9 +55,7 @@ def test_all_orders_of_an_lstm(cell: bool, transposed: bool, biases: int) -> Non
 def test_all_orders_and_forms_of_a_gru(cell: bool, transposed: bool, biases: int) -> None:
     for order, after, keeps in product(GRU_ORDERS, (True, False), (True, False)):
         options = {"transposed": transposed, "biases": biases, "cell": cell}
-        own = synthetic(
-            kind="GRU", order=order, reset_after=after, update_keeps=keeps, **options
-        )
+        own = synthetic(kind="GRU", order=order, reset_after=after, update_keeps=keeps, **options)
         found = identify(own)
         assert found.hypothesis.order == order
         assert found.hypothesis.layout.transposed == transposed
@@ -252,6 +250,8 @@ def test_a_reading_that_several_hypotheses_share_is_refused(
     """With weights of zero every order is right, so the answer must be none of them."""
     zeros = lambda probe, seed: {n: np.zeros(s) for n, s in probe.shapes.items()}  # noqa: E731
     monkeypatch.setattr(_Probe, "weights", zeros)
-    with pytest.raises(SubjectError, match="the probes cannot tell an LSTM, order i f g o") as caught:
+    with pytest.raises(
+        SubjectError, match="the probes cannot tell an LSTM, order i f g o"
+    ) as caught:
         identify(nn.LSTM)
     assert " or an LSTM, order i f o g" in str(caught.value)
