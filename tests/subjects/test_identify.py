@@ -1,4 +1,4 @@
-"""Convention inference is right for every order, form and layout, and refuses what it cannot tell."""
+"""Inference is right for every order, form and layout, and refuses what it cannot tell."""
 
 from __future__ import annotations
 
