@@ -132,7 +132,18 @@ class Subject:
     def call(
         self, case: Case, module: nn.Module, x: Tensor, states: tuple[Tensor, ...] | None
     ) -> Results:
-        """Call the module on tensors as they are, packing the input where the case says so."""
+        """Call the module on tensors as they are, packing the input where the case says so.
+
+        Raises `Unsupported` for a form of call that the subject states it does not offer: a claim
+        may go on from a case that was drawn to another.
+        """
+        for word, asked in (
+            ("state", states is not None),
+            ("unbatched", case.batch is None),
+            ("packed", case.lengths is not None),
+        ):
+            if asked and word in self.unsupported:
+                raise Unsupported(self.unsupported[word])
         given = _passed(self.family, states)
         if self.cell:
             returned = module(x) if given is None else module(x, given)
