@@ -67,7 +67,7 @@ def as_subject(target: Any, like: str | None = None, name: str = "") -> Subject:
     found = _subject(target, like, name or _name(target))
     claims = {n for p in CATALOGUE.values() for n in (p.name, p.family)}
     check_names(found.name, found.unsupported, claims)
-    return found
+    return found if isinstance(target, Subject) else replace(found, like=like)
 
 
 def _subject(target: Any, like: str | None, name: str) -> Subject:

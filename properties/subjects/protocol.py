@@ -47,7 +47,8 @@ class Subject:
     from torch.nn's defaults, and the module is then moved `.to(device, dtype)`.
     `unsupported` names what it does not offer, with the reasons; `form` are the Case fields that
     it has no choice in (a GRU that resets before the matmul); `computes` names the row of
-    `reference.formats.PRECISIONS` that it computes a precision in, where that is another.
+    `reference.formats.PRECISIONS` that it computes a precision in, where that is another; `like`
+    is what a loader must be told beside the name to make the subject again.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Subject:
     unsupported: Mapping[str, str] = field(default_factory=dict, hash=False)
     form: Mapping[str, Any] = field(default_factory=dict, hash=False)
     computes: Mapping[str, str] = field(default_factory=dict, hash=False)
+    like: str | None = None
 
     @property
     def cell(self) -> bool:
