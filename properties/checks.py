@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from unittest import SkipTest
 
 from .conformance import Plan, chosen, explain, run
 from .records import UNSUPPORTED, Record
+from .session import diagnosed
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,7 @@ class PropertyCheck:
     plan: Plan
     profile: str
     seed: int
+    report: Path
 
     def __call__(self) -> Record:
         """The record where nothing is amiss.
@@ -29,7 +32,9 @@ class PropertyCheck:
         if record.status == UNSUPPORTED:
             raise SkipTest(f"unsupported: {record.message}")
         if not record.passed:
-            raise AssertionError(explain(self.plan, record, self.seed, self.profile))
+            record = diagnosed(self.plan, record, self.report / "scripts")
+            again = f"seed={self.seed}"
+            raise AssertionError(explain(self.plan, record, self.seed, self.profile, again))
         return record
 
     def __repr__(self) -> str:
@@ -44,11 +49,13 @@ def checks_for(
     precisions: Iterable[str] = ("float64", "float32"),
     profile: str = "standard",
     seed: int = 0,
+    report: str | Path = "gatewise-report",
 ) -> dict[str, Any]:
     """Keyword arguments of `pytest.mark.parametrize` for a test with one argument, `check`.
 
-    The arguments are those of `check_conformance`, for several subjects, and so is what it raises.
+    The arguments are those of `check_conformance`, for several subjects, and so is what it raises;
+    `report` is the folder for the scripts that show what was falsified.
     """
     plans = chosen(subjects, like, properties, precisions)
-    checks = [PropertyCheck(plan, profile, seed) for plan in plans]
+    checks = [PropertyCheck(plan, profile, seed, Path(report)) for plan in plans]
     return {"argnames": "check", "argvalues": checks, "ids": [p.id for p in plans]}

@@ -235,8 +235,8 @@ def _message(error: BaseException) -> str:
     return "the subject raised\n" + "".join(trace[-12:])
 
 
-def explain(plan: Plan, record: Record, run_seed: int, profile: str) -> str:
-    """What a person reads when a property does not hold."""
+def explain(plan: Plan, record: Record, run_seed: int, profile: str, again: str = "") -> str:
+    """What a person reads when a property does not hold; `again` says how to see it once more."""
     lines = [
         f"{plan.subject.name}: property {record.name} is {record.status}",
         f"  claim   {plan.prop.sentence}",
@@ -249,9 +249,9 @@ def explain(plan: Plan, record: Record, run_seed: int, profile: str) -> str:
         lines.append("  looks   " + "\n          ".join(record.diagnosis.splitlines()))
     if record.script:
         lines.append(f"  script  {record.script} (needs torch and NumPy alone)")
+    again = again or f"--hypothesis-seed={run_seed} -k '{plan.id}'"
     lines.append(
-        f"  {record.cases} cases drawn at profile {profile}; reproduce with "
-        f"--hypothesis-seed={run_seed} -k '{plan.id}'"
+        f"  {record.cases} cases drawn at profile {profile}; reproduce with {again}"
         + (f", or {record.blob}" if record.blob else "")
     )
     return "\n".join(lines)
