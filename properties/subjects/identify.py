@@ -127,6 +127,12 @@ class _Probe:
     """An implementation of the probing sizes, and how far its results are from a guess."""
 
     def __init__(self, target: Callable[..., Any], label: str) -> None:
+        if isinstance(target, Adapter):
+            raise SubjectError(f"{label} is an Adapter, which states its conventions")
+        if not callable(target):
+            raise SubjectError(
+                f"{label} cannot be identified: a {type(target).__name__} is no class or factory"
+            )
         try:
             with torch.random.fork_rng(devices=[]):
                 self.own = target(INPUT, HIDDEN)
