@@ -27,6 +27,7 @@ class Calling:
     cell: bool
     states: str
     layout: str
+    layer_axis: bool
     arrays: str
     function: bool
     needs_state: bool
@@ -180,6 +181,8 @@ class Adapted(nn.Module):
         if swapped:
             results["output"] = results["output"].transpose(0, 1)
         states = tuple(results[n] for n in ("h", "c") if n in results)
+        if not a.layer_axis:
+            states = tuple(s[None] for s in states)
         new = states if len(states) > 1 else states[0]
         return new if a.cell else (results["output"], new)
 
@@ -196,7 +199,7 @@ class Adapted(nn.Module):
                 zeros.append(input.new_zeros(*lead, *batch, self.options.hidden_size))
             hx = tuple(zeros)
         named = dict(zip("hc", hx if isinstance(hx, tuple) else (hx,), strict=False))
-        return tuple(named[n] for n in a.states)
+        return tuple(named[n] if a.layer_axis else named[n][0] for n in a.states)
 
     def _computed(self, weights: dict[str, Tensor], x: Any, state: Any) -> Any:
         a, own = self.calling, self.held[0]
@@ -217,8 +220,6 @@ class Adapted(nn.Module):
 
     def _in_numpy(self, weights: dict[str, Tensor], x: Any, state: Any) -> Any:
         a, own = self.calling, self.held[0]
-        if isinstance(x, PackedSequence):
-            raise SubjectFault("a PackedSequence cannot be passed as a NumPy array")
         arrays = {n: _to_numpy(w) for n, w in weights.items()}
         states = None if state is None else tuple(_to_numpy(s) for s in state)
         if a.function:
@@ -244,7 +245,7 @@ def drop_in(module: nn.Module, options: Options) -> nn.Module:
         return module
     kind = options.kind + ("Cell" if options.cell else "")
     states = "hc" if options.kind == "LSTM" else "h"
-    calling = Calling(options.cell, states, "", "torch", False, False, None)
+    calling = Calling(options.cell, states, "", True, "torch", False, False, None)
     return Adapted(module, options, conventions(kind), calling)
 
 

@@ -8,7 +8,6 @@ property runs on it.  All that can be known without a call is checked when the a
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,7 +19,15 @@ from torch import nn
 from reference.parameters import Options
 
 from .adapted import Adapted, Calling, bound_names, mapped_shapes
-from .capabilities import ATTRIBUTE, SubjectError, from_signature, options_of, stated
+from .capabilities import (
+    ATTRIBUTE,
+    SubjectError,
+    arguments_of,
+    from_signature,
+    options_of,
+    required,
+    stated,
+)
 from .conventions import Conventions, conventions
 from .protocol import KINDS, Subject
 
@@ -54,6 +61,8 @@ class Adapter:
         own order of the states, `"hc"` or `"ch"`, in and out.
     layout
         `"time-major"` or `"batch-major"`, where `own` has no option batch_first.
+    layer_axis
+        False where the states of a layer are (B, H), without an axis of layers and directions.
     arrays
         `"numpy"` where it takes and returns NumPy arrays.
     call
@@ -82,6 +91,7 @@ class Adapter:
     directions: tuple[str, str] = ("", "_reverse")
     state: str = ""
     layout: str = ""
+    layer_axis: bool = True
     arrays: str = "torch"
     function: bool = False
     call: Callable[[Any, Any, Any], Any] | None = None
@@ -134,6 +144,7 @@ class Adapter:
             self.cell,
             self.states,
             self.layout,
+            self.layer_axis,
             self.arrays,
             self.function,
             self.needs_state,
@@ -170,15 +181,19 @@ class Adapter:
             gaps["proj_size"] = "no weight is mapped to weight_hr"
         if self.function:
             gaps |= dict.fromkeys(offered, f"{self.label} is a function of the weights")
-            if not self._required_biases():
+            if not required(self.own, self.conventions.bias_names()):
                 gaps.pop("bias")
         else:
             gaps |= from_signature(self.own, self.kind)
             gaps |= stated(f"{self.label}.{ATTRIBUTE}", getattr(self.own, ATTRIBUTE, {}))
+        if not self.layer_axis:
+            for option in ("num_layers", "bidirectional"):
+                gaps[option] = "its states have no axis of layers and directions"
         if self.layout:
             gaps["batch_first"] = f"its input is always {self.layout}"
         if self.arrays == "numpy":
             gaps["gradients"] = "NumPy has no automatic differentiation"
+            gaps["packed"] = "a PackedSequence is no NumPy array"
             for name in ("float16", "bfloat16", "tf32"):
                 if name not in self.computes:
                     gaps[name] = "NumPy arrays are passed in float64 and float32 alone"
@@ -230,6 +245,8 @@ class Adapter:
         words = self.directions
         if not isinstance(words, tuple) or len(words) != 2 or words[0] == words[1]:
             raise SubjectError(f"directions={words!r}: expected two different words")
+        if self.cell and not self.layer_axis:
+            raise SubjectError("layer_axis=False: expected of a layer alone")
         stated("unsupported=", self.unsupported)
         _ = self.conventions
         for name in self.form:
@@ -239,26 +256,9 @@ class Adapter:
                     f"{name} is always {self.form[name]!r}"
                 )
 
-    def _arguments(self) -> dict[str, inspect.Parameter] | None:
-        """The function's arguments by name, or None where it takes any keyword."""
-        try:
-            found = inspect.signature(self.own).parameters
-        except (TypeError, ValueError):
-            return None
-        keywords = any(p.kind is p.VAR_KEYWORD for p in found.values())
-        return None if keywords else dict(found)
-
-    def _required_biases(self) -> bool:
-        arguments = self._arguments() or {}
-        return any(
-            name in arguments and arguments[name].default is inspect.Parameter.empty
-            for name, expression in self.conventions.weights.items()
-            if all(b.part.startswith("bias") for row in expression for b in row)
-        )
-
     def _check_against_own(self) -> None:
         if self.function:
-            arguments = self._arguments()
+            arguments = arguments_of(self.own)
             for name in self.conventions.weights:
                 if arguments is not None and name not in arguments:
                     raise SubjectError(

@@ -89,15 +89,28 @@ def check_names(name: str, gaps: Iterable[str], claims: Iterable[str]) -> None:
             )
 
 
+def arguments_of(function: Callable[..., Any]) -> dict[str, inspect.Parameter] | None:
+    """The arguments that a callable takes by name, or None where it takes any keyword."""
+    try:
+        found = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    if any(p.kind is p.VAR_KEYWORD for p in found):
+        return None
+    return {p.name: p for p in found if p.kind is not p.POSITIONAL_ONLY}
+
+
+def required(function: Callable[..., Any], names: Iterable[str]) -> bool:
+    """Whether any of the named arguments has no default."""
+    arguments = arguments_of(function) or {}
+    return any(n in arguments and arguments[n].default is inspect.Parameter.empty for n in names)
+
+
 def from_signature(factory: Callable[..., Any], kind: str) -> dict[str, str]:
     """The options of a kind that a constructor has no argument for; none where it takes any."""
-    try:
-        parameters = inspect.signature(factory).parameters.values()
-    except (TypeError, ValueError):
+    names = arguments_of(factory)
+    if names is None:
         return {}
-    if any(p.kind is p.VAR_KEYWORD for p in parameters):
-        return {}
-    names = {p.name for p in parameters if p.kind is not p.POSITIONAL_ONLY}
     label = getattr(factory, "__name__", "the factory")
     return {
         option: f"{label} has no argument {option}"

@@ -95,6 +95,14 @@ class Conventions:
             return ("ih", "hh")
         return tuple(end for end in ("ih", "hh") if f"bias_{end}" in self.parts)
 
+    def bias_names(self) -> list[str]:
+        """Own names of what holds biases alone."""
+        return [
+            name
+            for name, expression in self.weights.items()
+            if all(b.part.startswith("bias") for row in expression for b in row)
+        ]
+
     def fields(self) -> set[str]:
         """Which of `layer` and `direction` every own name holds."""
         held = [{f for _, f, _, _ in string.Formatter().parse(n) if f} for n in self.weights]

@@ -19,11 +19,15 @@ Weights = dict[str, str]
 
 @dataclass(frozen=True)
 class Style:
-    """A way of calling: a cell or a layer, the layout of its input, the order of its states."""
+    """A way of calling: a cell or a layer, the layout of its input, the order of its states.
+
+    `layer_axis` is whether a layer's states have torch's first axis.
+    """
 
     cell: bool
     batch_major: bool
     states: str
+    layer_axis: bool = True
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,8 @@ class Hypothesis:
             words.append("batch-major")
         if self.style.states == "ch":
             words.append("states (c, h)")
+        if not self.style.layer_axis:
+            words.append("states without an axis of layers")
         if family == "GRU":
             words[-1] += f"; z {'keeps the old state' if options.update_keeps else 'takes n'}"
         return ", ".join(words)

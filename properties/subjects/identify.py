@@ -32,8 +32,12 @@ from .conventions import torch_names
 from .hypotheses import BATCH, HIDDEN, INPUT, TIME, Hypothesis, Style, hypotheses
 
 SEEDS = (1, 2)
-_STYLES = [Style(False, major, s) for major in (False, True) for s in ("h", "hc", "ch")]
-_STYLES += [Style(True, False, s) for s in ("h", "hc", "ch")]
+_STYLES = [
+    Style(False, major, states, axis)
+    for axis in (True, False)
+    for major in (False, True)
+    for states in ("h", "hc", "ch")
+] + [Style(True, False, states) for states in ("h", "hc", "ch")]
 
 
 @dataclass(frozen=True)
@@ -116,6 +120,7 @@ def _adapter(target: Callable[..., Any], probe: _Probe, found: Hypothesis) -> Ad
         transposed=found.layout.transposed,
         state="ch" if found.style.states == "ch" else "",
         layout="batch-major" if found.style.batch_major else "",
+        layer_axis=found.style.layer_axis,
         arrays=probe.arrays,
         reset_after=options.reset_after,
         update_keeps=options.update_keeps,
@@ -165,7 +170,7 @@ class _Probe:
     def inputs(self, style: Style, seed: int) -> tuple[Array, list[Array]]:
         """Input and the states h (and c), exact in the format."""
         rng, fmt = seeded(seed, 1), self.precision.storage
-        lead = () if style.cell else (1,)
+        lead = () if style.cell else (1,)  # as the reference has it
         x = values(rng, "spread", (TIME, BATCH, INPUT), fmt)
         states = [values(rng, "spread", (*lead, BATCH, HIDDEN), fmt) for _ in style.states]
         return (x[0] if style.cell else x), states
@@ -191,7 +196,8 @@ class _Probe:
         dtype = torch.float64 if self.precision.name == "float64" else torch.float32
         convert = self._as_tensor if self.arrays == "torch" else self._as_array
         self._set(self.weights(seed), dtype)
-        given = tuple(convert(named[n], dtype) for n in style.states)
+        axis = style.cell or style.layer_axis
+        given = tuple(convert(named[n] if axis else named[n][0], dtype) for n in style.states)
         with torch.no_grad():
             returned = flat(plain_call(self.own, convert(x, dtype), given))
         names = (() if style.cell else ("output",)) + tuple(style.states)
@@ -202,6 +208,8 @@ class _Probe:
             array = np.asarray(value.double() if isinstance(value, Tensor) else value, np.float64)
             if style.batch_major and name == "output":
                 array = np.swapaxes(array, 0, 1)
+            if not axis and name != "output":
+                array = array[None]
             shape = (TIME, BATCH, HIDDEN) if name == "output" else states[0].shape
             if array.shape != shape:
                 raise ValueError(f"{name} has shape {array.shape} and not {shape}")

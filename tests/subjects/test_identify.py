@@ -92,6 +92,24 @@ def test_order_of_states_and_layout_of_the_input(batch_major: bool, states: str)
     agrees(found, 2)
 
 
+class WithoutAxis(Synthetic):
+    """Takes and returns states (B, H), batch-major: the LSTM of many a tutorial."""
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__(input_size, hidden_size, "LSTM", "ifgo", biases=1, batch_major=True)
+
+    def forward(self, x: Any, state: Any = None) -> Any:
+        output, last = super().forward(x, tuple(s[None] for s in state))
+        return output, tuple(s[0] for s in last)
+
+
+def test_states_without_an_axis_of_layers() -> None:
+    found = identify(WithoutAxis)
+    assert found.text().endswith("layout='batch-major', layer_axis=False)")
+    assert "states without an axis of layers" in found.sentence
+    agrees(found, 1)
+
+
 @pytest.mark.parametrize("transposed", [False, True])
 @pytest.mark.parametrize("biases", [0, 1, 2])
 @pytest.mark.parametrize("cell", [False, True])
