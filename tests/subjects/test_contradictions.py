@@ -32,6 +32,11 @@ BAD: list[tuple[Any, dict[str, Any], str]] = [
     (nn.LSTM, {"gates": "zrn"}, "gates='zrn': expected each of the 4 letters i f g o"),
     (nn.LSTM, {"state": "h"}, "state='h': expected one of '', 'hc', 'ch'"),
     (nn.LSTM, {"layout": "NTC"}, "layout='NTC': expected one of '', 'time-major', 'batch-major'"),
+    (
+        nn.LSTMCell,
+        {"kind": "LSTMCell", "layer_axis": False},
+        "layer_axis=False: expected of a layer",
+    ),
     (nn.LSTM, {"arrays": "jax"}, "arrays='jax': expected one of 'torch', 'numpy'"),
     (nn.LSTM, {"arrays": "numpy"}, "arrays='numpy': LSTM makes a torch.nn.Module"),
     (nn.LSTM, {"reset_after": False}, "reset_after=False: expected of a GRU alone"),
