@@ -26,8 +26,8 @@ class Property:
     """One claim.  `constraints` narrow the cases to those that the claim speaks of.
 
     `share` scales the profile's number of examples: more for claims over all options, fewer for
-    discrete ones.  `needs` names capabilities, of `subjects.capabilities.OTHER`, that the claim
-    cannot do without.
+    discrete ones.  `isolated` cases may kill or hang the process that they run in.  `needs` names
+    capabilities, of `subjects.capabilities.OTHER`, that the claim cannot do without.
     """
 
     name: str
@@ -38,6 +38,7 @@ class Property:
     kinds: tuple[str, ...] = KINDS
     precisions: tuple[str, ...] = BASIC_PRECISIONS
     share: float = 1.0
+    isolated: bool = False
     constraints: dict[str, Any] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
 
@@ -77,6 +78,7 @@ class Family:
         kinds: tuple[str, ...] = KINDS,
         precisions: tuple[str, ...] = BASIC_PRECISIONS,
         share: float = 1.0,
+        isolated: bool = False,
         needs: tuple[str, ...] = (),
         **constraints: Any,
     ) -> Callable[[Claim], Claim]:
@@ -93,6 +95,7 @@ class Family:
                     kinds,
                     precisions,
                     share,
+                    isolated,
                     constraints,
                     needs,
                 )

@@ -191,13 +191,24 @@ def _call(case: Case, want: Mapping[str, Ball]) -> list[str]:
     return lines
 
 
-def script(subject: Subject, case: Case, prop: Property, name: str, lines: list[str]) -> str:
-    """The script of a falsified property on its case; readable where forward results show it."""
+def script(
+    subject: Subject,
+    case: Case,
+    prop: Property,
+    name: str,
+    lines: list[str],
+    *,
+    called: bool = True,
+) -> str:
+    """The script of a falsified property on its case; readable where forward results show it.
+
+    The subject is not called to see whether they do unless `called`.
+    """
     title = f"{subject.name} falsifies {prop.name}: {prop.sentence}"
     text = "\n".join(line.replace("\\", "\\\\").replace('"""', "'''") for line in lines)
     head = _HEAD.format(title=title, text=text, name=name)
     try:
-        plain = forward_script(subject, case, head)
+        plain = forward_script(subject, case, head) if called else None
     except Exception:  # a subject that raises, or has no name to import
         plain = None
     return plain or bundled_script(subject, case, prop, head)

@@ -26,6 +26,9 @@ from .protocol import ALL_KINDS, KINDS, Subject
 #: The kind that is found by probing.
 AUTO = "auto"
 
+#: What the name of a module that was loaded from a file starts with.
+FILE_MODULE = "gatewise_subject_"
+
 
 def load_subject(spec: str, like: str | None = None) -> Subject:
     """The subject that `spec` names.
@@ -67,7 +70,7 @@ def as_subject(target: Any, like: str | None = None, name: str = "") -> Subject:
     found = _subject(target, like, name or _name(target))
     claims = {n for p in CATALOGUE.values() for n in (p.name, p.family)}
     check_names(found.name, found.unsupported, claims)
-    return found if isinstance(target, Subject) else replace(found, like=like)
+    return found if isinstance(target, Subject) else replace(found, like=like, trusted=False)
 
 
 def _subject(target: Any, like: str | None, name: str) -> Subject:
@@ -140,7 +143,7 @@ def _from_file(spec: str, where: str) -> ModuleType:
     path = Path(where)
     if not path.is_file():
         raise SubjectError(f"--subject {spec!r}: there is no file {where}")
-    name = f"gatewise_subject_{path.stem}"
+    name = FILE_MODULE + path.stem
     found = importlib.util.spec_from_file_location(name, path)
     if found is None or found.loader is None:
         raise SubjectError(f"--subject {spec!r}: {where} is not a Python file")

@@ -49,12 +49,14 @@ class Subject:
     it has no choice in (a GRU that resets before the matmul); `computes` names the row of
     `reference.formats.PRECISIONS` that it computes a precision in, where that is another; `like`
     is what a loader must be told beside the name to make the subject again.
+    A subject that is not `trusted` may end or hang its process, or change its state.
     """
 
     name: str
     kind: str
     factory: Callable[..., nn.Module]
     device: str = "cpu"
+    trusted: bool = True
     unsupported: Mapping[str, str] = field(default_factory=dict, hash=False)
     form: Mapping[str, Any] = field(default_factory=dict, hash=False)
     computes: Mapping[str, str] = field(default_factory=dict, hash=False)
