@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -62,7 +63,8 @@ def test_stated_gaps_are_not_drawn_and_what_is_left_holds(subject: Any) -> None:
         AGREEMENT.claim(subject, case, check)
 
     prop = Property("noted", "agreement", "s", "f", note, share=2.0)
-    record = run(Plan(prop, as_subject(subject, "GRU"), "float32"), profile="standard")
+    here = replace(as_subject(subject, "GRU"), trusted=True)  # in this process, to be noted
+    record = run(Plan(prop, here, "float32"), profile="standard")
     assert (record.status, record.unoffered) == (HOLDS, 0)
     assert {c.bias for c in drawn} == {True, False}
     for case in drawn:
