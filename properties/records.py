@@ -104,7 +104,7 @@ def not_offered(records: Iterable[Record]) -> list[str]:
             count[0] += record.status == UNSUPPORTED
             count[1] += record.unoffered
     return [
-        f"not offered by {subject}: {reason} ({properties} properties unsupported, "
-        f"{cases} cases left out)"
+        f"not offered by {subject}: {reason} (unsupported properties: {properties}, "
+        f"cases left out: {cases})"
         for (subject, reason), (properties, cases) in counts.items()
     ]
