@@ -64,10 +64,11 @@ class Property:
 
 
 class Family:
-    """Collects the properties of one family; a module holds one."""
+    """Collects the properties of one family; a module holds one.  Each needs what `needs` names."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, needs: tuple[str, ...] = ()) -> None:
         self.name = name
+        self.needs = needs
         self.properties: list[Property] = []
 
     def claims(
@@ -97,7 +98,7 @@ class Family:
                     share,
                     isolated,
                     constraints,
-                    needs,
+                    (*self.needs, *needs),
                 )
             )
             return claim
