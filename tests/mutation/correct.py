@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,13 +15,27 @@ from properties.subjects.protocol import KINDS, Subject
 from .gate_math import State
 from .registry import projected, recurrent, stepping
 
+ALL = ("float64", "float32", "float16", "bfloat16")
+#: A sum that is written out is accumulated in storage, and 16-bit rows state float32 accumulators.
+WIDE = ("float64", "float32")
+
+
+@dataclass(frozen=True)
+class Correct:
+    """A correct subject and the precisions whose stated arithmetic is its own."""
+
+    subject: Subject
+    precisions: tuple[str, ...]
+
+
 #: Name → subject.
-CORRECT: dict[str, Subject] = {}
+CORRECT: dict[str, Correct] = {}
 
 
-def add(name: str, kind: str, factory: Any) -> None:
+def add(name: str, kind: str, factory: Any, precisions: tuple[str, ...] = ALL) -> None:
     """Register a correct subject."""
-    CORRECT[f"{kind}-{name}"] = Subject(f"correct.{kind}-{name}", kind, factory)
+    full = f"{kind}-{name}"
+    CORRECT[full] = Correct(Subject(f"correct.{full}", kind, factory), precisions)
 
 
 def _halved(x: Tensor, w: Tensor) -> Tensor:
@@ -138,18 +153,18 @@ def _own_backward(kind: str, module: Any, x: Tensor, state: State, suffix: str) 
 
 
 _EVERY = KINDS
-for _name, _step, _kinds in (
-    ("columns-in-halves", by(_halved), _EVERY),
-    ("columns-from-the-last", by(_reversed), _EVERY),
-    ("einsum", by(_einsum), _EVERY),
-    ("gate-by-gate", _gate_by_gate, _EVERY),
-    ("step-in-double", _in_double, _EVERY),
-    ("one-minus-z", _one_minus, ("GRU", "GRUCell")),
-    ("h-minus", _minus, ("GRU", "GRUCell")),
-    ("own-backward", _own_backward, ("RNN", "RNNCell")),
+for _name, _step, _kinds, _precisions in (
+    ("columns-in-halves", by(_halved), _EVERY, WIDE),
+    ("columns-from-the-last", by(_reversed), _EVERY, WIDE),
+    ("einsum", by(_einsum), _EVERY, ALL),
+    ("gate-by-gate", _gate_by_gate, _EVERY, ALL),
+    ("step-in-double", _in_double, _EVERY, ALL),
+    ("one-minus-z", _one_minus, ("GRU", "GRUCell"), ALL),
+    ("h-minus", _minus, ("GRU", "GRUCell"), ALL),
+    ("own-backward", _own_backward, ("RNN", "RNNCell"), WIDE),
 ):
     for _kind, _factory in stepping(_step, _kinds):
-        add(_name, _kind, _factory)
+        add(_name, _kind, _factory, _precisions)
 
 
 def _subclass(kind: str) -> type:
