@@ -184,7 +184,8 @@ def _sum(a: Ball, axis: Any = None, keepdims: bool = False) -> Ball:
     """Σ over axes, as a matrix product with ones."""
 
     def total(part: Array) -> Array:
-        return np.asarray(np.add.reduce(part, axis=axis, keepdims=keepdims))
+        reduced: Any = np.add.reduce(part, axis=axis, keepdims=keepdims)  # type: ignore[call-overload]
+        return np.asarray(reduced)
 
     p, v = a.precision, total(a.v)
     n = a.v.size // max(v.size, 1)

@@ -153,11 +153,12 @@ def gru_state(x_share: Any, a_h: Any, h: Any, update_keeps: bool) -> GRUParts:
 def parts(options: Options, w: Weights, x_share: Any, state: tuple[Any, ...]) -> Parts:
     """One step of any kind, with all that it goes through."""
     if options.kind == "LSTM":
-        return lstm_parts(x_share, *state, w.hh, w.b_hh, w.hr)
+        h, c = state
+        return lstm_parts(x_share, h, c, w.hh, w.b_hh, w.hr)
+    (h,) = state
     if options.kind == "GRU":
-        forms = (options.reset_after, options.update_keeps)
-        return gru_parts(x_share, *state, w.hh, w.b_hh, *forms)
-    return rnn_parts(x_share, *state, w.hh, w.b_hh, options.nonlinearity)
+        return gru_parts(x_share, h, w.hh, w.b_hh, options.reset_after, options.update_keeps)
+    return rnn_parts(x_share, h, w.hh, w.b_hh, options.nonlinearity)
 
 
 def step(

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from .activations import constant, join, settled
 from .backward import layer_backward
 from .cells_backward import gru_local, lstm_factors
-from .concat_cells import cell_of, gate_layers, linear, parts, side_by_side
+from .concat_cells import cell_of, gate_layers, linear, parts
 from .log_softmax import log_softmax, log_softmax_backward
 from .parameters import Options
 from .recurrence import plus, through
@@ -34,8 +34,11 @@ class _Linears:
         self.weights = weights
         self.gradients: dict[str, Any] = {}
 
-    def back(self, layers: Sequence[str], adjoint: Any, u: Any) -> Any:
-        """The adjoint (B, n) of the input u (B, n) of layers, from theirs side by side (B, k·m)."""
+    def back(self, layers: Sequence[str], adjoint: Any, u: Any, stacked: Any = None) -> Any:
+        """The adjoint (B, n) of the input u (B, n) of layers, from theirs side by side (B, k·m).
+
+        `stacked` (k·m, n) are their weights; one layer needs none.
+        """
         whole = adjoint.T @ join([u, np.ones((len(u), 1))])
         if len(set(layers)) == len(layers):
             whole = settled(whole)
@@ -43,7 +46,8 @@ class _Linears:
         for k, name in enumerate(layers):
             own = whole[k * size : (k + 1) * size]
             self.gradients[name] = plus(self.gradients.get(name), own)
-        return through(adjoint, side_by_side(self.weights, layers)[0], len(layers))
+        w = self.weights[f"{layers[0]}.weight"] if stacked is None else stacked
+        return through(adjoint, w, len(layers))
 
     def named(self) -> dict[str, Any]:
         """The gradients by the names of weights and biases."""
@@ -69,7 +73,6 @@ def concat_backward(
     derivative by it; what is absent is zero.
     """
     with np.errstate(all="ignore"):
-        weights = {name: constant(x, w) for name, w in weights.items()}
         p, size = parts(kind, weights, x, state), x.shape[-1]
         linears, layers = _Linears(weights), gate_layers(kind)
         d_logits = log_softmax_backward(p["output"], _adjoint(upstream.get("output"), p["output"]))
@@ -104,7 +107,7 @@ def _elementwise(
     factors, through_c = lstm_factors(p["gates"], p["tanh_c"], state[1])
     dc, size = settled(plus(product(through_c, dh), dc)), factors.shape[-1] * 4 // 5
     back = product(factors, join([dc, dc, dc, dh, dc]))
-    return linears.back(layers, back[..., :size], p["u"]), back[..., size:]
+    return linears.back(layers, back[..., :size], p["u"], p["stacked"]), back[..., size:]
 
 
 def _gru(
@@ -115,9 +118,8 @@ def _gru(
     by_rz, by_n, to_h = gru_local(p["rz"], p["n"], h, h, update_keeps=False)
     dv = settled(linears.back(layers[2:], product(by_n, dh), p["v"]))
     q = dv[..., size:]
-    du = linears.back(layers[:2], product(by_rz, join([q, dh])), p["u"])
-    through_h = product(join([to_h, p["rz"][..., :H]]), join([dh, q]))
-    d_h = du[..., size:] + through_h[..., :H] + through_h[..., H:]
+    du = linears.back(layers[:2], product(by_rz, join([q, dh])), p["u"], p["stacked"])
+    d_h = du[..., size:] + product(to_h, dh) + product(p["rz"][..., :H], q)
     return (d_h,), du[..., :size] + dv[..., :size]
 
 
@@ -134,7 +136,6 @@ def tag_backward(
     options, own = Options("LSTM", words.shape[-1], H), lstm_weights(weights)
     state = [constant(words, np.zeros((1, H)))] * 2
     with np.errstate(all="ignore"):
-        weights = {name: constant(words, w) for name, w in weights.items()}
         hidden = settled(layer(options, own, words, state).output)
         y = log_softmax(linear(weights, "hidden2tag", hidden))
         d_logits = log_softmax_backward(y, _adjoint(upstream.get("output"), y))

@@ -77,7 +77,8 @@ def side_by_side(weights: Mapping[str, Any], layers: Sequence[str]) -> tuple[Any
 def parts(kind: str, weights: Mapping[str, Any], x: Any, state: tuple[Any, ...]) -> dict[str, Any]:
     """One step with all that it goes through, by the letters of the equations in `step`.
 
-    `gates` are i, f, g, o of an LSTM side by side, `rz` the gates of a GRU.
+    `gates` are i, f, g, o of an LSTM side by side, `rz` the gates of a GRU, and `stacked` the
+    weights of their layers.
     """
     layers, u = gate_layers(kind), join([x, state[0]])
     if kind == "SharedRNN":
@@ -87,10 +88,12 @@ def parts(kind: str, weights: Mapping[str, Any], x: Any, state: tuple[Any, ...])
     if cell_of(kind) == "RNN":
         h = np.tanh(linear(weights, layers[0], u))
     elif cell_of(kind) == "LSTM":
-        p["gates"] = lstm_activations(affine(u, *side_by_side(weights, layers)))
+        p["stacked"], b = (constant(u, w) for w in side_by_side(weights, layers))
+        p["gates"] = lstm_activations(affine(u, p["stacked"], b))
         p["c"], p["tanh_c"], h = lstm_state(p["gates"], state[1])
     else:
-        p["rz"] = sigmoid(affine(u, *side_by_side(weights, layers[:2])))
+        p["stacked"], b = (constant(u, w) for w in side_by_side(weights, layers[:2]))
+        p["rz"] = sigmoid(affine(u, p["stacked"], b))
         H = state[0].shape[-1]
         p["v"] = join([x, p["rz"][..., :H] * state[0]])
         p["n"] = np.tanh(linear(weights, layers[2], p["v"]))
@@ -106,6 +109,5 @@ def step(kind: str, weights: Mapping[str, Any], x: Any, state: tuple[Any, ...]) 
     LSTM: c' = f∘c + i∘g, h' = o∘tanh(c'); i, f, o = σ and g = tanh of their layers of u.
     GRU: n = tanh(W v + b) with v = [x, r∘h], h' = (1−z)∘h + z∘n; its z is one minus torch's.
     """
-    own = {name: constant(x, w) for name, w in weights.items()}
-    through = parts(kind, own, x, state)
+    through = parts(kind, weights, x, state)
     return {name: settled(through[name]) for name in ("output", "h", "c") if name in through}

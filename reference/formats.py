@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -150,7 +150,8 @@ class Precision:
         return np.asarray(parts[0]), np.asarray(parts[1]), np.asarray(parts[2])
 
     @cached_property
-    def _charges(self) -> dict[tuple[int, int, int], Charge]:
+    def cache(self) -> dict[Any, Any]:
+        """Constants of this precision by name; hashing the precision itself takes a microsecond."""
         return {}
 
     def charge(self, products: int, roundings: int, underflows: int = 0) -> Charge:
@@ -158,14 +159,14 @@ class Precision:
 
         `underflows` are those beside the one of each product and of each rounding.
         """
-        found = self._charges.get((products, roundings, underflows))
+        found: Charge | None = self.cache.get((products, roundings, underflows))
         if found is None:
             rate = gamma(roundings, self.u) + gamma(products, self.u_accumulation)
             floor = (roundings + underflows) * self.storage.eta + products * self.accumulation.eta
             most = self.storage.largest / (1.0 + rate) if rate < np.inf else 1.0
             scale = FLOAT64.largest / most * (1.0 + 2.0**-50) if most != FLOAT64.largest else 1.0
             parts = (scale, SLACK * rate / scale, UNDERFLOW_SLACK * floor)
-            found = self._charges[products, roundings, underflows] = Charge(
+            found = self.cache[products, roundings, underflows] = Charge(
                 *(np.asarray(a) for a in parts)
             )
         return found
