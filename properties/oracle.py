@@ -130,7 +130,7 @@ def _arguments(
     inputs = case.input_array if x is None else x
     states = [ball(s) for s in (case.state_arrays if state is None else state)]
     if case.kind == "Tagger":
-        ids = np.asarray(inputs, dtype=np.int64)
+        ids = np.asarray(inputs.v if isinstance(inputs, Ball) else inputs, dtype=np.int64)
         return {**w, _WORDS: exact(w[_WORDS], p)}, ids, states
     return w, ball(inputs), states
 

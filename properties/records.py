@@ -9,14 +9,22 @@ from typing import Any
 HOLDS = "holds"
 FALSIFIED = "falsified"
 UNSUPPORTED = "unsupported"
+KNOWN_ISSUE = "known issue"
 VACUOUS = "vacuous"
 CRASHED = "crashed"
-STATUSES = (HOLDS, FALSIFIED, UNSUPPORTED, VACUOUS, CRASHED)
+FLAKY = "flaky"
+STATUSES = (HOLDS, FALSIFIED, UNSUPPORTED, KNOWN_ISSUE, VACUOUS, CRASHED, FLAKY)
 
 
 @dataclass(frozen=True)
 class Record:
-    """One property on one subject, device and precision; serialises to JSON."""
+    """One property on one subject, device and precision; serialises to JSON.
+
+    `diagnosis` says what the fault is like, `script` is the path of a script that shows it, and
+    `blob` is Hypothesis's own `@reproduce_failure`.  `excused` counts the cases that a known issue
+    covers: they were drawn, and not put to the claim.  `unoffered` counts those that asked for what
+    the subject does not offer; `message` has a reason.
+    """
 
     subject: str
     device: str
@@ -31,10 +39,15 @@ class Record:
     unbounded: int = 0
     vacuous: int = 0
     discriminating: int = 0
+    excused: int = 0
+    unoffered: int = 0
     worst: float = 0.0
     seconds: float = 0.0
     case: str = ""
     message: str = ""
+    diagnosis: str = ""
+    script: str = ""
+    blob: str = ""
 
     @property
     def id(self) -> str:
@@ -43,8 +56,8 @@ class Record:
 
     @property
     def passed(self) -> bool:
-        """Whether nothing is amiss: the property holds, or is stated as not offered."""
-        return self.status in (HOLDS, UNSUPPORTED)
+        """Whether nothing is amiss: it holds, is stated as not offered, or is a known issue."""
+        return self.status in (HOLDS, UNSUPPORTED, KNOWN_ISSUE)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -80,3 +93,18 @@ def summary(records: Iterable[Record]) -> list[str]:
             f"{empty} arrays had no finite bound and were not compared"
         )
     return lines
+
+
+def not_offered(records: Iterable[Record]) -> list[str]:
+    """A line for each thing that a subject does not offer, with the reason and what it left out."""
+    counts: dict[tuple[str, str], list[int]] = {}
+    for record in records:
+        if record.status == UNSUPPORTED or (record.status == HOLDS and record.unoffered):
+            count = counts.setdefault((record.subject, record.message), [0, 0])
+            count[0] += record.status == UNSUPPORTED
+            count[1] += record.unoffered
+    return [
+        f"not offered by {subject}: {reason} (unsupported properties: {properties}, "
+        f"cases left out: {cases})"
+        for (subject, reason), (properties, cases) in counts.items()
+    ]

@@ -1,8 +1,30 @@
 """The property families; `properties.catalogue` lists them."""
 
-from . import agreement, composition, interface, invariance, limits, networks, parameters
+from . import (
+    agreement,
+    claims,
+    composition,
+    conduct,
+    gates,
+    interface,
+    invariance,
+    limits,
+    networks,
+    parameters,
+)
 
 FAMILIES = tuple(
     module.FAMILY
-    for module in (agreement, composition, invariance, limits, parameters, interface, networks)
+    for module in (
+        agreement,
+        composition,
+        invariance,
+        limits,
+        parameters,
+        interface,
+        conduct,
+        networks,
+        gates,
+        claims,
+    )
 )

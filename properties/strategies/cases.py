@@ -27,6 +27,9 @@ class Case:
     `batch` None means unbatched; `lengths` None means a dense tensor, else a PackedSequence;
     `with_state` False passes no initial state.  The arrays follow from the seed and the regimes.
     `output_size` is that of a network that ends in a log softmax, `vocab_size` that of a tagger.
+    `variant` is for the property to read: one of those that it lists.
+    `reset_after`, `update_keeps` and `biases` are the subject's form, as in
+    `reference.parameters.Options`; they are torch's unless an adapter states another.
     """
 
     kind: str
@@ -53,6 +56,10 @@ class Case:
     seed: int = 0
     layout: str = "contiguous"
     precision: str = "float32"
+    variant: str = ""
+    reset_after: bool = True
+    update_keeps: bool = True
+    biases: tuple[str, ...] = ("ih", "hh")
 
     def __repr__(self) -> str:
         shown = [
@@ -78,6 +85,9 @@ class Case:
             bidirectional=self.bidirectional,
             proj_size=self.proj_size,
             nonlinearity=self.nonlinearity,
+            reset_after=self.reset_after,
+            update_keeps=self.update_keeps,
+            biases=self.biases,
             cell=self.cell,
         )
 
@@ -180,12 +190,13 @@ def cases(
     least: dict[str, int] | None = None,
     forms: tuple[str, ...] = ("dense", "unbatched", "equal", "ragged"),
     regimes: st.SearchStrategy[Triple] = ANY,
+    variants: tuple[str, ...] = (),
     **fixed: Any,
 ) -> Case:
     """Draw a case of `kind` in `precision`; `fixed` fields are not drawn.
 
     `forms` are the admissible ways of passing the input, of `dense`, `unbatched`, and the packed
-    `equal` and `ragged`; `least` raises the smallest sizes.
+    `equal` and `ragged`; `least` raises the smallest sizes; `variant` is one of `variants`.
     """
     weights, inputs, states = draw(regimes)
     size: Sizes = draw(sizes(tuple((least or {}).items())))
@@ -223,6 +234,8 @@ def cases(
         if kind == "LSTM":
             widths = {"none": 0, "one": min(1, size.hidden - 1), "most": size.hidden - 1}
             fields_["proj_size"] = widths[projection]
+    if variants:
+        fields_["variant"] = draw(st.sampled_from(variants))
     fields_["seed"] = draw(_SEED)
     fields_ |= fixed
     if not cell:
@@ -239,6 +252,7 @@ def network_cases(
     precision: str,
     *,
     regimes: st.SearchStrategy[Triple] = ANY,
+    variants: tuple[str, ...] = (),
     **fixed: Any,
 ) -> Case:
     """Draw a case of a network that ends in a log softmax: a concat cell or a tagger."""
@@ -261,6 +275,8 @@ def network_cases(
         fields_["with_state"] = draw(_FLAGS) % 8 != 7
     else:
         fields_ |= {"batch": None, "time": size.time, "vocab_size": draw(_VOCABULARY)}
+    if variants:
+        fields_["variant"] = draw(st.sampled_from(variants))
     return Case(**(fields_ | fixed), seed=draw(_SEED))
 
 

@@ -1,0 +1,105 @@
+"""Known issues are strict: a witness must fail, and only the covered cases are excused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from torch import nn
+
+from properties import known_issues
+from properties.catalogue import CATALOGUE
+from properties.conformance import Plan, run
+from properties.known_issues import in_range, parse
+from properties.records import FALSIFIED, HOLDS, KNOWN_ISSUE
+from properties.subjects.protocol import Subject
+
+ENTRY = """
+[[issue]]
+name = "relu-is-tanh"
+property = "equals_reference"
+subject = "wrong.RNN"
+torch = ">=2.0"
+link = "https://example.org/1"
+reason = "relu is computed as tanh"
+where = { nonlinearity = "relu" }
+witness = "Case('RNN', input_size=1, hidden_size=1, nonlinearity='relu', seed=1)"
+"""
+
+
+class ReluIsTanh(nn.RNN):
+    """Takes `nonlinearity='relu'` and computes tanh."""
+
+    def __init__(self, *args: Any, nonlinearity: str = "tanh", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+
+
+def record_of(factory: Any, text: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    entries = parse(text)
+    monkeypatch.setattr(known_issues, "known_issues", lambda: entries)
+    plan = Plan(CATALOGUE["equals_reference"], Subject("wrong.RNN", "RNN", factory), "float32")
+    return run(plan, profile="quick", seed=1)
+
+
+def test_a_covered_fault_is_known_and_its_cases_are_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert record_of(ReluIsTanh, "", monkeypatch).status == FALSIFIED
+    record = record_of(ReluIsTanh, ENTRY, monkeypatch)
+    assert record.status == KNOWN_ISSUE
+    assert record.passed
+    assert 0 < record.excused < record.cases
+    assert record.message == ("relu-is-tanh (https://example.org/1): relu is computed as tanh")
+
+
+def test_a_fault_beside_the_covered_cases_still_falsifies(monkeypatch: pytest.MonkeyPatch) -> None:
+    narrow = ENTRY.replace('nonlinearity = "relu"', 'nonlinearity = "relu", bias = false').replace(
+        "nonlinearity='relu', seed", "nonlinearity='relu', bias=False, seed"
+    )
+    assert record_of(ReluIsTanh, narrow, monkeypatch).status == FALSIFIED
+
+
+def test_a_witness_that_passes_makes_the_entry_stale(monkeypatch: pytest.MonkeyPatch) -> None:
+    record = record_of(nn.RNN, ENTRY, monkeypatch)
+    assert record.status == FALSIFIED
+    assert "known issue relu-is-tanh is stale: its witness Case('RNN'" in record.message
+
+
+def test_a_subclass_that_mends_the_fault_is_held_to_the_claim(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    text = ENTRY.replace("wrong.RNN", "torch.nn.RNN")
+    assert record_of(nn.RNN, text, monkeypatch).status == HOLDS
+
+
+def test_other_versions_and_precisions_are_not_excused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for line in ('torch = "<2.0"', 'torch = ">=2.0"\nprecisions = ["float64"]'):
+        text = ENTRY.replace('torch = ">=2.0"', line)
+        assert record_of(ReluIsTanh, text, monkeypatch).status == FALSIFIED
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        ('torch = ">=2.0"', 'torch = "2"', "known issue relu-is-tanh: torch range '2': expected"),
+        ("seed=1", "sed=1", "known issue relu-is-tanh: .*unexpected keyword argument 'sed'"),
+        ("where = { nonl", "where = { nol", "a Case has no field 'nolinearity'"),
+        ("reason", "because", "unknown field 'because'"),
+    ],
+)
+def test_an_entry_that_cannot_be_used_is_named(old: str, new: str, line: str) -> None:
+    with pytest.raises(ValueError, match=line):
+        parse(ENTRY.replace(old, new))
+
+
+def test_ranges_of_versions() -> None:
+    assert in_range("2.13.0+cpu", ">=2.9,<2.14")
+    assert not in_range("2.9.1", ">=2.13")
+    assert in_range("2.10.0", ">2.9.1,<=2.10.0")
+
+
+def test_every_entry_names_a_property_and_its_link() -> None:
+    for issue in known_issues.known_issues():
+        assert issue.prop in CATALOGUE
+        assert issue.link.startswith("https://")
+        assert any(issue.subject.startswith(p) for p in ("torch.", "impl."))
