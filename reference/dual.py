@@ -22,6 +22,7 @@ import numpy as np
 
 from .activations import (
     blend,
+    blend_slopes,
     constant,
     join_like,
     lstm_activations,
@@ -261,7 +262,7 @@ def _(x: Dual) -> Dual:
 
 @blend.register
 def _(z: Dual, kept: Any, new: Any) -> Dual:
-    """(1−z)∘ṅ + z∘k̇, in both its forms, and ż∘(k−n) or ż∘k and −ż∘n apart."""
+    """(1−z)∘ṅ + z∘k̇, in all its forms, and ż∘(k−n) or ż∘k and −ż∘n apart."""
     kept, new = _lift(kept), _lift(new)
     v, d = blend(z.v, kept.v, new.v), None
     if kept.d is not None or new.d is not None:
@@ -269,6 +270,12 @@ def _(z: Dual, kept: Any, new: Any) -> Dual:
     if z.d is not None:
         d = plus(d, z.d * rounded_apart(kept.v - new.v))
     return Dual(v, d)
+
+
+@blend_slopes.register
+def _(z: Dual) -> tuple[Dual, Dual]:
+    kept, new = blend_slopes(z.v)
+    return Dual(kept, z.d), Dual(new, None if z.d is None else -z.d)
 
 
 def _sigmoid_curve(s: Any) -> Any:
