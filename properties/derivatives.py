@@ -102,14 +102,15 @@ def record(
     case: Case,
     *,
     module: nn.Module | None = None,
-    x: Array | None = None,
-    state: Sequence[Array] | None = None,
-    weights: Mapping[str, Array] | None = None,
+    given: Tensors | None = None,
     requires: Collection[str] | None = None,
 ) -> Recorded:
-    """Call the subject with gradients on; `requires` names the leaves that get one (None: all)."""
-    module = subject.build(case, weights) if module is None else module
-    given = arguments(subject, case, x, state)
+    """Call the subject with gradients on; `requires` names the leaves that get one (None: all).
+
+    A module and arguments given are used as they are, with what their `.grad` holds.
+    """
+    module = subject.build(case) if module is None else module
+    given = arguments(subject, case) if given is None else given
     leaves = {n: t for n, t in given.items() if t.is_floating_point()}
     leaves |= dict(module.named_parameters())
     for name, leaf in leaves.items():
@@ -125,9 +126,9 @@ def tensors(subject: Subject, case: Case, arrays: Mapping[str, Array]) -> Tensor
 
 def tangent_arrays(case: Case) -> dict[str, Array]:
     """A direction for every leaf, exact in the format, in which no entry is small."""
-    shapes = dict(zip(STATES, case.state_shapes, strict=False)) if case.with_state else {}
-    if case.kind != "Tagger":
-        shapes["input"] = case.input_shape
+    shapes = {} if case.kind == "Tagger" else {"input": case.input_shape}
+    if case.with_state:
+        shapes |= zip(STATES, case.state_shapes, strict=False)
     rng, fmt = seeded(case.seed, 7), case.rounding.storage
     return {n: values(rng, "spread", s, fmt) for n, s in {**shapes, **case.weight_shapes}.items()}
 
