@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from reference import concat_cells
+from reference.backward import cell_backward, layer_backward
 from reference.ball import Ball, exact
 from reference.cells import cell, input_share, step
+from reference.concat_backward import concat_backward, tag_backward
 from reference.concat_cells import CONCAT_KINDS
 from reference.formats import Array
 from reference.tagger import tag
@@ -16,6 +18,7 @@ from reference.unroll import layer
 
 from .comparison import Check
 from .strategies.cases import Case
+from .strategies.values import seeded, values
 from .subjects.protocol import Results
 
 
@@ -45,6 +48,62 @@ def expected(
         new = cell(case.options, w, ball, tuple(balls))
         return dict(zip(("h", "c"), new, strict=False))
     return layer(case.options, w, ball, balls, case.lengths, case.batch_first).named()
+
+
+def result_shapes(case: Case) -> dict[str, tuple[int, ...]]:
+    """Name → shape of every result of a case."""
+    if case.kind == "Tagger":
+        return {"output": (case.time, case.output_size)}
+    if case.cell:
+        results = dict(zip(("h", "c"), case.state_shapes, strict=False))
+        if case.kind in CONCAT_KINDS:
+            results["output"] = (*case.state_shapes[0][:-1], case.output_size)
+        return results
+    output = (*case.input_shape[:-1], case.options.output_size)
+    return {"output": output, **dict(zip(("h_n", "c_n"), case.state_shapes, strict=False))}
+
+
+def upstream_arrays(case: Case) -> dict[str, Array]:
+    """A loss's derivative by every result, by name; exact in the format, from the case's seed.
+
+    No entry is small, so that no result's part in a gradient hides behind another's.
+    """
+    rng = seeded(case.seed, _UPSTREAM)
+    storage = case.rounding.storage
+    return {n: values(rng, "spread", shape, storage) for n, shape in result_shapes(case).items()}
+
+
+#: The stream of a case's seed that the upstream gradients are drawn from.
+_UPSTREAM = 4
+
+
+def expected_gradients(
+    case: Case,
+    upstream: Mapping[str, Array],
+    *,
+    x: Array | None = None,
+    state: Sequence[Array] | None = None,
+    weights: Mapping[str, Array] | None = None,
+) -> dict[str, Ball]:
+    """The gradients by input, h_0, c_0 and every weight, with their bounds.
+
+    `upstream` maps any of the results to a loss's derivative by it; what is absent is zero.
+    Arrays given replace the case's own.  A tagger has gradients by its weights alone.
+    """
+    p = case.rounding
+    w = case.weight_arrays if weights is None else weights
+    d = {name: exact(values, p) for name, values in upstream.items()}
+    inputs = case.input_array if x is None else x
+    if case.kind == "Tagger":
+        words = "word_embeddings.weight"
+        return tag_backward({**w, words: exact(w[words], p)}, inputs.astype(np.int64), d)
+    ball = exact(inputs, p)
+    balls = tuple(exact(s, p) for s in (case.state_arrays if state is None else state))
+    if case.kind in CONCAT_KINDS:
+        return concat_backward(case.kind, w, ball, balls, d)
+    if case.cell:
+        return cell_backward(case.options, w, ball, balls, d)
+    return layer_backward(case.options, w, ball, balls, d, case.lengths, case.batch_first)
 
 
 def compare_all(check: Check, got: Results, want: Mapping[str, Ball], prefix: str = "") -> None:

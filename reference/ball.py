@@ -42,7 +42,17 @@ class Ball:
     equations use.  Anything else raises `TypeError`, so no operation goes uncharged.
     """
 
-    __slots__ = ("_radius", "additions", "m", "precision", "products", "r", "roundings", "v")
+    __slots__ = (
+        "_radius",
+        "additions",
+        "m",
+        "precision",
+        "products",
+        "r",
+        "reach",
+        "roundings",
+        "v",
+    )
 
     def __init__(
         self,
@@ -62,6 +72,7 @@ class Ball:
         self.products = products
         self.additions = additions
         self.roundings = roundings
+        self.reach: Array | None = None  # of a product, Π max(1, |factor|); None means 1
         self._radius: Array | None = None
 
     # ------------------------------------------------------------------ reading
@@ -112,7 +123,7 @@ class Ball:
         rate = gamma(stored, p.u) + gamma(self.products, p.u_accumulation)
         floor = stored * p.storage.eta + self.products * p.accumulation.eta
         with np.errstate(all="ignore"):  # an infinite or NaN radius is an answer here
-            radius = m * rate + floor
+            radius = m * rate + (m > 0) * floor  # a sum of zeros is zero
             if self.r is not None:
                 radius = radius + self.r
             radius *= 1.0 + (self.products + 16) * _U_REFERENCE
@@ -228,7 +239,7 @@ class Ball:
 
     def _like(self, v: Array, part: Part) -> Ball:
         """The same sum with `part` applied to the radius and the magnitude."""
-        return Ball(
+        ball = Ball(
             v,
             self.precision,
             None if self.r is None else part(self.r),
@@ -237,6 +248,8 @@ class Ball:
             additions=self.additions,
             roundings=self.roundings,
         )
+        ball.reach = None if self.reach is None else part(self.reach)
+        return ball
 
     def _map(self, part: Part) -> Ball:
         return self._like(part(self.v), part)
@@ -283,7 +296,7 @@ def _joined(
     """Several sums side by side, each charged as the longest of them."""
     pending = any(b.m is not None for b in balls)
     inexact = any(b.r is not None for b in balls)
-    return Ball(
+    ball = Ball(
         join([b.v for b in balls]) if v is None else v,
         balls[0].precision,
         join([np.zeros_like(b.v) if b.r is None else b.r for b in balls]) if inexact else None,
@@ -292,6 +305,9 @@ def _joined(
         additions=max(b.additions for b in balls),
         roundings=max(b.roundings for b in balls),
     )
+    if any(b.reach is not None for b in balls):
+        ball.reach = join([np.ones_like(b.v) if b.reach is None else b.reach for b in balls])
+    return ball
 
 
 def _lifted(items: Any) -> list[Ball]:
@@ -311,14 +327,14 @@ def _where(mask: Any, x: Any, y: Any) -> Ball:
     return _joined(_lifted([x, y]), lambda parts: np.where(mask, parts[0], parts[1]))
 
 
-def _sum(a: Ball, axis: Any = None) -> Ball:
+def _sum(a: Ball, axis: Any = None, keepdims: bool = False) -> Ball:
     """Σ over axes, as a matrix product with ones."""
-    v = np.sum(a.v, axis=axis)
+    v = np.sum(a.v, axis=axis, keepdims=keepdims)
     return Ball(
         v,
         a.precision,
-        None if a.exact else np.asarray(np.sum(a.radius, axis=axis)),
-        np.asarray(np.sum(a.magnitude, axis=axis)),
+        None if a.exact else np.asarray(np.sum(a.radius, axis=axis, keepdims=keepdims)),
+        np.asarray(np.sum(a.magnitude, axis=axis, keepdims=keepdims)),
         products=a.v.size // max(np.size(v), 1),
         roundings=a.precision.stores,
     )
@@ -353,6 +369,7 @@ _FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.where: _where,
     np.sum: _sum,
     np.split: _split,
+    np.zeros_like: lambda a: Ball(np.zeros_like(a.v), a.precision),
     np.reshape: _shape_rule(np.reshape),
     np.transpose: _shape_rule(np.transpose),
     np.swapaxes: _shape_rule(np.swapaxes),

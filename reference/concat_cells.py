@@ -72,26 +72,37 @@ def join(x: Any, h: Any) -> Any:
     return np.concatenate([x, h], axis=-1)
 
 
+def parts(kind: str, weights: Mapping[str, Any], x: Any, state: tuple[Any, ...]) -> dict[str, Any]:
+    """One step with all that it goes through, by the letters of the equations in `step`."""
+    layers, u = gate_layers(kind), join(x, state[0])
+    if kind == "SharedRNN":
+        y = log_softmax(linear(weights, "i2o", u))
+        return {"output": y, "h": linear(weights, "i2h", u), "u": u}
+    p: dict[str, Any] = {"u": u}
+    if cell_of(kind) == "RNN":
+        h = np.tanh(linear(weights, layers[0], u))
+    elif cell_of(kind) == "LSTM":
+        a_i, a_f, a_g, a_o = (linear(weights, name, u) for name in layers)
+        p |= {"i": sigmoid(a_i), "f": sigmoid(a_f), "g": np.tanh(a_g), "o": sigmoid(a_o)}
+        p["c"] = p["f"] * state[1] + p["i"] * p["g"]
+        p["tanh_c"] = np.tanh(p["c"])
+        h = p["o"] * p["tanh_c"]
+    else:
+        r, z = (sigmoid(linear(weights, name, u)) for name in layers[:2])
+        v = join(x, r * state[0])
+        n = np.tanh(linear(weights, layers[2], v))
+        p |= {"r": r, "z": z, "n": n, "v": v}
+        h = blend(z, n, state[0])
+    return p | {"output": log_softmax(linear(weights, "output", h)), "h": h}
+
+
 def step(kind: str, weights: Mapping[str, Any], x: Any, state: tuple[Any, ...]) -> dict[str, Any]:
     """One step: x (B, I), state (h,) or (h, c) of (B, H) → output (B, O), h, and c of an LSTM.
 
     RNN, shared: h' = W_i2h u + b without a nonlinearity and y = log_softmax(W_i2o u + b), with
     u = [x, h] and the old h.  RNN, independent: h' = tanh(W u + b), y = log_softmax(W_out h' + b).
     LSTM: c' = f∘c + i∘g, h' = o∘tanh(c'); i, f, o = σ and g = tanh of their layers of u.
-    GRU: n = tanh(W [x, r∘h] + b), h' = (1−z)∘h + z∘n; its z is one minus torch's.
+    GRU: n = tanh(W v + b) with v = [x, r∘h], h' = (1−z)∘h + z∘n; its z is one minus torch's.
     """
-    layers, u = gate_layers(kind), join(x, state[0])
-    if kind == "SharedRNN":
-        return {"output": log_softmax(linear(weights, "i2o", u)), "h": linear(weights, "i2h", u)}
-    results: dict[str, Any] = {}
-    if cell_of(kind) == "RNN":
-        h = np.tanh(linear(weights, layers[0], u))
-    elif cell_of(kind) == "LSTM":
-        a_i, a_f, a_g, a_o = (linear(weights, name, u) for name in layers)
-        results["c"] = sigmoid(a_f) * state[1] + sigmoid(a_i) * np.tanh(a_g)
-        h = sigmoid(a_o) * np.tanh(results["c"])
-    else:
-        r, z = (sigmoid(linear(weights, name, u)) for name in layers[:2])
-        n = np.tanh(linear(weights, layers[2], join(x, r * state[0])))
-        h = blend(z, n, state[0])
-    return {"output": log_softmax(linear(weights, "output", h)), "h": h, **results}
+    through = parts(kind, weights, x, state)
+    return {name: through[name] for name in ("output", "h", "c") if name in through}

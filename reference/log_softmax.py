@@ -53,3 +53,39 @@ def _(x: Ball) -> Ball:
         radius = np.where(rho < 0.5, r + widest + 2.0 * own, np.inf)
         radius = radius + 0.0 * widest
     return Ball(y, p, radius, roundings=p.stores)
+
+
+@singledispatch
+def log_softmax_backward(y: Any, upstream: Any) -> Any:
+    """dx = dy − exp(y) Σ dy over the last axis, from y = log_softmax(x); (..., O) → (..., O)."""
+    return upstream - np.exp(y) * np.sum(upstream, axis=-1, keepdims=True)
+
+
+@log_softmax_backward.register
+def _(y: Ball, upstream: Any) -> Ball:
+    """The softmax p = exp(y) as y's ball has it, and a maximum that is not cut from the graph.
+
+    y's radius R is charged for every rounding of x − m, exp and log, which are those of a softmax
+    formed as e/Σe too; so p̃ = p·e^δ with |δ| ≤ R, and the exponential or the quotient rounds once
+    more.  Where an implementation differentiates its maximum as well, the entry at the maximum
+    gains −Σ_j dx_j, which is zero but for the errors of each dx_j: those are added there, and the
+    entry is charged as if all their terms had been summed on the way.
+    """
+    p = y.precision
+    f = np.exp(y.v)
+    r = f * np.expm1(y.radius) + (2.0 * p.ulps * p.u_accumulation + p.u) * f + p.storage.eta
+    share = Ball(f, p, r, roundings=p.stores)
+    dy: Any = upstream if isinstance(upstream, Ball) else y._lift(upstream)
+    dx = dy - share * np.sum(dy, axis=-1, keepdims=True)
+    top = y.v + y.radius >= np.max(y.v - y.radius, axis=-1, keepdims=True)
+    m, own = dx.magnitude, np.zeros_like(f) if dx.r is None else dx.r
+    around, errors = (np.where(top, np.sum(a, axis=-1, keepdims=True), 0.0) for a in (m, own))
+    return Ball(
+        dx.v,
+        p,
+        own + errors,
+        m + 2.0 * around,
+        products=dx.products + f.shape[-1],
+        additions=dx.additions,
+        roundings=dx.roundings,
+    )

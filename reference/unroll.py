@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .cells import input_share, step
+from .cells import Parts, input_share, parts
 from .parameters import Options, suffixes
 
 Lengths = npt.NDArray[np.int64]
@@ -39,6 +39,13 @@ def reversal(time: int, lengths: Lengths) -> npt.NDArray[np.int64]:
     return np.where(t < lengths, lengths - 1 - t, t)
 
 
+def reversed_in_time(x: Any, lengths: Lengths | None) -> Any:
+    """x (T, B, ·) backward in time, each sequence within its own length; its own inverse."""
+    if lengths is None:
+        return x[::-1]
+    return x[reversal(x.shape[0], lengths), np.arange(x.shape[1])]
+
+
 def direction(
     options: Options,
     weights: Mapping[str, Any],
@@ -47,19 +54,24 @@ def direction(
     state: tuple[Any, ...],
     lengths: Lengths | None = None,
     reverse: bool = False,
+    tape: list[tuple[tuple[Any, ...], Parts]] | None = None,
 ) -> tuple[list[Any], tuple[Any, ...]]:
     """One layer in one direction: x (T, B, I), state of (B, ·) → T hidden states and the last.
 
     With `lengths` (B,) a row's state stops changing at its own end, and a hidden state past it
-    is zero, as `pad_packed_sequence` fills it.
+    is zero, as `pad_packed_sequence` fills it.  A `tape` is given the state before each step and
+    all that the step went through, in the order of the steps.
     """
     time = x.shape[0]
     if reverse:
-        x = x[::-1] if lengths is None else x[reversal(time, lengths), np.arange(x.shape[1])]
+        x = reversed_in_time(x, lengths)
     shares = input_share(weights, suffix, x)
     outputs = []
     for t in range(time):
-        new = step(options, weights, suffix, shares[t], state)
+        through = parts(options, weights, suffix, shares[t], state)
+        if tape is not None:
+            tape.append((state, through))
+        new: tuple[Any, ...] = through[: len(state)]
         h = new[0]
         if lengths is not None and not (t < lengths).all():
             running = (t < lengths)[:, None]
@@ -71,8 +83,7 @@ def direction(
         if lengths is None:
             outputs.reverse()
         else:
-            index = reversal(time, lengths)
-            stacked = np.stack(outputs)[index, np.arange(index.shape[1])]
+            stacked = reversed_in_time(np.stack(outputs), lengths)
             outputs = [stacked[t] for t in range(time)]
     return outputs, state
 
