@@ -101,7 +101,7 @@ def functional_hvp(subject: Subject, case: Case, check: Check) -> None:
         return contraction(function(dict(zip(point, leaves, strict=True))), given)
 
     with offered():
-        _, products = torch.autograd.functional.hvp(
+        _, products = torch.autograd.functional.hvp(  # type: ignore[no-untyped-call]
             loss, tuple(point.values()), tuple(along[n] for n in point)
         )
     got = dict(zip(point, products, strict=True))
@@ -157,8 +157,8 @@ def func_vjp(subject: Subject, case: Case, check: Check) -> None:
     module = subject.build(case)
     with offered():
         function, point = as_function(subject, case, module), primals(subject, case, module)
-        _, pull_back = torch.func.vjp(function, point)
-        (got,) = pull_back(tensors(subject, case, upstream))
+        results, pull_back = torch.func.vjp(function, point)[:2]
+        (got,) = pull_back({n: tensors(subject, case, upstream)[n] for n in results})
     compare_gradients(check, got, expected_gradients(case, upstream), "func.vjp by ")
 
 
@@ -175,7 +175,7 @@ def func_jvp(subject: Subject, case: Case, check: Check) -> None:
     module = subject.build(case)
     with offered():
         function, point = as_function(subject, case, module), primals(subject, case, module)
-        _, got = torch.func.jvp(function, (point,), (tensors(subject, case, tangents),))
+        got = torch.func.jvp(function, (point,), (tensors(subject, case, tangents),))[1]
     compare_gradients(check, got, expected_jvp(case, tangents), "func.jvp of ")
 
 
@@ -192,7 +192,7 @@ def func_jvp_of_grad(subject: Subject, case: Case, check: Check) -> None:
     loss, point = _loss(subject, case, upstream)
     with offered():
         along = tensors(subject, case, tangents)
-        _, got = torch.func.jvp(torch.func.grad(loss), (point,), (along,))
+        got = torch.func.jvp(torch.func.grad(loss), (point,), (along,))[1]
     compare_gradients(check, got, expected_hvp(case, upstream, tangents), "second derivative by ")
 
 
@@ -260,15 +260,8 @@ def func_vmap(subject: Subject, case: Case, check: Check) -> None:
     compare_all(check, {n: r.movedim(0, every[n]) for n, r in got.items()}, expected(case))
 
 
-@FAMILY.claims(
-    "Per-sample gradients, torch.func.vmap of torch.func.grad, are those of each row alone.",
-    "vmap(grad(L))(θ, x)_b = ∂L(x_b)/∂θ",
-    kinds=STATEFUL,
-    share=SHARE,
-    forms=("dense",),
-    batch=2,
-)
-def per_sample_gradients(subject: Subject, case: Case, check: Check) -> None:
+def _per_sample(subject: Subject, case: Case, check: Check) -> None:
+    """vmap(grad(L)) over a batch of two, against the gradients of each row alone."""
     of_row, weights, rows, axes = _rowwise(subject, case)
     upstream, every = upstream_arrays(case), _axes(case)
     given = tensors(subject, case, upstream)
@@ -288,3 +281,32 @@ def per_sample_gradients(subject: Subject, case: Case, check: Check) -> None:
             state=[np.take(s, [b], axis=every["h_0"]) for s in case.state_arrays],
         )
         compare_gradients(check, {n: g[b] for n, g in got.items()}, want, f"row {b}: gradient of ")
+
+
+@FAMILY.claims(
+    "Per-sample gradients, torch.func.vmap of torch.func.grad, are those of each row alone.",
+    "vmap(grad(L))(θ, x)_b = ∂L(x_b)/∂θ",
+    kinds=STATEFUL,
+    share=SHARE,
+    forms=("dense",),
+    batch=2,
+    with_state=True,
+)
+def per_sample_gradients(subject: Subject, case: Case, check: Check) -> None:
+    _per_sample(subject, case, check)
+
+
+@FAMILY.claims(
+    "Per-sample gradients need no initial state to be passed.",
+    "vmap(grad(L))(θ, x)_b = ∂L(x_b)/∂θ with s_0 = None",
+    kinds=STATEFUL,
+    share=SHARE / 3,
+    forms=("dense",),
+    batch=2,
+    with_state=False,
+    num_layers=1,
+    bidirectional=False,
+    proj_size=0,
+)
+def per_sample_gradients_without_a_state(subject: Subject, case: Case, check: Check) -> None:
+    _per_sample(subject, case, check)
