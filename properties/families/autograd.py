@@ -54,22 +54,24 @@ def retained_graph_gives_the_gradient_again(subject: Subject, case: Case, check:
 
 @FAMILY.claims(
     "What requires a gradient gets one, and nothing else does, for any subset of the leaves.",
-    "requires_grad(θ) ⇔ θ.grad is not None",
+    "requires_grad(θ) ⇔ θ.grad is not None, for a drawn subset and for what it leaves out",
     kinds=ALL_KINDS,
     share=2 * SHARE,
 )
 def only_what_requires_a_gradient_gets_one(subject: Subject, case: Case, check: Check) -> None:
-    module, given = subject.build(case), arguments(subject, case)
-    names = [*given, *case.weight_arrays]
+    module, upstream = subject.build(case), upstream_arrays(case)
+    want, placed = expected_gradients(case, upstream), tensors(subject, case, upstream)
+    names = [*arguments(subject, case), *case.weight_arrays]
     drawn = seeded(case.seed, 8).randint(0, 2, len(names))
-    requires = {n for n, wanted in zip(names, drawn, strict=True) if wanted}
-    upstream = upstream_arrays(case)
-    run = record(subject, case, module=module, given=given, requires=requires)
-    run.backward(tensors(subject, case, upstream))
-    for name, leaf in run.leaves.items():
-        if not leaf.requires_grad:
-            check.same(f"{name}.grad, which requires none,", leaf.grad, None)
-    compare_gradients(check, run.gradients, expected_gradients(case, upstream))
+    for side in (0, 1):
+        requires = {n for n, d in zip(names, drawn, strict=True) if d == side}
+        module.zero_grad()
+        run = record(subject, case, module=module, requires=requires)
+        run.backward(placed)
+        for name, leaf in run.leaves.items():
+            if name not in requires:
+                check.same(f"{name}.grad, which requires none,", leaf.grad, None)
+        compare_gradients(check, run.gradients, want)
 
 
 def for_upstream(

@@ -5,8 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from faulty_functions import (
+    ConstantTanh,
+    GatedTanh,
+    NoBatching,
+    NoJvp,
+    Once,
+    WrongBatching,
+    WrongByAThousandth,
+    WrongForExpanded,
+    WrongForStrides,
+    WrongForward,
+    WrongOnceDifferentiated,
+    WrongTheSecondTime,
+)
 from torch import Tensor, nn
-from torch.autograd import Function
 from torch.nn.functional import linear
 from torch.nn.utils.rnn import PackedSequence
 
@@ -14,117 +27,6 @@ import impl
 from impl.cells import gru_step, rnn_step
 
 State = tuple[Tensor, ...]
-
-
-class Identity(Function):
-    """x, with every derivative right, and a batching rule that torch derives from them."""
-
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(x: Tensor) -> Tensor:
-        return x.clone()
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
-        return None
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> Tensor:
-        return g
-
-    @staticmethod
-    def jvp(ctx: Any, t: Tensor) -> Tensor:
-        return t.clone()
-
-
-class WrongByAThousandth(Identity):
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> Tensor:
-        return g * (1 + 1e-3)
-
-
-class WrongOnceDifferentiated(Identity):
-    """Wrong only where the backward pass is itself recorded."""
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> Tensor:
-        return g * (1 + 1e-3) if torch.is_grad_enabled() else g
-
-
-class WrongForward(Identity):
-    @staticmethod
-    def jvp(ctx: Any, t: Tensor) -> Tensor:
-        return t * (1 + 1e-3)
-
-
-class WrongBatching(Identity):
-    generate_vmap_rule = False
-
-    @staticmethod
-    def vmap(info: Any, in_dims: tuple[int | None], x: Tensor) -> tuple[Tensor, int | None]:
-        return (x if in_dims[0] is None else x.flip(in_dims[0])), in_dims[0]
-
-
-class WrongTheSecondTime(Function):
-    """Spoils what it saved, as a kernel that reuses a buffer does."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        ctx.scale = torch.ones_like(x)
-        return x.clone()
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> Tensor:
-        g = g * ctx.scale
-        ctx.scale *= 1 + 1e-3
-        return g
-
-
-class WrongForStrides(Function):
-    """Reads a gradient as if it were dense where its strides say otherwise."""
-
-    expanded = False
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        return x.clone()
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> Tensor:
-        return g if g.is_contiguous() or 0 in g.stride() else g.flip(-1).contiguous()
-
-
-class WrongForExpanded(WrongForStrides):
-    """Reads the one element or row of an expanded gradient, and zeros past it."""
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> Tensor:
-        if 0 not in g.stride():
-            return g
-        dense = torch.zeros_like(g, memory_format=torch.contiguous_format)
-        dense.view(-1)[:1] = g.reshape(-1)[:1]
-        return dense
-
-
-class ConstantTanh(Identity):
-    """tanh whose backward is treated as constant: right once, wrong when differentiated."""
-
-    @staticmethod
-    def forward(x: Tensor) -> Tensor:
-        return torch.tanh(x)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
-        ctx.slope = (1 - output * output).detach()
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> Tensor:
-        return g * ctx.slope
-
-    @staticmethod
-    def jvp(ctx: Any, t: Tensor) -> Tensor:
-        return t * ctx.slope
 
 
 class Changed(nn.LSTM):
@@ -324,6 +226,36 @@ class WrongTransforms(impl.GRU):
         return (gru_step(x, state[0], w, b),)
 
 
+class WithoutJvp(impl.GRU):
+    """Right, and offers no forward mode."""
+
+    def _step(self, x: Tensor, state: State, suffix: str) -> State:
+        return (NoJvp.apply(super()._step(x, state, suffix)[0]),)
+
+
+class WithoutBatching(impl.GRU):
+    """Right, and offers no batching rule."""
+
+    def _step(self, x: Tensor, state: State, suffix: str) -> State:
+        return (NoBatching.apply(super()._step(x, state, suffix)[0]),)
+
+
+class OnceDifferentiable(impl.GRU):
+    """Right, and states that its backward pass cannot be differentiated."""
+
+    def _step(self, x: Tensor, state: State, suffix: str) -> State:
+        return (Once.apply(super()._step(x, state, suffix)[0]),)
+
+
+class RaisesUnderTransforms(impl.GRU):
+    """Fails under torch.func by an error that states no lack."""
+
+    def _step(self, x: Tensor, state: State, suffix: str) -> State:
+        if torch._C._functorch.is_functorch_wrapped_tensor(x):
+            raise RuntimeError("the kernel is out of order")
+        return super()._step(x, state, suffix)
+
+
 class ClampedRNN(impl.RNN):
     """relu as clamp, whose slope at exactly 0 is 1."""
 
@@ -368,21 +300,6 @@ class Doubled(nn.LSTM):
         else:
             output = output.to(dtype)
         return output, (h.to(dtype), c.to(dtype))
-
-
-class GatedTanh(Function):
-    """o∘tanh(c), with a backward written by hand."""
-
-    @staticmethod
-    def forward(ctx: Any, o: Tensor, c: Tensor) -> Tensor:
-        ctx.save_for_backward(o, c)
-        return o * torch.tanh(c)
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, Tensor]:
-        o, c = ctx.saved_tensors
-        t = torch.tanh(c)
-        return g * t, g * o * (1 - t) * (1 + t)
 
 
 class HandWritten(impl.LSTM):
