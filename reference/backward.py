@@ -20,10 +20,11 @@ from typing import Any
 
 import numpy as np
 
-from .cells import input_share, parts
-from .cells_backward import Running, direction_backward, plus
+from .activations import join, settled, stack
+from .cells import Weights, affine, parts, weights_of
+from .cells_backward import direction_backward
 from .parameters import Options, suffixes
-from .slopes import settled
+from .recurrence import Running, plus
 from .unroll import Lengths, direction, reversed_in_time
 
 Gradients = dict[str, Any]
@@ -77,11 +78,12 @@ def layer_backward(
     else:
         ends = None
     with np.errstate(all="ignore"):
-        inputs, tapes = _forward(options, weights, x, state, ends, masks)
+        own = [weights_of(weights, suffix, x) for suffix in suffixes(options)]
+        inputs, tapes = _forward(options, own, x, state, ends, masks)
         gradients, dx, d_states = _backward(
-            options, weights, inputs, tapes, d_output, d_finals, ends, running, masks
+            options, own, inputs, tapes, d_output, d_finals, ends, running, masks
         )
-        starts = [np.stack([d[k] for d in d_states]) for k in range(len(state))]
+        starts = [stack([d[k] for d in d_states]) for k in range(len(state))]
     if unbatched:
         dx, starts = dx[:, 0], [s[:, 0] for s in starts]
     elif batch_first:
@@ -92,7 +94,7 @@ def layer_backward(
 
 def _forward(
     options: Options,
-    weights: Mapping[str, Any],
+    weights: Sequence[Weights],
     x: Any,
     state: Sequence[Any],
     lengths: Lengths | None,
@@ -100,29 +102,26 @@ def _forward(
 ) -> tuple[list[Any], list[Any]]:
     """The input of each layer (T, B, ·), and the tape of each layer and direction."""
     inputs, tapes = [], []
-    halves: list[Any] = []
-    for index, suffix in enumerate(suffixes(options)):
-        reverse = index % options.directions == 1
-        if not reverse:
-            inputs.append(x)
-        tape: list[Any] = []
-        start = tuple(s[index] for s in state)
-        outputs, _ = direction(options, weights, suffix, x, start, lengths, reverse, tape)
-        tapes.append(tape)
-        halves.append(settled(np.stack(outputs)))
-        if len(halves) < options.directions:
-            continue
-        below = index // options.directions
-        if below < options.num_layers - 1:
-            x = halves[0] if len(halves) == 1 else np.concatenate(halves, axis=-1)
-            x = x * masks[below] if masks else x
-        halves = []
+    for layer in range(options.num_layers):
+        inputs.append(x)
+        halves: list[Any] = []
+        for half in range(options.directions):
+            index = layer * options.directions + half
+            tape: list[Any] = []
+            start = tuple(s[index] for s in state)
+            outputs, _ = direction(options, weights[index], x, start, lengths, half == 1, tape)
+            tapes.append(tape)
+            if layer < options.num_layers - 1:
+                halves.append(stack(outputs))
+        if halves:
+            x = halves[0] if len(halves) == 1 else join(halves)
+            x = x * masks[layer] if masks else x
     return inputs, tapes
 
 
 def _backward(
     options: Options,
-    weights: Mapping[str, Any],
+    weights: Sequence[Weights],
     inputs: list[Any],
     tapes: list[Any],
     d_output: Any,
@@ -148,14 +147,21 @@ def _backward(
             if d is None and last[0] is None:
                 last = (np.zeros_like(tapes[index][0][0][0]), *last[1:])
             own, d_half, d_states[index] = direction_backward(
-                options, weights, names[index], x, tapes[index], d, last, running
+                options, weights[index], x, tapes[index], d, last, running
             )
-            gradients |= own
+            gradients |= _named(own, names[index])
             dx = plus(dx, reversed_in_time(d_half, lengths) if half else d_half)
         if layer and masks:
             dx = dx * masks[layer - 1]
-        d_output = settled(dx) if layer else dx
-    return {name: gradients[name] for name in weights}, d_output, d_states
+        d_output = settled(dx)
+    return gradients, d_output, d_states
+
+
+def _named(gradients: Weights, suffix: str) -> Gradients:
+    """The gradients of one direction's weights by torch.nn's names, settled."""
+    names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
+    pairs = zip(names, gradients, strict=True)
+    return {name + suffix: settled(d) for name, d in pairs if d is not None}
 
 
 def cell_backward(
@@ -179,10 +185,9 @@ def cell_backward(
         last[0] = np.zeros_like(state[0])
     with np.errstate(all="ignore"):
         before = tuple(state)
-        tape = [(before, parts(options, weights, "", input_share(weights, "", x), before))]
-        own, dx, first = direction_backward(options, weights, "", x[None], tape, None, tuple(last))
-    dx = dx[0]
-    if unbatched:
-        dx, first = dx[0], tuple(s[0] for s in first)
-    named = dict(zip(("h_0", "c_0"), first, strict=False))
-    return {"input": dx, **named, **{name: own[name] for name in weights}}
+        w = weights_of(weights, "", x)
+        tape = [(before, parts(options, w, affine(x, w.ih, w.b_ih), before))]
+        own, dx, first = direction_backward(options, w, x[None], tape, None, tuple(last))
+        gradients = {"input": dx[0], **dict(zip(("h_0", "c_0"), first, strict=False))}
+        gradients = {n: settled(d[0] if unbatched else d) for n, d in gradients.items()}
+        return {**gradients, **_named(own, "")}

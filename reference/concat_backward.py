@@ -5,19 +5,20 @@ I is the input size, H the hidden size, O the output size, B the batch, V the vo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .activations import also_rounded
+from .activations import constant, join, settled
 from .backward import layer_backward
-from .cells_backward import plus, through
+from .cells_backward import gru_local, lstm_factors
 from .concat_cells import cell_of, gate_layers, linear, parts
 from .log_softmax import log_softmax, log_softmax_backward
 from .parameters import Options
-from .slopes import also_summed, product, settled, sigmoid_slope, tanh_slope
+from .recurrence import plus, through
+from .slopes import also_summed, product, tanh_slope
 from .tagger import lstm_weights
 from .unroll import layer
 
@@ -33,12 +34,26 @@ class _Linears:
         self.weights = weights
         self.gradients: dict[str, Any] = {}
 
-    def back(self, name: str, adjoint: Any, u: Any) -> Any:
-        """The adjoint (B, n) of the layer's input u (B, n), from that of its result (B, m)."""
-        own = {f"{name}.weight": adjoint.T @ u, f"{name}.bias": np.sum(adjoint, axis=0)}
-        for key, gradient in own.items():
-            self.gradients[key] = plus(self.gradients.get(key), gradient)
-        return through(adjoint, self.weights[f"{name}.weight"], 1)
+    def back(self, layers: Sequence[str], adjoint: Any, u: Any, stacked: Any = None) -> Any:
+        """The adjoint (B, n) of the input u (B, n) of layers, from theirs side by side (B, k·m).
+
+        `stacked` (k·m, n) are their weights; one layer needs none.
+        """
+        whole = adjoint.T @ join([u, np.ones((len(u), 1))])
+        if len(set(layers)) == len(layers):
+            whole = settled(whole)
+        size = whole.shape[0] // len(layers)
+        for k, name in enumerate(layers):
+            own = whole[k * size : (k + 1) * size]
+            self.gradients[name] = plus(self.gradients.get(name), own)
+        w = self.weights[f"{layers[0]}.weight"] if stacked is None else stacked
+        return through(adjoint, w, len(layers))
+
+    def named(self) -> dict[str, Any]:
+        """The gradients by the names of weights and biases."""
+        whole = {name: settled(d) for name, d in self.gradients.items()}
+        weights = {f"{name}.weight": d[:, :-1] for name, d in whole.items()}
+        return weights | {f"{name}.bias": d[:, -1] for name, d in whole.items()}
 
 
 def _adjoint(d: Any, result: Any) -> Any:
@@ -62,18 +77,20 @@ def concat_backward(
         linears, layers = _Linears(weights), gate_layers(kind)
         d_logits = log_softmax_backward(p["output"], _adjoint(upstream.get("output"), p["output"]))
         if kind == "SharedRNN":
-            du = linears.back("i2o", d_logits, p["u"])
-            du = plus(du, linears.back("i2h", _adjoint(upstream.get("h"), p["h"]), p["u"]))
+            du = linears.back(["i2o"], d_logits, p["u"])
+            du = plus(du, linears.back(["i2h"], _adjoint(upstream.get("h"), p["h"]), p["u"]))
             starts, dx = (du[..., size:],), du[..., :size]
         else:
-            dh = settled(plus(linears.back("output", d_logits, p["h"]), upstream.get("h")))
+            dh = settled(plus(linears.back(["output"], d_logits, p["h"]), upstream.get("h")))
             if cell_of(kind) == "GRU":
                 starts, dx = _gru(linears, layers, p, state[0], dh, size)
             else:
                 du, *rest = _elementwise(linears, layers, p, state, dh, upstream.get("c"))
                 starts, dx = (du[..., size:], *rest), du[..., :size]
-    gradients = {name: linears.gradients[name] for name in weights}
-    return {"input": dx, **dict(zip(("h_0", "c_0"), starts, strict=False)), **gradients}
+        gradients = {"input": dx, **dict(zip(("h_0", "c_0"), starts, strict=False))}
+        gradients = {name: settled(d) for name, d in gradients.items()}
+        own = linears.named()
+        return gradients | {name: own[name] for name in weights}
 
 
 def _elementwise(
@@ -86,32 +103,24 @@ def _elementwise(
 ) -> tuple[Any, ...]:
     """RNN and LSTM: the adjoint of u, and of c."""
     if len(state) == 1:
-        return (linears.back(layers[0], product(tanh_slope(p["h"]), dh), p["u"]),)
-    dc = settled(plus(product(p["o"], tanh_slope(p["tanh_c"]), dh), dc))
-    adjoints = (
-        product(p["g"], sigmoid_slope(p["i"]), dc),
-        product(sigmoid_slope(p["f"]), state[1], dc),
-        product(p["i"], tanh_slope(p["g"]), dc),
-        product(p["tanh_c"], sigmoid_slope(p["o"]), dh),
-    )
-    du = None
-    for name, adjoint in zip(layers, adjoints, strict=True):
-        du = plus(du, linears.back(name, adjoint, p["u"]))
-    return du, product(p["f"], dc)
+        return (linears.back(layers, product(tanh_slope(p["h"]), dh), p["u"]),)
+    factors, through_c = lstm_factors(p["gates"], p["tanh_c"], state[1])
+    dc, size = settled(plus(product(through_c, dh), dc)), factors.shape[-1] * 4 // 5
+    back = product(factors, join([dc, dc, dc, dh, dc]))
+    return linears.back(layers, back[..., :size], p["u"], p["stacked"]), back[..., size:]
 
 
 def _gru(
     linears: _Linears, layers: tuple[str, ...], p: Mapping[str, Any], h: Any, dh: Any, size: int
 ) -> tuple[tuple[Any], Any]:
     """h' = (1−z)∘h + z∘n, n = tanh(W [x, r∘h] + b); both forms as in `gru_backward`."""
-    r, z, n = p["r"], p["z"], p["n"]
-    apart, rest = also_rounded(n - h, n, h), also_rounded(1.0 - z, z, 1.0)
-    dv = settled(linears.back(layers[2], product(z, tanh_slope(n), dh), p["v"]))
+    H = h.shape[-1]
+    by_rz, by_n, to_h = gru_local(p["rz"], p["n"], h, h, update_keeps=False)
+    dv = settled(linears.back(layers[2:], product(by_n, dh), p["v"]))
     q = dv[..., size:]
-    du = linears.back(layers[0], product(sigmoid_slope(r), h, q), p["u"])
-    du = plus(du, linears.back(layers[1], product(apart, sigmoid_slope(z), dh), p["u"]))
-    through_h = product(rest, dh) + product(r, q)
-    return (du[..., size:] + through_h,), du[..., :size] + dv[..., :size]
+    du = linears.back(layers[:2], product(by_rz, join([q, dh])), p["u"], p["stacked"])
+    d_h = du[..., size:] + product(to_h, dh) + product(p["rz"][..., :H], q)
+    return (d_h,), du[..., :size] + dv[..., :size]
 
 
 def tag_backward(
@@ -125,15 +134,15 @@ def tag_backward(
     words = weights["word_embeddings.weight"][ids]
     V, H = weights["word_embeddings.weight"].shape[0], weights["hidden2tag.weight"].shape[1]
     options, own = Options("LSTM", words.shape[-1], H), lstm_weights(weights)
-    state = [np.zeros((1, H)), np.zeros((1, H))]
+    state = [constant(words, np.zeros((1, H)))] * 2
     with np.errstate(all="ignore"):
         hidden = settled(layer(options, own, words, state).output)
         y = log_softmax(linear(weights, "hidden2tag", hidden))
         d_logits = log_softmax_backward(y, _adjoint(upstream.get("output"), y))
         linears = _Linears(weights)
-        dh = linears.back("hidden2tag", d_logits, hidden)
+        dh = linears.back(["hidden2tag"], d_logits, hidden)
         lstm = layer_backward(options, own, words, state, {"output": settled(dh)})
         chosen = (ids == np.arange(V)[:, None]).astype(np.float64)
-        gradients = {f"lstm.{name}": lstm[name] for name in own} | linears.gradients
+        gradients = {f"lstm.{name}": lstm[name] for name in own} | linears.named()
         gradients["word_embeddings.weight"] = also_summed(chosen @ lstm["input"], len(ids) - 1)
-    return {name: gradients[name] for name in weights}
+        return {name: settled(gradients[name]) for name in weights}

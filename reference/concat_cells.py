@@ -7,14 +7,14 @@ names and shapes, and a layer `gate` is the pair `gate.weight` (H, I+H), `gate.b
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any
 
 import numpy as np
 
-from .activations import blend, sigmoid
-from .cells import affine
+from .activations import blend, constant, join, lstm_activations, settled, sigmoid
+from .cells import affine, lstm_state
 from .log_softmax import log_softmax
 from .parameters import GATE_NAMES
 
@@ -67,14 +67,20 @@ def linear(weights: Mapping[str, Any], layer: str, u: Any) -> Any:
     return affine(u, weights[f"{layer}.weight"], weights[f"{layer}.bias"])
 
 
-def join(x: Any, h: Any) -> Any:
-    """[x, h] along the last axis: (B, I), (B, H) → (B, I+H)."""
-    return np.concatenate([x, h], axis=-1)
+def side_by_side(weights: Mapping[str, Any], layers: Sequence[str]) -> tuple[Any, Any]:
+    """Several layers' weights (k·H, I+H) and biases (k·H,), one above the other."""
+    parts = ([weights[f"{layer}.{part}"] for layer in layers] for part in ("weight", "bias"))
+    w, b = (np.concatenate(part) for part in parts)
+    return w, b
 
 
 def parts(kind: str, weights: Mapping[str, Any], x: Any, state: tuple[Any, ...]) -> dict[str, Any]:
-    """One step with all that it goes through, by the letters of the equations in `step`."""
-    layers, u = gate_layers(kind), join(x, state[0])
+    """One step with all that it goes through, by the letters of the equations in `step`.
+
+    `gates` are i, f, g, o of an LSTM side by side, `rz` the gates of a GRU, and `stacked` the
+    weights of their layers.
+    """
+    layers, u = gate_layers(kind), join([x, state[0]])
     if kind == "SharedRNN":
         y = log_softmax(linear(weights, "i2o", u))
         return {"output": y, "h": linear(weights, "i2h", u), "u": u}
@@ -82,17 +88,16 @@ def parts(kind: str, weights: Mapping[str, Any], x: Any, state: tuple[Any, ...])
     if cell_of(kind) == "RNN":
         h = np.tanh(linear(weights, layers[0], u))
     elif cell_of(kind) == "LSTM":
-        a_i, a_f, a_g, a_o = (linear(weights, name, u) for name in layers)
-        p |= {"i": sigmoid(a_i), "f": sigmoid(a_f), "g": np.tanh(a_g), "o": sigmoid(a_o)}
-        p["c"] = p["f"] * state[1] + p["i"] * p["g"]
-        p["tanh_c"] = np.tanh(p["c"])
-        h = p["o"] * p["tanh_c"]
+        p["stacked"], b = (constant(u, w) for w in side_by_side(weights, layers))
+        p["gates"] = lstm_activations(affine(u, p["stacked"], b))
+        p["c"], p["tanh_c"], h = lstm_state(p["gates"], state[1])
     else:
-        r, z = (sigmoid(linear(weights, name, u)) for name in layers[:2])
-        v = join(x, r * state[0])
-        n = np.tanh(linear(weights, layers[2], v))
-        p |= {"r": r, "z": z, "n": n, "v": v}
-        h = blend(z, n, state[0])
+        p["stacked"], b = (constant(u, w) for w in side_by_side(weights, layers[:2]))
+        p["rz"] = sigmoid(affine(u, p["stacked"], b))
+        H = state[0].shape[-1]
+        p["v"] = join([x, p["rz"][..., :H] * state[0]])
+        p["n"] = np.tanh(linear(weights, layers[2], p["v"]))
+        h = blend(p["rz"][..., H:], p["n"], state[0])
     return p | {"output": log_softmax(linear(weights, "output", h)), "h": h}
 
 
@@ -105,4 +110,4 @@ def step(kind: str, weights: Mapping[str, Any], x: Any, state: tuple[Any, ...]) 
     GRU: n = tanh(W v + b) with v = [x, r∘h], h' = (1−z)∘h + z∘n; its z is one minus torch's.
     """
     through = parts(kind, weights, x, state)
-    return {name: through[name] for name in ("output", "h", "c") if name in through}
+    return {name: settled(through[name]) for name in ("output", "h", "c") if name in through}

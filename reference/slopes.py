@@ -12,7 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from .ball import Ball
+from .ball_core import Ball
+from .formats import Array, Precision
+
+#: Most partial products of a nested product: da_r of a GRU is dh·(1−z)·(1−n)·(1+n)·q·r·(1−r).
+NESTED = 7
+
+_ONE, _TWO = np.asarray(1.0), np.asarray(2.0)
 
 
 @singledispatch
@@ -28,9 +34,24 @@ def tanh_slope(t: Any) -> Any:
 
 
 @singledispatch
+def lstm_slopes(s: Any) -> Any:
+    """σ′ of the blocks i, f, o and tanh′ of the block g, from their values s (..., 4H)."""
+    size = s.shape[-1] // 4
+    slopes, t = s * (1.0 - s), s[..., 2 * size : 3 * size]
+    slopes[..., 2 * size : 3 * size] = 1.0 - t * t
+    return slopes
+
+
+@singledispatch
 def relu_slope(a: Any) -> Any:
     """1 where the pre-activation a > 0, else 0: at 0 as torch defines it."""
     return np.where(np.real(a) > 0, 1.0, 0.0)
+
+
+@singledispatch
+def large(x: Any) -> Any:
+    """Return x, a factor of a product that may be above 1, unlike σ, tanh and their derivatives."""
+    return x
 
 
 @singledispatch
@@ -53,30 +74,14 @@ def also_summed(x: Any, additions: int) -> Any:
     return x
 
 
-@singledispatch
-def settled(x: Any) -> Any:
-    """Return x; of a Ball, the one term that it is once rounded and stored."""
-    return x
-
-
 @also_summed.register
 def _(x: Ball, additions: int) -> Ball:
     if not x.precision.stores or additions <= 0:
         return x
-    return Ball(
-        x.v,
-        x.precision,
-        x.r,
-        x.magnitude,
-        products=x.products,
-        additions=x.additions + additions,
-        roundings=x.roundings,
-    )
-
-
-@settled.register
-def _(x: Ball) -> Ball:
-    return x.settled()
+    more = x.additions + additions
+    ball = Ball(x.v, x.precision, x.r, x.magnitude, x.products, more, x.roundings)
+    ball.underflows = x.underflows
+    return ball
 
 
 @sigmoid_slope.register
@@ -85,13 +90,12 @@ def _(s: Ball) -> Ball:
 
     s·(1−s) rounds twice; s − s² rounds s², which s(1−s) does not; e^−|a|/(1+e^−|a|)², σ(a)σ(−a)
     and the like, from the pre-activation, have the library's error of two activations instead of
-    what s is off by.  An s that is exact is not one that was computed: it is a constant.
+    what s is off by.
     """
     p, v, radius = s.precision, s.v, s.radius
-    slope = v * (1.0 - v)
-    r = radius * (np.abs(1.0 - 2.0 * v) + radius)
-    r += (2.0 * p.u + 4.0 * p.ulps * p.u_accumulation) * slope + p.u * v * v + 2 * p.storage.eta
-    return Ball(slope, p, r)
+    slope = v * (_ONE - v)
+    r = radius * (np.abs(_ONE - _TWO * v) + radius)
+    return _slope(p, slope, r, v * v)
 
 
 @tanh_slope.register
@@ -101,12 +105,31 @@ def _(t: Ball) -> Ball:
     1−t² rounds t² and the difference; (1−t)(1+t) rounds three times; 1/cosh² and 4s(1−s) from the
     pre-activation have the library's error of two activations.
     """
-    p, v, radius = t.precision, t.v, t.radius
+    p, radius = t.precision, t.radius
+    square = t.v * t.v
+    r = radius * (_TWO * t.absolute + radius)
+    return _slope(p, _ONE - square, r, square)
+
+
+@lstm_slopes.register
+def _(s: Ball) -> Ball:
+    """Both rules above at once; the block g as tanh′."""
+    p, v, radius = s.precision, s.v, s.radius
+    size = v.shape[-1] // 4
+    g = (..., slice(2 * size, 3 * size))
     square = v * v
-    slope = 1.0 - square
-    r = radius * (2.0 * np.abs(v) + radius)
-    r += (3.0 * p.u + 4.0 * p.ulps * p.u_accumulation) * slope + p.u * square + 2 * p.storage.eta
-    return Ball(slope, p, r)
+    slope, lean = v * (_ONE - v), np.abs(_ONE - _TWO * v)
+    slope[g] = _ONE - square[g]
+    lean[g] = _TWO * s.absolute[g]
+    return _slope(p, slope, radius * (lean + radius), square)
+
+
+def _slope(p: Precision, slope: Array, moved: Array, square: Array) -> Ball:
+    """A slope, off by what the activation moves it and by its own roundings; it is positive."""
+    rate, u, floor = p.slope
+    ball = Ball(slope, p, rate * slope + (u * square + floor) + moved)
+    ball._absolute = slope
+    return ball
 
 
 @relu_slope.register
@@ -123,47 +146,47 @@ def _(a: Ball) -> Ball:
     return Ball(slope, a.precision, r)
 
 
+@large.register
+def _(x: Ball) -> Ball:
+    reach = x.absolute + x.radius
+    if not reach.max() > 1.0:
+        return x
+    ball = x.settled()[...]
+    ball.reach = np.maximum(_ONE, reach)
+    return ball
+
+
 @product.register
 def _(first: Ball, *others: Any) -> Ball:
     """n factors in any order: n−1 roundings, and an underflow of any partial product.
 
-    What underflows early is multiplied by the factors that follow, at most Π max(1, |factor|);
-    where that may be past the largest number, a partial product may be infinite.  The factors of
-    a factor that is a product itself may come in any order too: it carries its own Π as `reach`.
+    What underflows early is multiplied by the factors that follow, of which the large ones carry
+    their size as `reach`; where a partial product of those and of the rest may be past the
+    largest number, it may be infinite.  A factor may be a product or a slope itself, whose own
+    factors may come in any order too: `NESTED` is how many partial products that may add.
     """
-    p = first.precision
-    factors = [first, *(first._lift(f) for f in others)]
-    n = len(factors)
-    v, own = first.v, np.abs(first.v)
-    below, grown = own, None if first.exact else first.radius
-    nested = first.reach is not None
-    reach = np.maximum(1.0, own if grown is None else own + grown)
-    if first.reach is not None:
-        reach = np.maximum(reach, first.reach)
-    for f in factors[1:]:
-        v, own = v * f.v, np.abs(f.v)
+    if len(others) == 1:
+        other = first._lift(others[0])
+        if first.reach is None and other.reach is None:
+            ball = first * other
+            ball.underflows = NESTED
+            return ball
+    n, v, below, grown, reach = 1, first.v, first.absolute, first.radius, first.reach
+    span = below + grown if reach is None else reach
+    for other in others:
         # Π(|v|+r) − Π|v| as a sum of positive terms: nothing cancels.
-        if f.exact:
-            grown = None if grown is None else grown * own
-            most = own
-        else:
-            most = own + f.radius
-            cross = below * f.radius
-            grown = cross if grown is None else grown * most + cross
-        below = below * own
-        most = np.maximum(1.0, most)
+        f = first._lift(other)
+        own, radius = f.absolute, f.radius
+        most = own + radius
+        grown = grown * most + below * radius
+        v, below, n = v * f.v, below * own, n + 1
         if f.reach is not None:
-            nested = True
-            most = np.maximum(most, f.reach)
-        reach = reach * most
-    if n == 2 and not nested:
-        return Ball(v, p, grown, roundings=1)
-    # At most five factors beside these n, of a factor that is a product.
-    floor = (n - 1 + 4 * nested) * p.storage.eta
-    possible = below > 0 if grown is None else below + grown > 0
-    r = possible * (floor * reach)
-    r = r if grown is None else r + grown
-    r = np.where(reach > 0.25 * p.storage.largest, np.inf, r)
-    ball = Ball(v, p, r, roundings=n - 1)
-    ball.reach = None if (reach == 1.0).all() else reach
+            reach = f.reach if reach is None else reach * f.reach
+            most = np.maximum(f.reach, most)
+        if reach is not None:
+            span = np.maximum(_ONE, span) * np.maximum(_ONE, most)
+    if reach is not None and not span.max() < 0.25 * first.precision.storage.largest:
+        grown = np.where(span < 0.25 * first.precision.storage.largest, grown, np.inf)
+    ball = Ball(v, first.precision, grown, roundings=n - 1)
+    ball._absolute, ball.underflows, ball.reach = below, NESTED, reach
     return ball

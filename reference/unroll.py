@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .cells import Parts, input_share, parts
+from .activations import join, settled, stack
+from .cells import Parts, Weights, affine, parts, weights_of
 from .parameters import Options, suffixes
 
 Lengths = npt.NDArray[np.int64]
@@ -48,8 +49,7 @@ def reversed_in_time(x: Any, lengths: Lengths | None) -> Any:
 
 def direction(
     options: Options,
-    weights: Mapping[str, Any],
-    suffix: str,
+    w: Weights,
     x: Any,
     state: tuple[Any, ...],
     lengths: Lengths | None = None,
@@ -65,10 +65,12 @@ def direction(
     time = x.shape[0]
     if reverse:
         x = reversed_in_time(x, lengths)
-    shares = input_share(weights, suffix, x)
+    shares = affine(x, w.ih, w.b_ih)
+    if w.b_hh is not None and options.kind != "GRU":
+        shares, w = shares + w.b_hh, w._replace(b_hh=None)  # one sum for all steps
     outputs = []
     for t in range(time):
-        through = parts(options, weights, suffix, shares[t], state)
+        through = parts(options, w, shares[t], state)
         if tape is not None:
             tape.append((state, through))
         new: tuple[Any, ...] = through[: len(state)]
@@ -83,7 +85,7 @@ def direction(
         if lengths is None:
             outputs.reverse()
         else:
-            stacked = reversed_in_time(np.stack(outputs), lengths)
+            stacked = reversed_in_time(stack(outputs), lengths)
             outputs = [stacked[t] for t in range(time)]
     return outputs, state
 
@@ -118,19 +120,21 @@ def layer(
         for index, suffix in enumerate(suffixes(options)):
             start = tuple(s[index] for s in state)
             reverse = index % options.directions == 1
-            outputs, final = direction(options, weights, suffix, x, start, ends, reverse)
+            w = weights_of(weights, suffix, x)
+            outputs, final = direction(options, w, x, start, ends, reverse)
             finals.append(final)
             if options.bidirectional and not reverse:
                 forward = outputs
                 continue
             if reverse:
                 pairs = zip(forward, outputs, strict=True)
-                outputs = [np.concatenate(pair, axis=-1) for pair in pairs]
+                outputs = [join(pair) for pair in pairs]
             below = index // options.directions
-            x = np.stack(outputs)
+            x = stack(outputs)
             if masks and below < options.num_layers - 1:
                 x = x * masks[below]
-        states = [np.stack(part) for part in zip(*finals, strict=True)]
+        x = settled(x)
+        states = [stack(part) for part in zip(*finals, strict=True)]
     if unbatched:
         x, states = x[:, 0], [s[:, 0] for s in states]
     elif batch_first:
