@@ -8,6 +8,7 @@ import time
 import traceback
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import hypothesis
 import numpy as np
@@ -15,11 +16,14 @@ import torch
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.database import ExampleDatabase
 
+from . import sandbox
 from .catalogue import CATALOGUE, properties_for
 from .comparison import Check, Mismatch
 from .known_issues import Issue, issues_of
 from .property import ALL_PRECISIONS, Property
-from .records import FALSIFIED, HOLDS, KNOWN_ISSUE, UNSUPPORTED, VACUOUS, Record
+from .records import FALSIFIED, FLAKY, HOLDS, KNOWN_ISSUE, UNSUPPORTED, VACUOUS, Record
+from .sandbox import CASE_TIMEOUT
+from .sandbox_process import Claim
 from .strategies.cases import Case
 from .subjects.protocol import Subject, SubjectFault, Unsupported
 
@@ -41,6 +45,11 @@ class Plan:
         s = self.subject
         return f"{s.name}-{s.device}-{self.precision}-{self.prop.name}"
 
+    @property
+    def isolated(self) -> bool:
+        """Whether its cases are put in a process of their own."""
+        return self.prop.isolated or not self.subject.trusted
+
 
 def plans(
     subjects: Iterable[Subject],
@@ -54,6 +63,10 @@ def plans(
             for precision in precisions:
                 for prop in properties_for(subject.kind, precision):
                     yield Plan(prop, subject.on(device), precision)
+
+
+class _Enough(BaseException):
+    """Ends a run of Hypothesis at once: its engine stops at what is no `Exception`."""
 
 
 def profile_settings(
@@ -76,7 +89,7 @@ def profile_settings(
         report_multiple_bugs=False,
         suppress_health_check=tuple(HealthCheck),
         deadline=None,
-        print_blob=False,
+        print_blob=True,
         backend="hypothesis",
     )
 
@@ -99,6 +112,7 @@ def run(
     profile: str = "standard",
     seed: int = 0,
     database: ExampleDatabase | None = None,
+    case_timeout: float = CASE_TIMEOUT,
 ) -> Record:
     """Draw cases until the profile's number is reached or one falsifies the property.
 
@@ -106,7 +120,20 @@ def run(
     says what differed.  An exception of the subject falsifies as well, with its traceback.
     The witness of each known issue runs first: one that passes makes its entry stale, which
     falsifies; the cases that an issue covers are drawn and counted, and not put to the claim.
+
+    A case that may end or hang its process is put in one of its own, for `case_timeout` seconds
+    at most.  One that hangs is not shrunk: each smaller one may hang as long.
     """
+    record = _run(plan, profile, seed, database, case_timeout)
+    notes = sandbox.notes() if plan.isolated else []
+    if notes:
+        return replace(record, message="; ".join(filter(None, [record.message, *notes])))
+    return record
+
+
+def _run(
+    plan: Plan, profile: str, seed: int, database: ExampleDatabase | None, case_timeout: float
+) -> Record:
     prop, subject = plan.prop, plan.subject
     own_seed = seed_of(seed, plan.id)
     check = Check()
@@ -121,11 +148,15 @@ def run(
             excused += 1
             return
         try:
-            put(plan, case, check)
+            put(plan, case, check, case_timeout)
         except Unsupported as reason:
             reasons.append(str(reason))
+        except sandbox.SandboxError:
+            raise
         except Exception as error:
             failing = case, error
+            if isinstance(error, sandbox.Death) and error.costly:
+                raise _Enough from error
             raise
 
     # Hypothesis keys its database on the name of the function.
@@ -139,17 +170,29 @@ def run(
     )
     start = time.perf_counter()
     allow_tf32(plan.precision == "tf32")
-    issues, stale = reproduced(plan)
+    issues, stale = reproduced(plan, case_timeout)
     if stale:
         return replace(record, status=FALSIFIED, message="; ".join(stale), cases=len(stale))
     try:
         test()
-    except Exception as error:
+    except (Exception, _Enough) as error:
         if failing is None:  # Hypothesis itself failed, which is no verdict on the subject
             raise
         case, cause = failing
-        flaky = "" if error is cause else f" [{type(error).__name__}: {error}]"
-        record = replace(record, status=FALSIFIED, case=repr(case), message=_message(cause) + flaky)
+        message, outcomes = _message(cause), outcomes_again(plan, case, cause, case_timeout)
+        status = FALSIFIED if all(outcomes) else FLAKY
+        if status == FLAKY:
+            passed = outcomes.count(False)
+            message += f"; called again {len(outcomes)} times on the same case, {passed} passed"
+        looks = "its results are not looked at, since it leaves none"
+        record = replace(
+            record,
+            status=status,
+            case=repr(case),
+            message=message,
+            blob=_blob(error),
+            diagnosis=looks if isinstance(cause, sandbox.Death) else "",
+        )
     record = replace(
         record,
         cases=drawn,
@@ -171,14 +214,54 @@ def run(
     return record
 
 
-def put(plan: Plan, case: Case, check: Check) -> None:
-    """Put one case to the claim; raises what falsifies it, or `Unsupported`."""
+def put(plan: Plan, case: Case, check: Check, timeout: float = CASE_TIMEOUT) -> None:
+    """Put one case to the claim; raises what falsifies it, or `Unsupported`.
+
+    Where the plan is isolated it runs in another process.
+    """
+    apart(plan, plan.prop.claim, case, check, timeout)
+
+
+def apart(plan: Plan, claim: Claim, case: Case, check: Check, timeout: float) -> Any:
+    """What `claim(subject, case, check)` returns, from where the plan's cases are put."""
+    if plan.isolated:
+        try:
+            return sandbox.current(plan.subject, timeout).put(claim, case, check)
+        except sandbox.CannotIsolate:
+            if plan.prop.isolated:
+                raise
     # Non-finite values are compared or counted, so NumPy need not warn of them.
     with np.errstate(all="ignore"):
-        plan.prop.claim(plan.subject, case, check)
+        return claim(plan.subject, case, check)
 
 
-def reproduced(plan: Plan) -> tuple[list[Issue], list[str]]:
+def outcomes_again(
+    plan: Plan, case: Case, cause: BaseException, timeout: float, times: int = 4
+) -> list[bool]:
+    """Whether each of some further calls on a failing case fails as well.
+
+    There is none after a death that is costly to repeat.
+    """
+    outcomes: list[bool] = []
+    if isinstance(cause, sandbox.Death) and cause.costly:
+        return outcomes
+    for _ in range(times):
+        try:
+            put(plan, case, Check(), timeout)
+        except Exception:
+            outcomes.append(True)
+        else:
+            outcomes.append(False)
+    return outcomes
+
+
+def _blob(error: BaseException) -> str:
+    """Hypothesis's decorator that replays the failing draw, from the notes of an error."""
+    found = re.search(r"@reproduce_failure\(.+?\)", "\n".join(getattr(error, "__notes__", [])))
+    return found[0] if found else ""
+
+
+def reproduced(plan: Plan, timeout: float = CASE_TIMEOUT) -> tuple[list[Issue], list[str]]:
     """The known issues of a plan whose witness still fails, and a line for each stale one.
 
     A subclass of an entry's class may have mended it: then the entry is not its own.
@@ -187,9 +270,11 @@ def reproduced(plan: Plan) -> tuple[list[Issue], list[str]]:
     for issue in issues_of(plan.subject, plan.prop.name, plan.precision):
         case = issue.case(plan.precision)
         try:
-            put(plan, case, Check())
+            put(plan, case, Check(), timeout)
         except Unsupported:
             continue
+        except sandbox.SandboxError:
+            raise
         except Exception:
             found.append(issue)
         else:
@@ -201,6 +286,8 @@ def reproduced(plan: Plan) -> tuple[list[Issue], list[str]]:
 def _message(error: BaseException) -> str:
     if isinstance(error, Mismatch | SubjectFault):
         return str(error)
+    if isinstance(error, sandbox.Raised):
+        return "the subject raised\n" + error.trace
     trace = traceback.format_exception(error)
     return "the subject raised\n" + "".join(trace[-12:])
 
@@ -215,9 +302,14 @@ def explain(plan: Plan, record: Record, run_seed: int, profile: str) -> str:
     ]
     if record.case:
         lines.append(f"  case    {record.case}")
+    if record.diagnosis:
+        lines.append("  looks   " + "\n          ".join(record.diagnosis.splitlines()))
+    if record.script:
+        lines.append(f"  script  {record.script} (needs torch and NumPy alone)")
     lines.append(
         f"  {record.cases} cases drawn at profile {profile}; reproduce with "
         f"--hypothesis-seed={run_seed} -k '{plan.id}'"
+        + (f", or {record.blob}" if record.blob else "")
     )
     return "\n".join(lines)
 
@@ -229,8 +321,11 @@ def check_conformance(
     precisions: Iterable[str] = ("float64", "float32"),
     profile: str = "standard",
     seed: int = 0,
+    case_timeout: float = CASE_TIMEOUT,
 ) -> list[Record]:
     """Run the properties of a subject (all, or those named) and return their records.
+
+    A case that may hang is stopped after `case_timeout` seconds.
 
     Raises `ValueError` when a property or precision is not known.
     """
@@ -243,7 +338,7 @@ def check_conformance(
         if precision not in ALL_PRECISIONS:
             raise ValueError(f"precision {precision!r} is not one of {', '.join(ALL_PRECISIONS)}")
     return [
-        run(plan, profile=profile, seed=seed)
+        run(plan, profile=profile, seed=seed, case_timeout=case_timeout)
         for plan in plans([subject], [subject.device], precisions)
         if plan.prop.name in wanted
     ]

@@ -25,7 +25,7 @@ class Property:
     """One claim.  `constraints` narrow the cases to those that the claim speaks of.
 
     `share` scales the profile's number of examples: more for claims over all options, fewer for
-    discrete ones.
+    discrete ones.  `isolated` cases may kill or hang the process that they run in.
     """
 
     name: str
@@ -36,6 +36,7 @@ class Property:
     kinds: tuple[str, ...] = KINDS
     precisions: tuple[str, ...] = BASIC_PRECISIONS
     share: float = 1.0
+    isolated: bool = False
     constraints: dict[str, Any] = field(default_factory=dict)
 
     def strategy(self, kind: str, precision: str) -> SearchStrategy[Case]:
@@ -61,6 +62,7 @@ class Family:
         kinds: tuple[str, ...] = KINDS,
         precisions: tuple[str, ...] = BASIC_PRECISIONS,
         share: float = 1.0,
+        isolated: bool = False,
         **constraints: Any,
     ) -> Callable[[Claim], Claim]:
         """Register a function `(subject, case, check)` as the property of its name."""
@@ -76,6 +78,7 @@ class Family:
                     kinds,
                     precisions,
                     share,
+                    isolated,
                     constraints,
                 )
             )

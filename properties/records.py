@@ -12,14 +12,17 @@ UNSUPPORTED = "unsupported"
 KNOWN_ISSUE = "known issue"
 VACUOUS = "vacuous"
 CRASHED = "crashed"
-STATUSES = (HOLDS, FALSIFIED, UNSUPPORTED, KNOWN_ISSUE, VACUOUS, CRASHED)
+FLAKY = "flaky"
+STATUSES = (HOLDS, FALSIFIED, UNSUPPORTED, KNOWN_ISSUE, VACUOUS, CRASHED, FLAKY)
 
 
 @dataclass(frozen=True)
 class Record:
     """One property on one subject, device and precision; serialises to JSON.
 
-    `excused` counts the cases that a known issue covers: they were drawn, and not put to the claim.
+    `diagnosis` says what the fault is like, `script` is the path of a script that shows it, and
+    `blob` is Hypothesis's own `@reproduce_failure`.  `excused` counts the cases that a known issue
+    covers: they were drawn, and not put to the claim.
     """
 
     subject: str
@@ -40,6 +43,9 @@ class Record:
     seconds: float = 0.0
     case: str = ""
     message: str = ""
+    diagnosis: str = ""
+    script: str = ""
+    blob: str = ""
 
     @property
     def id(self) -> str:

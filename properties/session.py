@@ -6,10 +6,11 @@ import hashlib
 import json
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,15 @@ import torch
 from hypothesis import settings
 from hypothesis.database import DirectoryBasedExampleDatabase
 
-from .conformance import EXAMPLES, Plan, explain, plans, profile_settings, run
+from .catalogue import CATALOGUE
+from .comparison import Check
+from .conformance import EXAMPLES, Plan, apart, explain, plans, profile_settings, run
+from .diagnosis import diagnose
 from .property import ALL_PRECISIONS
 from .records import CRASHED, Record, summary
+from .sandbox import CASE_TIMEOUT, Death
+from .scripts import script
+from .strategies.cases import Case
 from .subjects.builtin import BUILTIN
 from .subjects.loading import SubjectError, load_subject
 from .subjects.protocol import ALL_KINDS, Subject
@@ -27,6 +34,7 @@ from .subjects.protocol import ALL_KINDS, Subject
 DEVICES = ("cpu", "cuda", "all")
 DEFAULT_PRECISIONS = ("float64", "float32", "float16", "bfloat16")
 DEFAULT_PROFILE = "standard"
+DEFAULT_REPORT = "gatewise-report"
 
 #: Command-line options, as argparse describes them.
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -50,9 +58,15 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "help": f"one of {', '.join(ALL_PRECISIONS)}; repeat for several "
         f"(default: {', '.join(DEFAULT_PRECISIONS)})",
     },
+    "--case-timeout": {
+        "metavar": "SECONDS",
+        "help": "stop a case of a subject from --subject, or one that may hang, after so long, "
+        f"and count it as falsified (default: {CASE_TIMEOUT:g})",
+    },
     "--report": {
         "metavar": "DIR",
-        "help": "folder for records.jsonl, one line for each property that was run",
+        "help": "folder for records.jsonl, one line for each property that was run, and for "
+        f"scripts that show what was falsified (default: {DEFAULT_REPORT}, scripts alone)",
     },
 }
 
@@ -72,6 +86,7 @@ class Run:
     seed: int
     report: Path | None = None
     database: str = field(default=".hypothesis/gatewise")
+    case_timeout: float = CASE_TIMEOUT
 
     @cached_property
     def by_id(self) -> dict[str, Plan]:
@@ -96,8 +111,22 @@ class Run:
         """A plan's record, and the explanation that a person reads when it does not hold."""
         torch.set_num_threads(1)
         base = DirectoryBasedExampleDatabase(self.database)
-        record = run(plan, profile=self.profile, seed=self.seed, database=base)
-        return record, "" if record.passed else explain(plan, record, self.seed, self.profile)
+        record = run(
+            plan,
+            profile=self.profile,
+            seed=self.seed,
+            database=base,
+            case_timeout=self.case_timeout,
+        )
+        if record.passed:
+            return record, ""
+        record = diagnosed(plan, record, self.scripts, self.case_timeout)
+        return record, explain(plan, record, self.seed, self.profile)
+
+    @property
+    def scripts(self) -> Path:
+        """The folder of the scripts that show what was falsified; made when there is one."""
+        return (self.report or Path(DEFAULT_REPORT)) / "scripts"
 
     def summarise(self, outcomes: Iterable[tuple[str, Mapping[str, Any] | None, str]]) -> list[str]:
         """Lines for a terminal from (test id, record or None, outcome) of each test.
@@ -134,6 +163,35 @@ class Run:
         return lines
 
 
+def diagnosed(plan: Plan, record: Record, folder: Path, timeout: float = CASE_TIMEOUT) -> Record:
+    """A falsified record with what its case looks like, and a script of it written to `folder`."""
+    if not record.case:
+        return record
+    case: Case = eval(record.case, {"Case": Case, "inf": float("inf"), "nan": float("nan")})
+    name = re.sub(r"[^\w.+-]+", "_", plan.id) + ".py"
+    lines, text = record.diagnosis.splitlines(), ""
+    if not lines:
+        look = partial(_look, plan.prop.name, name, record.message)
+        try:
+            lines, text = apart(plan, look, case, Check(), timeout)
+        except Death as death:
+            lines = [f"while it was diagnosed, {death}"]
+    if not text:
+        text = script(plan.subject, case, plan.prop, name, [record.message, *lines], called=False)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return replace(record, diagnosis="\n".join(lines), script=str(path))
+
+
+def _look(
+    prop: str, name: str, message: str, subject: Subject, case: Case, check: Check
+) -> tuple[list[str], str]:
+    """The diagnosis of a case and its script, which call the subject; put as a claim is."""
+    lines = diagnose(subject, case)
+    return lines, script(subject, case, CATALOGUE[prop], name, [message, *lines])
+
+
 def register_profiles() -> None:
     """Make `--hypothesis-profile quick|standard|thorough` known to Hypothesis."""
     for name in EXAMPLES:
@@ -158,7 +216,15 @@ def configure(given: Mapping[str, Any]) -> Run:
     stated = given.get("--hypothesis-seed")
     seed = _default_seed(devices) if stated is None else _integer(str(stated))
     register_profiles()
-    return Run(subjects, devices, precisions, profile, seed, report and Path(report))
+    return Run(
+        subjects,
+        devices,
+        precisions,
+        profile,
+        seed,
+        report and Path(report),
+        case_timeout=_seconds("--case-timeout", given.get("--case-timeout"), CASE_TIMEOUT),
+    )
 
 
 def _either(names: Iterable[str]) -> str:
@@ -190,6 +256,19 @@ def _subjects(specs: list[str] | None, like: str | None) -> tuple[Subject, ...]:
 def _integer(stated: str) -> int:
     """A seed as given; a word is hashed, since Hypothesis takes words as well."""
     return int(stated) if stated.lstrip("-").isdigit() else _hashed(stated)
+
+
+def _seconds(option: str, stated: str | None, default: float) -> float:
+    """A positive number of seconds."""
+    if stated is None:
+        return default
+    try:
+        seconds = float(stated)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise UsageError(f"{option} {stated!r}: expected a number of seconds above 0")
+    return seconds
 
 
 def _hashed(text: str) -> int:

@@ -25,7 +25,7 @@ def _count(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
 
 
-def _torch_rnn(case: Case) -> nn.Module:
+def torch_rnn(case: Case) -> nn.Module:
     """torch.nn's RNN of the same options, on the meta device, where it costs no memory."""
     if case.cell:
         return nn.RNNCell(case.input_size, case.hidden_size, case.bias, device="meta")
@@ -66,7 +66,7 @@ def count_is_exact(subject: Subject, case: Case, check: Check) -> None:
     proj_size=0,
 )
 def lstm_is_four_rnns(subject: Subject, case: Case, check: Check) -> None:
-    rnn = _count(_torch_rnn(case))
+    rnn = _count(torch_rnn(case))
     check.same("the number of parameters", _count(subject.construct(case)), 4 * rnn)
 
 
@@ -77,7 +77,7 @@ def lstm_is_four_rnns(subject: Subject, case: Case, check: Check) -> None:
     precisions=ONE,
 )
 def gru_is_three_rnns(subject: Subject, case: Case, check: Check) -> None:
-    rnn = _count(_torch_rnn(case))
+    rnn = _count(torch_rnn(case))
     check.same("the number of parameters", _count(subject.construct(case)), 3 * rnn)
 
 
@@ -91,7 +91,7 @@ def gru_is_three_rnns(subject: Subject, case: Case, check: Check) -> None:
 )
 def projection_departs_exactly(subject: Subject, case: Case, check: Check) -> None:
     case = case.but(proj_size=1 + case.seed % (case.hidden_size - 1))
-    departure = _count(subject.construct(case)) - 4 * _count(_torch_rnn(case))
+    departure = _count(subject.construct(case)) - 4 * _count(torch_rnn(case))
     check.same("#LSTM − 4·#RNN", departure, projection_departure(case.options))
 
 

@@ -7,6 +7,7 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,6 +16,9 @@ import torch.nn
 
 from .networks import subject
 from .protocol import ALL_KINDS, KINDS, Subject
+
+#: What the name of a module that was loaded from a file starts with.
+FILE_MODULE = "gatewise_subject_"
 
 
 class SubjectError(ValueError):
@@ -47,7 +51,8 @@ def load_subject(spec: str, like: str | None = None) -> Subject:
             f"--subject {spec!r}: a {type(target).__name__} was given; expected a class or a "
             "factory called with (input_size, hidden_size, **options)"
         )
-    return subject(spec, kind_of(spec, attribute, target, like), target)
+    found = subject(spec, kind_of(spec, attribute, target, like), target)
+    return replace(found, trusted=False)
 
 
 def kind_of(spec: str, name: str, target: Callable[..., Any], like: str | None) -> str:
@@ -87,7 +92,7 @@ def _from_file(spec: str, where: str) -> ModuleType:
     path = Path(where)
     if not path.is_file():
         raise SubjectError(f"--subject {spec!r}: there is no file {where}")
-    name = f"gatewise_subject_{path.stem}"
+    name = FILE_MODULE + path.stem
     found = importlib.util.spec_from_file_location(name, path)
     if found is None or found.loader is None:
         raise SubjectError(f"--subject {spec!r}: {where} is not a Python file")

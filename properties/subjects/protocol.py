@@ -48,12 +48,14 @@ class Subject:
     `kind` is one of `ALL_KINDS`.
     `factory(input_size, hidden_size, **options)` is called with those options only that differ
     from torch.nn's defaults, and the module is then moved `.to(device, dtype)`.
+    A subject that is not `trusted` may end or hang its process, or change its state.
     """
 
     name: str
     kind: str
     factory: Callable[..., nn.Module]
     device: str = "cpu"
+    trusted: bool = True
 
     @property
     def cell(self) -> bool:

@@ -11,7 +11,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 CODE = [
     p
-    for room in ("reference", "impl", "properties", "tests", "bench")
+    for room in ("reference", "impl", "properties", "tests", "bench", "examples")
     for p in sorted((ROOT / room).rglob("*.py"))
 ] + [ROOT / "conftest.py"]
 TEXT = [*CODE, *ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "tox.ini"]

@@ -1,0 +1,119 @@
+"""A falsified property is diagnosed: the nearest named fault, the place, and a script."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from properties.catalogue import CATALOGUE
+from properties.conformance import Plan, run
+from properties.diagnosis import diagnose
+from properties.records import FALSIFIED, FLAKY, Record
+from properties.session import diagnosed
+from properties.strategies.cases import Case
+from properties.subjects.loading import load_subject
+from properties.subjects.protocol import Subject
+
+BROKEN = str(Path(__file__).with_name("broken.py"))
+#: What a machine without Gatewise's requirements lacks; torch and NumPy stay.
+ABSENT = ("hypothesis", "pytest", "xdist", "onnx", "mpmath", "reference", "impl", "properties")
+
+
+def falsified(name: str, prop: str = "equals_reference") -> tuple[Plan, Record]:
+    plan = Plan(CATALOGUE[prop], load_subject(f"{BROKEN}:{name}"), "float32")
+    record = run(plan, seed=1)
+    assert record.status == FALSIFIED
+    return plan, record
+
+
+def run_alone(path: Path, *arguments: str, absent: tuple[str, ...]) -> Any:
+    """Run a script where some modules cannot be imported, from another folder."""
+    code = (
+        "import runpy, sys\n"
+        f"sys.modules.update(dict.fromkeys({absent!r}))\n"
+        f"sys.argv = {[str(path), *arguments]!r}\n"
+        f"runpy.run_path({str(path)!r}, run_name='__main__')\n"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=path.parent, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        ("SwappedGates", "input gate and forget gate swapped"),
+        ("DroppedBias", "bias_hh dropped"),
+        ("IgnoredState", "initial hidden state ignored"),
+    ],
+)
+def test_the_fault_is_named(name: str, fault: str, tmp_path: Path) -> None:
+    plan, record = falsified(name)
+    lines = diagnosed(plan, record, tmp_path).diagnosis.splitlines()
+    assert lines[0] == f"consistent with {fault}"
+    assert lines[1].startswith("output differs first at step 0 of 1, row 0, unit 0")
+    assert re.match(r"the difference needs \w+_l0\[\w\]", lines[2])
+
+
+@pytest.mark.parametrize("name", ["SwappedGates", "MixedRows"])
+def test_the_script_of_wrong_results_fails_with_torch_and_numpy_alone(
+    name: str, tmp_path: Path
+) -> None:
+    plan, record = falsified(name)
+    script = Path(diagnosed(plan, record, tmp_path).script)
+    assert "base64" not in script.read_text(encoding="utf-8")  # readable, arrays and all
+    done = run_alone(script, absent=ABSENT)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert re.search(r"output\[.*\]: expected \S+, got \S+, bound \S+; \d of \d", done.stdout)
+    assert run_alone(script, "torch.nn:LSTM", absent=ABSENT).returncode == 0
+
+
+def test_the_script_of_any_property_carries_its_claim(tmp_path: Path) -> None:
+    plan, record = falsified("RaisesOnCall", "time_split")
+    script = Path(diagnosed(plan, record, tmp_path).script)
+    absent = ("hypothesis", "pytest", "xdist", "onnx", "mpmath")
+    done = run_alone(script, absent=absent)
+    assert done.returncode == 1
+    assert "ZeroDivisionError: stacking is broken" in done.stderr
+    right = run_alone(script, "torch.nn:LSTM", absent=absent)
+    assert (right.returncode, right.stdout) == (0, "the property holds of this case\n")
+
+
+def test_a_correct_subject_has_no_diagnosis() -> None:
+    case = Case("LSTM", input_size=2, hidden_size=3, batch=2, time=3)
+    assert diagnose(Subject("torch.nn.LSTM", "LSTM", nn.LSTM), case) == []
+
+
+def test_hypothesis_can_replay_the_draw() -> None:
+    _, record = falsified("SwappedGates")
+    assert re.fullmatch(r"@reproduce_failure\('[\d.]+', b'.+'\)", record.blob)
+
+
+class EveryOtherCall(nn.LSTM):
+    """Wrong in every second call."""
+
+    calls = 0
+
+    def forward(self, input: Any, hx: Any = None) -> Any:
+        EveryOtherCall.calls += 1
+        output, state = super().forward(input, hx)
+        if EveryOtherCall.calls % 2 and isinstance(output, Tensor):
+            output = output + 1
+        return output, state
+
+
+def test_a_fault_that_comes_and_goes_is_flaky_with_both_outcomes() -> None:
+    subject = Subject("mine", "LSTM", EveryOtherCall)
+    record = run(Plan(CATALOGUE["equals_reference"], subject, "float32"), seed=1)
+    assert record.status == FLAKY
+    assert not record.passed
+    assert "error 1 > bound" in record.message
+    assert "called again 4 times on the same case, 2 passed" in record.message
+    assert torch.is_grad_enabled()
