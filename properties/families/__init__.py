@@ -1,8 +1,18 @@
 """The property families; `properties.catalogue` lists them."""
 
-from . import agreement, composition, interface, invariance, limits, networks, parameters
+from . import agreement, composition, determinism, interface, invariance, limits
+from . import networks, parameters
 
 FAMILIES = tuple(
     module.FAMILY
-    for module in (agreement, composition, invariance, limits, parameters, interface, networks)
+    for module in (
+        agreement,
+        composition,
+        invariance,
+        limits,
+        parameters,
+        interface,
+        determinism,
+        networks,
+    )
 )

@@ -87,14 +87,17 @@ class Subject:
         }
         return (case.input_size, case.hidden_size), options
 
-    def construct(self, case: Case) -> nn.Module:
-        """A fresh module in training mode, with the case's options and its own initial weights."""
+    def make(self, case: Case, **placing: Any) -> nn.Module:
+        """What the factory returns for the case's options and `placing` (`device`, `dtype`)."""
         sizes, options = self.arguments(case)
         try:
-            module = self.factory(*sizes, **options)
+            return self.factory(*sizes, **options, **placing)
         except NotImplementedError as reason:
             raise Unsupported(f"{self.name}({options}): {reason}") from reason
-        return module.to(device=self.device, dtype=DTYPES[case.precision])
+
+    def construct(self, case: Case) -> nn.Module:
+        """A fresh module in training mode, with the case's options and its own initial weights."""
+        return self.make(case).to(device=self.device, dtype=DTYPES[case.precision])
 
     def build(self, case: Case, weights: Mapping[str, Array] | None = None) -> nn.Module:
         """A module holding the case's weights, or those given."""
@@ -109,6 +112,12 @@ class Subject:
     def input_tensor(self, values: Array, case: Case) -> Tensor:
         """The input on the subject's device, in the case's dtype and layout."""
         return self.tensor(values, case)
+
+    def tensors(self, case: Case) -> tuple[Tensor, tuple[Tensor, ...] | None]:
+        """The input and the states of a case, as `call` takes them; no states means None."""
+        x = self.input_tensor(case.input_array, case)
+        states = tuple(self.tensor(s, case) for s in case.state_arrays)
+        return x, states if case.with_state else None
 
     def run(
         self,
