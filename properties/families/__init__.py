@@ -1,7 +1,16 @@
 """The property families; `properties.catalogue` lists them."""
 
-from . import agreement, composition, determinism, interface, invariance, limits
-from . import networks, parameters
+from . import (
+    agreement,
+    composition,
+    determinism,
+    interface,
+    invariance,
+    limits,
+    modes,
+    networks,
+    parameters,
+)
 
 FAMILIES = tuple(
     module.FAMILY
@@ -12,6 +21,7 @@ FAMILIES = tuple(
         limits,
         parameters,
         interface,
+        modes,
         determinism,
         networks,
     )

@@ -99,7 +99,7 @@ def _other_module(subject: Subject, case: Case, module: nn.Module) -> None:
 
 
 def _backward(subject: Subject, case: Case, module: nn.Module) -> None:
-    results = subject.call(case, module, *subject.tensors(case))
+    results = subject.call(case, module, *subject.given(case))
     torch.stack([r.sum() for r in results.values()]).sum().backward()
     module.zero_grad()
 
@@ -161,8 +161,8 @@ def _generators(device: str) -> dict[str, bytes]:
         "numpy.random": pickle.dumps(np.random.get_state(legacy=False)),
         "random": pickle.dumps(random.getstate()),
     }
-    if device == "cuda":
-        states["torch.cuda"] = bits(torch.cuda.get_rng_state()).numpy().tobytes()
+    if device.startswith("cuda"):
+        states["torch.cuda"] = bits(torch.cuda.get_rng_state(device)).numpy().tobytes()
     return states
 
 
@@ -190,7 +190,7 @@ def random_generators_are_left_alone(subject: Subject, case: Case, check: Check)
         case = case.but(dropout=dropout, num_layers=max(2, case.num_layers))
     draws = training and case.dropout > 0
     module = subject.build(case).train(training)
-    given = subject.tensors(case)
+    given = subject.given(case)
     before = _generators(subject.device)
     results = subject.call(case, module, *given)
     torch.stack([r.sum() for r in results.values()]).sum().backward()
