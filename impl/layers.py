@@ -2,15 +2,17 @@
 
 The input products of all time steps of a layer are one matmul; only the recurrent product is in
 the loop.  A packed sequence is run on its own data, so padding does not exist.  Stated
-differences from torch.nn 2.13: `proj_size` is refused by RNN and GRU however it is passed, and
-dtypes of states are checked as the input's is.
+differences from torch.nn 2.13: `proj_size` is refused by RNN and GRU however it is passed, dtypes
+of states are checked as the input's is, the repr names `nonlinearity` where it is not tanh, and
+each weight is read from the module once a forward and kept nowhere, so that one that was deleted
+is missed and one that is parametrized is evaluated once.
 """
 
 from __future__ import annotations
 
 import math
 import warnings
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,13 +24,15 @@ from .cells import gru_step, lstm_step, rnn_step
 from .checks import check_dropout, check_dtype, check_nonlinearity, check_size
 
 State = tuple[Tensor, ...]
+#: The weights of one layer and direction, by name without the suffix.
+Weights = dict[str, Tensor]
 Device = torch.device | str | None
 
 
 class _Layers(nn.Module):
     """Stacked layers of one kind: weights, checks and the walk over layers and directions.
 
-    A subclass gives `mode`, `gates` and `_step(x, state, suffix)`.
+    A subclass gives `mode`, `gates` and `_step(x, state, weights)`.
     """
 
     mode: str
@@ -122,7 +126,7 @@ class _Layers(nn.Module):
         return [[getattr(self, name) for name in names] for names in self._all_names]
 
     def extra_repr(self) -> str:
-        """Sizes, and what differs from the defaults, as torch.nn prints them."""
+        """Sizes, and what differs from the defaults, in the order in which torch.nn prints it."""
         text = f"{self.input_size}, {self.hidden_size}"
         defaults = {
             "proj_size": 0,
@@ -131,6 +135,7 @@ class _Layers(nn.Module):
             "batch_first": False,
             "dropout": 0.0,
             "bidirectional": False,
+            "nonlinearity": "tanh",
         }
         for name, default in defaults.items():
             value = getattr(self, name, default)
@@ -145,19 +150,19 @@ class _Layers(nn.Module):
         shapes = {"hidden": (rows, batch, self._state_size)}
         return shapes | {"cell": (rows, batch, self.hidden_size)} if self.mode == "LSTM" else shapes
 
-    def _check_input(self, x: Tensor) -> None:
+    def _check_input(self, x: Tensor, weight: Tensor) -> None:
         if x.size(-1) != self.input_size:
             raise RuntimeError(
                 "input.size(-1) must be equal to input_size. "
                 f"Expected {self.input_size}, got {x.size(-1)}"
             )
-        check_dtype(f"{self.mode}: input", x, cast(Tensor, self.weight_ih_l0))
+        check_dtype(f"{self.mode}: input", x, weight)
 
-    def _check_states(self, states: State, batch: int) -> None:
+    def _check_states(self, states: State, batch: int, weight: Tensor) -> None:
         for (name, expected), state in zip(self._state_shapes(batch).items(), states, strict=True):
             if tuple(state.shape) != expected:
                 raise RuntimeError(f"Expected {name} size {expected}, got {list(state.shape)}")
-            check_dtype(f"{self.mode}: {name} state", state, cast(Tensor, self.weight_ih_l0))
+            check_dtype(f"{self.mode}: {name} state", state, weight)
 
     def _as_states(self, hx: Any) -> State | None:
         """hx as a tuple of tensors; raises `TypeError` where it is of another make."""
@@ -172,6 +177,13 @@ class _Layers(nn.Module):
         return (hx,)
 
     # ------------------------------------------------------------------ forward
+
+    def _weights(self) -> list[Weights]:
+        """The weights of each layer and direction, each read from the module once."""
+        return [
+            {name.removesuffix(suffix): getattr(self, name) for name in names}
+            for suffix, names in zip(self._suffixes(), self._all_names, strict=True)
+        ]
 
     def forward(self, input: Any, hx: Any = None) -> tuple[Any, Any]:
         """output and final state of a Tensor or a PackedSequence, shaped as torch.nn's.
@@ -194,7 +206,8 @@ class _Layers(nn.Module):
                     f"For {kind} input, hx should also be {input.dim()}-D "
                     f"but got {state.dim()}-D tensor"
                 )
-        self._check_input(input)
+        weights = self._weights()
+        self._check_input(input, weights[0]["weight_ih"])
         x = input if batched else input.unsqueeze(1)
         if batched and self.batch_first:
             x = x.transpose(0, 1)
@@ -202,7 +215,7 @@ class _Layers(nn.Module):
             states = tuple(s.unsqueeze(1) for s in states)
         if x.size(0) == 0:
             raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
-        output, finals = self._run(x, states, x.size(1), None)
+        output, finals = self._run(x, states, x.size(1), None, weights)
         if not batched:
             output, finals = output.squeeze(1), tuple(s.squeeze(1) for s in finals)
         elif self.batch_first:
@@ -213,33 +226,39 @@ class _Layers(nn.Module):
         data, batch_sizes, sorted_indices, unsorted_indices = packed
         if data.dim() != 2:
             raise RuntimeError(f"input must have 2 dimensions, got {data.dim()}")
-        self._check_input(data)
+        weights = self._weights()
+        self._check_input(data, weights[0]["weight_ih"])
         sizes: list[int] = batch_sizes.tolist()
         if states is not None:
-            self._check_states(states, sizes[0])
+            self._check_states(states, sizes[0], weights[0]["weight_ih"])
             if sorted_indices is not None:
                 states = tuple(s.index_select(1, sorted_indices) for s in states)
-        output, finals = self._run(data, states, sizes[0], sizes)
+        output, finals = self._run(data, states, sizes[0], sizes, weights)
         if unsorted_indices is not None:
             finals = tuple(s.index_select(1, unsorted_indices) for s in finals)
         result = PackedSequence(output, batch_sizes, sorted_indices, unsorted_indices)
         return result, finals if self.mode == "LSTM" else finals[0]
 
     def _run(
-        self, x: Tensor, states: State | None, batch: int, sizes: list[int] | None
+        self,
+        x: Tensor,
+        states: State | None,
+        batch: int,
+        sizes: list[int] | None,
+        weights: list[Weights],
     ) -> tuple[Tensor, State]:
         """All layers over x (T, B, I), or over packed data (ΣB_t, I) with its batch sizes."""
         if states is None:
             shapes = self._state_shapes(batch).values()
             states = tuple(x.new_zeros(shape) for shape in shapes)
         else:
-            self._check_states(states, batch)
+            self._check_states(states, batch, weights[0]["weight_ih"])
         finals: list[State] = []
         halves: list[Tensor] = []
         for index, suffix in enumerate(self._suffixes()):
             start = tuple(s[index] for s in states)
             reverse = suffix.endswith("_reverse")
-            half, final = self._direction(x, start, suffix, sizes, reverse)
+            half, final = self._direction(x, start, weights[index], sizes, reverse)
             finals.append(final)
             halves.append(half)
             if self.bidirectional and not reverse:
@@ -251,10 +270,9 @@ class _Layers(nn.Module):
         return x, tuple(torch.stack(part) for part in zip(*finals, strict=True))
 
     def _direction(
-        self, x: Tensor, state: State, suffix: str, sizes: list[int] | None, reverse: bool
+        self, x: Tensor, state: State, weights: Weights, sizes: list[int] | None, reverse: bool
     ) -> tuple[Tensor, State]:
-        weight, bias = getattr(self, f"weight_ih{suffix}"), getattr(self, f"bias_ih{suffix}", None)
-        shares = linear(x, weight, bias)
+        shares = linear(x, weights["weight_ih"], weights.get("bias_ih"))
         steps = shares.unbind(0) if sizes is None else torch.split(shares, sizes)
         order = range(len(steps))[::-1] if reverse else range(len(steps))
         outputs: list[Tensor] = [shares] * len(steps)
@@ -270,13 +288,13 @@ class _Layers(nn.Module):
                 state = tuple(
                     torch.cat((s, w[held:rows])) for s, w in zip(state, whole, strict=True)
                 )
-            state = self._step(steps[t], state, suffix)
+            state = self._step(steps[t], state, weights)
             outputs[t] = state[0]
         parts = [state, *reversed(ended)]
         state = tuple(torch.cat(p) for p in zip(*parts, strict=True)) if ended else state
         return (torch.stack(outputs) if sizes is None else torch.cat(outputs)), state
 
-    def _step(self, x: Tensor, state: State, suffix: str) -> State:
+    def _step(self, x: Tensor, state: State, weights: Weights) -> State:
         raise NotImplementedError
 
 
@@ -299,8 +317,8 @@ class RNN(_Layers):
         super().__init__(*args, **kwargs)
         self.nonlinearity = nonlinearity
 
-    def _step(self, x: Tensor, state: State, suffix: str) -> State:
-        w, b = getattr(self, f"weight_hh{suffix}"), getattr(self, f"bias_hh{suffix}", None)
+    def _step(self, x: Tensor, state: State, weights: Weights) -> State:
+        w, b = weights["weight_hh"], weights.get("bias_hh")
         return (rnn_step(x, state[0], w, b, self.nonlinearity),)
 
 
@@ -309,10 +327,10 @@ class LSTM(_Layers):
 
     mode, gates = "LSTM", 4
 
-    def _step(self, x: Tensor, state: State, suffix: str) -> State:
-        w, b = getattr(self, f"weight_hh{suffix}"), getattr(self, f"bias_hh{suffix}", None)
+    def _step(self, x: Tensor, state: State, weights: Weights) -> State:
+        w, b = weights["weight_hh"], weights.get("bias_hh")
         h, c = state
-        return lstm_step(x, h, c, w, b, getattr(self, f"weight_hr{suffix}", None))
+        return lstm_step(x, h, c, w, b, weights.get("weight_hr"))
 
 
 class GRU(_Layers):
@@ -325,6 +343,6 @@ class GRU(_Layers):
             raise ValueError("proj_size argument is only supported for LSTM, not RNN or GRU")
         super().__init__(*args, **kwargs)
 
-    def _step(self, x: Tensor, state: State, suffix: str) -> State:
-        w, b = getattr(self, f"weight_hh{suffix}"), getattr(self, f"bias_hh{suffix}", None)
+    def _step(self, x: Tensor, state: State, weights: Weights) -> State:
+        w, b = weights["weight_hh"], weights.get("bias_hh")
         return (gru_step(x, state[0], w, b),)

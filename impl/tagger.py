@@ -10,7 +10,21 @@ from torch.nn.functional import log_softmax
 
 from .checks import check_size
 
+try:
+    from torch.compiler import is_compiling
+except ImportError:  # torch before 2.1
+
+    def is_compiling() -> bool:
+        """Never: this torch does not say."""
+        return False
+
+
 INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+
+
+def _has_values(x: Tensor) -> bool:
+    """Whether a tensor's values can be read: not on meta, and not while a graph is recorded."""
+    return not (x.is_meta or is_compiling())
 
 
 class LSTMTagger(nn.Module):
@@ -22,7 +36,8 @@ class LSTMTagger(nn.Module):
     that a second `backward` fails until `detach` or `reset` is called.
 
     Raises `ValueError` or `TypeError` for sizes below 1, an empty sentence, ids that are no
-    integers or outside the vocabulary.
+    integers or outside the vocabulary; of a compiled or exported one, the embedding raises for the
+    last of these.
     """
 
     hidden: tuple[Tensor, Tensor] | None
@@ -72,7 +87,7 @@ class LSTMTagger(nn.Module):
                 f"LSTMTagger: sentence has dtype {sentence.dtype}, expected integer word ids"
             )
         outside = (sentence < 0) | (sentence >= self.vocab_size)
-        if outside.any():
+        if _has_values(outside) and outside.any():
             place = int(outside.int().argmax())
             raise ValueError(
                 f"LSTMTagger: word id {int(sentence[place])} at position {place} is outside the "
