@@ -6,10 +6,12 @@ from . import (
     determinism,
     interface,
     invariance,
+    life_cycle,
     limits,
     modes,
     networks,
     parameters,
+    weights,
 )
 
 FAMILIES = tuple(
@@ -22,6 +24,8 @@ FAMILIES = tuple(
         parameters,
         interface,
         modes,
+        life_cycle,
+        weights,
         determinism,
         networks,
     )

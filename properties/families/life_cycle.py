@@ -1,0 +1,320 @@
+"""Life cycle: copies, files, loading, the meta device, hooks and what a module says of itself."""
+
+from __future__ import annotations
+
+import copy
+import io
+import pickle
+import re
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..comparison import Check, bits
+from ..oracle import compare_all, expected
+from ..property import Family
+from ..strategies.cases import Case
+from ..subjects.protocol import ALL_KINDS, CONCAT_CELLS, DTYPES, KINDS, Subject, Unsupported, load
+from .modes import made
+
+FAMILY = Family("life cycle")
+
+#: Claims of names, which no precision changes.
+ONE = ("float32",)
+
+
+def owner(module: nn.Module, name: str) -> tuple[nn.Module, str]:
+    """The submodule that holds a parameter, and the parameter's name in it."""
+    path, _, leaf = name.rpartition(".")
+    return module.get_submodule(path), leaf
+
+
+def chosen(case: Case) -> str:
+    """The name of one weight, by the case's seed."""
+    names = list(case.weight_arrays)
+    return names[case.seed % len(names)]
+
+
+def other_weights(case: Case) -> Case:
+    """The same call with other values of everything."""
+    return case.but(seed=case.seed ^ 1)
+
+
+def _through_pickle(module: nn.Module) -> nn.Module:
+    found: nn.Module = pickle.loads(pickle.dumps(module))
+    return found
+
+
+def _through_file(module: nn.Module) -> nn.Module:
+    file = io.BytesIO()
+    torch.save(module, file)
+    file.seek(0)
+    found: nn.Module = torch.load(file, weights_only=False)
+    return found
+
+
+COPIES: dict[str, Callable[[nn.Module], nn.Module]] = {
+    "copy.deepcopy": copy.deepcopy,
+    "pickle": _through_pickle,
+    "torch.save": _through_file,
+}
+
+
+@FAMILY.claims(
+    "A copy, by deepcopy, pickle or torch.save, is equal, and neither sees changes of the other.",
+    "f_copy(x) = f(x), also after w_copy ← w′",
+    kinds=ALL_KINDS,
+    share=0.2,
+    variants=tuple(COPIES),
+)
+def copies_are_equal_and_independent(subject: Subject, case: Case, check: Check) -> None:
+    module, want = subject.build(case).eval(), expected(case)
+    subject.run(case, module)
+    twin, how = COPIES[case.variant](module), f"of the copy by {case.variant}"
+    check.same(f"the class {how}", type(twin), type(module))
+    check.same(f"training {how}", twin.training, False)
+    check.same(f"the repr {how}", repr(twin), repr(module))
+    own, copied = dict(module.named_parameters()), dict(twin.named_parameters())
+    check.same(f"the parameters {how}", list(copied), list(own))
+    for name, p in own.items():
+        check.same(
+            f"{name} {how} has the same bits", torch.equal(bits(p), bits(copied[name])), True
+        )
+        shared = p.untyped_storage().data_ptr() == copied[name].untyped_storage().data_ptr()
+        check.same(f"{name} {how} shares storage", shared, False)
+    compare_all(check, subject.run(case, twin), want, f"{how}: ")
+    other = other_weights(case)
+    load(twin, other.weight_arrays)
+    compare_all(check, subject.run(case, module), want, f"after a change {how}: ")
+    changed = expected(case, weights=other.weight_arrays)
+    compare_all(check, subject.run(case, twin), changed, f"after its change, {how}: ")
+
+
+def _state(subject: Subject, case: Case) -> dict[str, Tensor]:
+    """A state_dict with the case's weights, apart from any module."""
+    state = subject.build(case).state_dict()
+    return {name: t.clone() for name, t in state.items()}
+
+
+def _from_file(module: nn.Module, state: dict[str, Tensor]) -> Any:
+    file = io.BytesIO()
+    torch.save(state, file)
+    file.seek(0)
+    return module.load_state_dict(torch.load(file, weights_only=True))
+
+
+def _assigned(module: nn.Module, state: dict[str, Tensor]) -> Any:
+    try:
+        return module.load_state_dict(state, assign=True)
+    except TypeError as error:  # torch before 2.1
+        raise Unsupported(str(error)) from error
+
+
+LOADS: dict[str, Callable[[nn.Module, dict[str, Tensor]], Any]] = {
+    "copied": lambda module, state: module.load_state_dict(state),
+    "assigned": _assigned,
+    "from a file": _from_file,
+}
+
+
+@FAMILY.claims(
+    "Weights that are loaded after a call are used by the next call.",
+    "f(x; w′) after load_state_dict(w′)",
+    kinds=ALL_KINDS,
+    share=0.15,
+    variants=tuple(LOADS),
+)
+def loaded_weights_are_used(subject: Subject, case: Case, check: Check) -> None:
+    module = subject.build(other_weights(case))
+    subject.run(case, module)
+    LOADS[case.variant](module, _state(subject, case))
+    for name, p in module.named_parameters():
+        check.same(f"{name} is a Parameter after loading", isinstance(p, nn.Parameter), True)
+    compare_all(check, subject.run(case, module), expected(case), f"weights {case.variant}: ")
+
+
+@FAMILY.claims(
+    "load_state_dict refuses a missing, a strange and a misshapen weight, and names it.",
+    "RuntimeError with the weight's name",
+    kinds=ALL_KINDS,
+    precisions=ONE,
+    share=0.2,
+    variants=("missing", "strange", "misshapen"),
+)
+def load_state_dict_is_strict(subject: Subject, case: Case, check: Check) -> None:
+    module, state, name = subject.build(case), _state(subject, case), chosen(case)
+    if case.variant == "missing":
+        del state[name]
+    elif case.variant == "strange":
+        name = f"{name}_strange"
+        state[name] = torch.zeros(1)
+    else:
+        state[name] = torch.zeros((*state[name].shape, 2))
+    try:
+        module.load_state_dict(state)
+        said = "nothing"
+    except RuntimeError as error:
+        said = str(error)
+    label = f"that load_state_dict names {name}, which is {case.variant}, and says {said!r},"
+    check.same(label, name in said, True)
+
+
+@contextmanager
+def _swapping() -> Iterator[None]:
+    """Have torch swap parameters instead of copying into them."""
+    future = torch.__future__
+    if not hasattr(future, "set_swap_module_params_on_conversion"):
+        raise Unsupported(f"torch {torch.__version__} does not swap parameters")
+    before = future.get_swap_module_params_on_conversion()
+    future.set_swap_module_params_on_conversion(True)
+    try:
+        yield
+    finally:
+        future.set_swap_module_params_on_conversion(before)
+
+
+@FAMILY.claims(
+    "Parameters may be swapped, as torch will do by default, where none is held by a graph.",
+    "f(x; w′) after load_state_dict(w′) or .to(dtype) under set_swap_module_params_on_conversion",
+    kinds=ALL_KINDS,
+    share=0.12,
+    variants=("load_state_dict", ".to(dtype)"),
+)
+def parameters_may_be_swapped(subject: Subject, case: Case, check: Check) -> None:
+    first, state = case, _state(subject, case)
+    if case.variant == ".to(dtype)":
+        first = case.but(precision="float64" if case.precision == "float32" else "float32")
+    module = subject.construct(first)
+    subject.run(first, module)
+    with _swapping():
+        if case.variant == ".to(dtype)":
+            module.to(DTYPES[case.precision])
+            subject.run(case, module)
+        else:
+            module.load_state_dict(state)
+    load(module, case.weight_arrays)
+    compare_all(check, subject.run(case, module), expected(case), f"after {case.variant}: ")
+
+
+@FAMILY.claims(
+    "On the meta device a module gives shapes; with memory and weights it computes.",
+    "shape f_meta(x) = shape f(x), and after to_empty and load: |f − v| ≤ r",
+    kinds=ALL_KINDS,
+    share=0.1,
+    variants=("with torch.device", "device="),
+    forms=("dense", "unbatched"),  # pack_padded_sequence has no data to sort on meta
+)
+def meta_module_gives_shapes_then_computes(subject: Subject, case: Case, check: Check) -> None:
+    if case.variant == "device=":
+        module = made(subject, case, device="meta")
+    else:
+        with torch.device("meta"):
+            module = subject.make(case)
+    module.to(DTYPES[case.precision])
+    places = {p.device.type for p in module.parameters()}
+    check.same(f"devices of parameters made {case.variant}", places, {"meta"})
+    x, states = subject.given(case)
+    on_meta = None if states is None else tuple(s.to("meta") for s in states)
+    want = expected(case)
+    for name, result in subject.call(case, module, x.to("meta"), on_meta).items():
+        check.same(f"device of {name} on meta", result.device.type, "meta")
+        check.same(f"shape of {name} on meta", tuple(result.shape), want[name].shape)
+    module.to_empty(device=subject.device)
+    load(module, case.weight_arrays)
+    compare_all(check, subject.run(case, module), want, "after to_empty: ")
+
+
+@FAMILY.claims(
+    "Each hook runs once, and what a forward hook returns is the result.",
+    "pre-hook, hook, backward pre-hook, backward hook; f(x) = 0 if the hook says so",
+    kinds=ALL_KINDS,
+    precisions=ONE,
+    share=0.2,
+    forms=("dense", "unbatched"),  # torch's backward hooks do not look into a PackedSequence
+)
+def hooks_run_once_and_may_replace_the_result(subject: Subject, case: Case, check: Check) -> None:
+    module, ran = subject.build(case), []
+    module.register_forward_pre_hook(lambda m, args: ran.append("forward pre-hook"))
+    module.register_forward_hook(lambda m, args, out: ran.append("forward hook"))
+    module.register_full_backward_pre_hook(lambda m, grad: ran.append("backward pre-hook"))
+    module.register_full_backward_hook(lambda m, g, grad: ran.append("backward hook"))
+    x, states = subject.given(case)
+    results = subject.call(case, module, x.requires_grad_(x.is_floating_point()), states)
+    with warnings.catch_warnings():
+        # Where no input is differentiable torch warns that a backward hook sees outputs alone.
+        warnings.simplefilter("ignore")
+        torch.autograd.backward([r.sum() for r in results.values()])
+    order = ["forward pre-hook", "forward hook", "backward pre-hook", "backward hook"]
+    check.same("the hooks that ran", ran, order)
+    module.register_forward_hook(lambda m, args, out: _zeros(out))
+    for name, result in subject.call(case, module, x, states).items():
+        zero = bool((result == 0).all())
+        check.same(f"{name} is the zero that a forward hook returned", zero, True)
+
+
+def _zeros(out: Any) -> Any:
+    return torch.zeros_like(out) if isinstance(out, Tensor) else tuple(map(_zeros, out))
+
+
+@FAMILY.claims(
+    "What a forward pre-hook returns is what the module is called with.",
+    "f(x) = f(0) if the pre-hook says so",
+    kinds=(*KINDS, *CONCAT_CELLS),
+    share=0.1,
+    forms=("dense", "unbatched"),
+)
+def pre_hook_may_replace_the_input(subject: Subject, case: Case, check: Check) -> None:
+    module = subject.build(case)
+    module.register_forward_pre_hook(lambda m, args: (torch.zeros_like(args[0]), *args[1:]))
+    want = expected(case, x=0.0 * case.input_array)
+    compare_all(check, subject.run(case, module), want, "with a pre-hook that gives zeros: ")
+
+
+@FAMILY.claims(
+    "The repr gives the sizes and each option that differs from its default, and no other.",
+    "name=value ∈ repr ⇔ value ≠ default",
+    kinds=KINDS,
+    precisions=ONE,
+    share=0.4,
+)
+def repr_names_what_differs(subject: Subject, case: Case, check: Check) -> None:
+    if case.num_layers > 1 and case.seed % 2:
+        case = case.but(dropout=0.25)
+    module = subject.make(case)
+    if not module.extra_repr():
+        raise Unsupported(f"{subject.name} has no extra_repr")
+    text, (sizes, options) = repr(module), subject.arguments(case)
+    check.same(f"the sizes in {text}", [int(n) for n in re.findall(r"\d+", text)[:2]], [*sizes])
+    for name in ("num_layers", "bias", "batch_first", "dropout", "bidirectional", "proj_size"):
+        _named(check, text, name, options)
+    _named(check, text, "nonlinearity", options)
+
+
+def _named(check: Check, text: str, name: str, options: dict[str, Any]) -> None:
+    found = re.search(rf"\b{name}=(['\"]?)([\w.]+)\1", text)
+    wanted = str(options[name]) if name in options else None
+    check.same(f"{name} in {text}", found and found[2], wanted)
+
+
+@FAMILY.claims(
+    "A module whose weight was deleted after a call raises, and does not go on with the old one.",
+    "del w ⇒ f(x) raises",
+    kinds=ALL_KINDS,
+    precisions=ONE,
+    share=0.25,
+)
+def deleted_weight_is_missed(subject: Subject, case: Case, check: Check) -> None:
+    module, name = subject.build(case), chosen(case)
+    subject.run(case, module)
+    holder, leaf = owner(module, name)
+    delattr(holder, leaf)
+    try:
+        subject.run(case, module)
+        raised = False
+    except Exception:
+        raised = True
+    check.same(f"that a call after {name} was deleted raises", raised, True)

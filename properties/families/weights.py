@@ -1,0 +1,303 @@
+"""Weights: updates, ties, parametrizations and freezing are seen; initial weights are uniform."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from itertools import combinations
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrizations, parametrize, vector_to_parameters
+
+from reference.formats import PRECISIONS, Array
+
+from ..comparison import Check, Mismatch, bits
+from ..oracle import compare_all, expected
+from ..property import LAYERS, Family
+from ..strategies.cases import Case
+from ..strategies.values import ORDINARY
+from ..subjects.protocol import ALL_KINDS, DTYPES, KINDS, Results, Subject, Unsupported
+from ..uniformity import check_uniform
+from .life_cycle import chosen, other_weights, owner
+
+FAMILY = Family("weights")
+
+ONE = ("float32",)
+
+Arrays = dict[str, Array]
+
+
+def _tensors(subject: Subject, case: Case, weights: Arrays) -> dict[str, Tensor]:
+    dtype = DTYPES[case.precision]
+    return {n: torch.from_numpy(w.copy()).to(subject.device, dtype) for n, w in weights.items()}
+
+
+def _replace(module: nn.Module, new: dict[str, Tensor]) -> None:
+    for name, t in new.items():
+        holder, leaf = owner(module, name)
+        setattr(holder, leaf, nn.Parameter(t))
+
+
+def _data(module: nn.Module, new: dict[str, Tensor]) -> None:
+    for name, p in module.named_parameters():
+        p.data = new[name]
+
+
+def _data_in_place(module: nn.Module, new: dict[str, Tensor]) -> None:
+    for name, p in module.named_parameters():
+        p.data.copy_(new[name])
+
+
+def _in_place(module: nn.Module, new: dict[str, Tensor]) -> None:
+    with torch.no_grad():
+        for name, p in module.named_parameters():
+            p.copy_(new[name])
+
+
+def _vector(module: nn.Module, new: dict[str, Tensor]) -> None:
+    parts = [new[name].flatten() for name, _ in module.named_parameters()]
+    vector_to_parameters(torch.cat(parts), module.parameters())
+
+
+#: How weights are changed, by the name of a variant.
+UPDATES: dict[str, Callable[[nn.Module, dict[str, Tensor]], None]] = {
+    "in place": _in_place,
+    "replaced": _replace,
+    ".data in place": _data_in_place,
+    ".data replaced": _data,
+    "vector_to_parameters": _vector,
+}
+
+
+@FAMILY.claims(
+    "Weights changed after a call, in place or replaced, are used by the next call.",
+    "f(x; w′) after f(x; w)",
+    kinds=ALL_KINDS,
+    share=0.3,
+    variants=(*UPDATES, "functional_call"),
+)
+def weight_updates_are_seen(subject: Subject, case: Case, check: Check) -> None:
+    module, weights = subject.build(case), other_weights(case).weight_arrays
+    subject.run(case, module)
+    new, want = _tensors(subject, case, weights), expected(case, weights=weights)
+    if case.variant != "functional_call":
+        UPDATES[case.variant](module, new)
+        compare_all(check, subject.run(case, module), want, f"weights {case.variant}: ")
+        return
+    compare_all(check, _called_with(subject, case, module, new), want, "by functional_call: ")
+    compare_all(check, subject.run(case, module), expected(case), "after functional_call: ")
+
+
+class _Stateless(nn.Module):
+    """A module called with other weights than its own."""
+
+    def __init__(self, module: nn.Module, weights: dict[str, Tensor]) -> None:
+        super().__init__()
+        self.module, self.weights = module, weights
+
+    def forward(self, *args: Any) -> Any:
+        return torch.func.functional_call(self.module, self.weights, args)
+
+
+def _called_with(
+    subject: Subject, case: Case, module: nn.Module, weights: dict[str, Tensor]
+) -> Results:
+    with torch.no_grad():
+        return subject.call(case, _Stateless(module, weights), *subject.given(case))
+
+
+@FAMILY.claims(
+    "Two weights that are made one stay one: in use, in updates, in copies, in another dtype.",
+    "w_b := w_a ⇒ f(x; w_a, w_a), for every later w_a",
+    share=0.2,
+    bias=True,  # so that every kind has two weights of one shape
+)
+def tied_weights_stay_tied(subject: Subject, case: Case, check: Check) -> None:
+    module, weights = subject.build(case), dict(case.weight_arrays)
+    pairs = [p for p in combinations(weights, 2) if weights[p[0]].shape == weights[p[1]].shape]
+    a, b = pairs[case.seed % len(pairs)]
+    subject.run(case, module)
+    setattr(module, b, getattr(module, a))
+    weights[b] = weights[a]
+    tie = f"with {b} tied to {a}"
+    compare_all(check, subject.run(case, module), expected(case, weights=weights), f"{tie}: ")
+    weights[a] = weights[b] = other_weights(case).weight_arrays[a]
+    with torch.no_grad():
+        getattr(module, a).copy_(torch.from_numpy(weights[a].copy()))
+    twin = copy.deepcopy(module)
+    for what, m in (("", module), ("copied, ", twin)):
+        after = f"{what}{tie} and then changed: "
+        compare_all(check, subject.run(case, m), expected(case, weights=weights), after)
+    for what, m in (("deepcopy", twin), (".to(dtype)", module.to(torch.float16))):
+        check.same(f"that {b} is {a} after {what}", getattr(m, b) is getattr(m, a), True)
+
+
+class _Doubled(nn.Module):
+    """W = 2V, which is exact in binary."""
+
+    def forward(self, v: Tensor) -> Tensor:
+        return 2.0 * v
+
+
+def _parametrized(module: nn.Module, name: str, how: str) -> tuple[nn.Module, str]:
+    """Parametrize one weight; returns what holds it, and its name there."""
+    holder, leaf = owner(module, name)
+    if how == "weight_norm":
+        if not hasattr(parametrizations, "weight_norm"):
+            raise Unsupported(f"torch {torch.__version__} has no parametrizations.weight_norm")
+        parametrizations.weight_norm(holder, leaf)
+    else:
+        parametrize.register_parametrization(holder, leaf, _Doubled())
+    return holder, leaf
+
+
+PARAMETRIZED = ("doubled", "weight_norm")
+
+
+def _with_value(case: Case, name: str, value: Tensor) -> Arrays:
+    return {**case.weight_arrays, name: value.detach().double().cpu().numpy()}
+
+
+@FAMILY.claims(
+    "A parametrized weight is used as it reads, trains its originals, and sees their updates.",
+    "W = g(V): f(x; g(V)), ∂L/∂V ≠ None, f(x; g(V′)) after V ← V′",
+    kinds=ALL_KINDS,
+    share=0.15,
+    variants=PARAMETRIZED,
+    regimes=ORDINARY,
+)
+def parametrized_weights_are_used(subject: Subject, case: Case, check: Check) -> None:
+    module, name = subject.build(case), chosen(case)
+    subject.run(case, module)
+    holder, leaf = _parametrized(module, name, case.variant)
+    originals = dict(holder.parametrizations.named_parameters())  # type: ignore[union-attr]
+    for changed in ("", "changed "):
+        results = subject.call(case, module, *subject.given(case))
+        weights = _with_value(case, name, getattr(holder, leaf))
+        label = f"with {name} {changed}{case.variant}: "
+        compare_all(check, results, expected(case, weights=weights), label)
+        torch.autograd.backward([r.sum() for r in results.values()])
+        for original, p in originals.items():
+            has = p.grad is not None
+            check.same(f"{label}that the original {original} has a gradient", has, True)
+        with torch.no_grad():
+            for p in originals.values():
+                p.mul_(-0.5)
+
+
+@FAMILY.claims(
+    "A module with a parametrized weight may be copied after a call that records gradients.",
+    "f_copy(x) = f(x)",
+    kinds=ALL_KINDS,
+    share=0.1,
+    variants=PARAMETRIZED,
+    regimes=ORDINARY,
+)
+def parametrized_module_may_be_copied(subject: Subject, case: Case, check: Check) -> None:
+    module, name = subject.build(case), chosen(case)
+    holder, leaf = _parametrized(module, name, case.variant)
+    weights = _with_value(case, name, getattr(holder, leaf))
+    subject.call(case, module, *subject.given(case))
+    want = expected(case, weights=weights)
+    compare_all(check, subject.run(case, copy.deepcopy(module)), want, "of the copy: ")
+
+
+class _Changing(nn.Module):
+    """Another value at each reading, as a random mask of weights has: V, V/2, V/4, V/8, V, …"""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read: list[Tensor] = []
+
+    def forward(self, v: Tensor) -> Tensor:
+        self.read.append(v.detach() * 2.0 ** -(len(self.read) % 4))
+        return self.read[-1]
+
+
+@FAMILY.claims(
+    "One forward uses one value of a weight, also where it has another at each reading.",
+    "h_t = f(x_t, h_{t−1}; W) with the same W for every t",
+    kinds=LAYERS,
+    share=0.3,
+    least={"time": 2},
+    regimes=ORDINARY,
+)
+def one_forward_uses_one_value(subject: Subject, case: Case, check: Check) -> None:
+    """The equations have one W for all steps; dropout on weights (DropConnect) rests on it.
+
+    How often a parametrization is evaluated is no promise: torch.nn.utils.parametrize says that
+    every access evaluates it, and torch.nn's own layers access a weight four times a forward and
+    use the last value.  That costs time and is not wrong; a weight that changes within one
+    sequence is.
+    """
+    module, name, changing = subject.build(case), chosen(case), _Changing()
+    holder, leaf = owner(module, name)
+    parametrize.register_parametrization(holder, leaf, changing, unsafe=True)
+    changing.read.clear()
+    results = subject.run(case, module)
+    values = {bits(v).numpy().tobytes(): v for v in (t.cpu() for t in changing.read)}
+    found = None
+    for value in values.values():
+        own = Check()
+        try:
+            compare_all(own, results, expected(case, weights=_with_value(case, name, value)))
+        except Mismatch as mismatch:
+            found = mismatch
+        else:
+            check.add({f: getattr(own, f) for f in ("comparisons", "elements", "worst")})
+            return
+    raise Mismatch(f"no one value of {name} gives the results, of {len(values)} read: {found}")
+
+
+@FAMILY.claims(
+    "A frozen weight gets no gradient and keeps its value; the others train.",
+    "requires_grad_(False) ⇒ grad = None and w after a step = w before",
+    kinds=ALL_KINDS,
+    precisions=ONE,
+    share=0.2,
+)
+def frozen_weights_stay(subject: Subject, case: Case, check: Check) -> None:
+    module = subject.build(case)
+    parameters = dict(module.named_parameters())
+    trained = {n for i, n in enumerate(parameters) if case.seed >> i & 1} or {chosen(case)}
+    for name, p in parameters.items():
+        p.requires_grad_(name in trained)
+    before = {name: bits(p) for name, p in parameters.items()}
+    results = subject.call(case, module, *subject.given(case))
+    compare_all(check, results, expected(case), f"with only {sorted(trained)} trained: ")
+    torch.autograd.backward([r.sum() for r in results.values() if r.requires_grad])
+    torch.optim.SGD(module.parameters(), lr=1.0).step()
+    for name, p in parameters.items():
+        label = f"with {sorted(trained)} trained, that {name}"
+        check.same(f"{label} has a gradient", p.grad is not None, name in trained)
+        if name not in trained:
+            check.same(f"{label} keeps its bytes", torch.equal(before[name], bits(p)), True)
+
+
+@FAMILY.claims(
+    "Initial weights are uniform: each, all together, and no two of them the same draws.",
+    "sup|Fₙ − F| ≤ √(ln(2/α)/2n) for F of U(−1/√H, 1/√H)",
+    kinds=KINDS,
+    precisions=ONE,
+    share=0.1,
+)
+def initial_weights_are_uniform(subject: Subject, case: Case, check: Check) -> None:
+    size = 64 + case.seed % 17
+    proj_size = size // 2 if case.proj_size else 0
+    case = case.but(hidden_size=size, input_size=size + 1, proj_size=proj_size)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(case.seed)
+        weights = {n: p.detach() for n, p in subject.make(case).named_parameters()}
+    # torch draws multiples of 2⁻²⁴ in [0, 1) and rounds the map to [−1/√H, 1/√H) three times.
+    grain = 4 * PRECISIONS["float32"].storage.u
+    edge = size**-0.5
+    for name, w in weights.items():
+        check_uniform(check, name, w, edge, grain)
+    together = torch.cat([w.flatten() for w in weights.values()])
+    check_uniform(check, "all weights together", together, edge, grain)
+    for a, b in combinations(weights, 2):
+        n = min(weights[a].numel(), weights[b].numel())
+        same = torch.equal(weights[a].flatten()[:n], weights[b].flatten()[:n])
+        check.same(f"that {a} and {b} begin with the same draws", same, False)
