@@ -63,6 +63,9 @@ def known_issues_page() -> str:
         lines += [f"- covers {where}"]
         for label, names in (("devices", issue.devices), ("precisions", issue.precisions)):
             lines += [f"- {label} {', '.join(names)}"] if names else []
+        lines += (
+            [f"- on machines without {issue.lacking} for the precision"] if issue.lacking else []
+        )
         lines += [f"- witness `{issue.witness}`", f"- {issue.link}"]
     return "\n".join(lines) + "\n"
 

@@ -39,6 +39,16 @@ def chosen(case: Case) -> str:
     return names[case.seed % len(names)]
 
 
+#: Which weight a claim is about, where a known issue may be one of some weights alone.
+PLACES = ("first", "middle", "last")
+
+
+def placed(case: Case) -> str:
+    """The name of the weight that the variant places, of `PLACES`."""
+    names = list(case.weight_arrays)
+    return names[{"first": 0, "middle": len(names) // 2, "last": -1}[case.variant]]
+
+
 def other_weights(case: Case) -> Case:
     """The same call with other values of everything."""
     return case.but(seed=case.seed ^ 1)
@@ -306,9 +316,10 @@ def _named(check: Check, text: str, name: str, options: dict[str, Any]) -> None:
     kinds=ALL_KINDS,
     precisions=ONE,
     share=0.25,
+    variants=PLACES,
 )
 def deleted_weight_is_missed(subject: Subject, case: Case, check: Check) -> None:
-    module, name = subject.build(case), chosen(case)
+    module, name = subject.build(case), placed(case)
     subject.run(case, module)
     holder, leaf = owner(module, name)
     delattr(holder, leaf)

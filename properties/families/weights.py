@@ -20,7 +20,7 @@ from ..strategies.cases import Case
 from ..strategies.values import ORDINARY
 from ..subjects.protocol import ALL_KINDS, DTYPES, KINDS, Results, Subject, Unsupported
 from ..uniformity import check_uniform
-from .life_cycle import chosen, other_weights, owner
+from .life_cycle import PLACES, chosen, other_weights, owner, placed
 
 FAMILY = Family("weights")
 
@@ -153,9 +153,6 @@ def _parametrized(module: nn.Module, name: str, how: str) -> tuple[nn.Module, st
     return holder, leaf
 
 
-PARAMETRIZED = ("doubled", "weight_norm")
-
-
 def _with_value(case: Case, name: str, value: Tensor) -> Arrays:
     return {**case.weight_arrays, name: value.detach().double().cpu().numpy()}
 
@@ -165,7 +162,7 @@ def _with_value(case: Case, name: str, value: Tensor) -> Arrays:
     "W = g(V): f(x; g(V)), ∂L/∂V ≠ None, f(x; g(V′)) after V ← V′",
     kinds=ALL_KINDS,
     share=0.15,
-    variants=PARAMETRIZED,
+    variants=("doubled", "weight_norm"),
     regimes=ORDINARY,
 )
 def parametrized_weights_are_used(subject: Subject, case: Case, check: Check) -> None:
@@ -192,12 +189,12 @@ def parametrized_weights_are_used(subject: Subject, case: Case, check: Check) ->
     "f_copy(x) = f(x)",
     kinds=ALL_KINDS,
     share=0.1,
-    variants=PARAMETRIZED,
+    variants=PLACES,
     regimes=ORDINARY,
 )
 def parametrized_module_may_be_copied(subject: Subject, case: Case, check: Check) -> None:
-    module, name = subject.build(case), chosen(case)
-    holder, leaf = _parametrized(module, name, case.variant)
+    module, name = subject.build(case), placed(case)
+    holder, leaf = _parametrized(module, name, "doubled")
     weights = _with_value(case, name, getattr(holder, leaf))
     subject.call(case, module, *subject.given(case))
     want = expected(case, weights=weights)

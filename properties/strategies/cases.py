@@ -69,6 +69,13 @@ class Case:
         return replace(self, **changes)
 
     @property
+    def form(self) -> str:
+        """How the input is passed: `dense`, `unbatched`, or packed `equal` or `ragged`."""
+        if self.lengths is None:
+            return "unbatched" if self.batch is None else "dense"
+        return "equal" if len(set(self.lengths)) == 1 else "ragged"
+
+    @property
     def options(self) -> Options:
         """What decides the weights and the equations."""
         return Options(
