@@ -39,6 +39,7 @@ def properties_page() -> str:
             kinds = "all" if p.kinds == KINDS else ", ".join(p.kinds)
             formula = p.formula.replace("|", "\\|")
             only = "" if p.devices == ALL_DEVICES else f"; on {', '.join(p.devices)} alone"
+            only += "" if p.profile == "quick" else f"; at profile {p.profile} and fuller"
             precisions = ", ".join(p.precisions) + only
             row = (f"`{p.name}`", p.sentence, formula, kinds, precisions)
             lines.append(f"| {' | '.join(row)} |")

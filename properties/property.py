@@ -28,7 +28,8 @@ class Property:
 
     `share` scales the profile's number of examples: more for claims over all options, fewer for
     discrete ones.  `devices` are the types of device that it is claimed on: on others it is not
-    planned at all, so a claim about CUDA leaves no record where no CUDA device is.
+    planned at all, so a claim about CUDA leaves no record where no CUDA device is.  `profile` is
+    the least one that runs it: at a lesser one it leaves a record that says so.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Property:
     precisions: tuple[str, ...] = BASIC_PRECISIONS
     share: float = 1.0
     devices: tuple[str, ...] = ALL_DEVICES
+    profile: str = "quick"
     constraints: dict[str, Any] = field(default_factory=dict)
 
     def strategy(self, kind: str, precision: str) -> SearchStrategy[Case]:
@@ -66,6 +68,7 @@ class Family:
         precisions: tuple[str, ...] = BASIC_PRECISIONS,
         share: float = 1.0,
         devices: tuple[str, ...] = ALL_DEVICES,
+        profile: str = "quick",
         **constraints: Any,
     ) -> Callable[[Claim], Claim]:
         """Register a function `(subject, case, check)` as the property of its name."""
@@ -82,6 +85,7 @@ class Family:
                     precisions,
                     share,
                     devices,
+                    profile,
                     constraints,
                 )
             )

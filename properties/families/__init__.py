@@ -2,6 +2,7 @@
 
 from . import (
     agreement,
+    compilation,
     composition,
     determinism,
     interface,
@@ -27,6 +28,7 @@ FAMILIES = tuple(
         life_cycle,
         weights,
         determinism,
+        compilation,
         networks,
     )
 )

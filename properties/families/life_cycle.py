@@ -23,7 +23,7 @@ from .modes import made
 
 FAMILY = Family("life cycle")
 
-#: Claims of names, which no precision changes.
+#: Claims of how a module is kept, which no precision changes.
 ONE = ("float32",)
 
 
@@ -78,7 +78,8 @@ COPIES: dict[str, Callable[[nn.Module], nn.Module]] = {
     "A copy, by deepcopy, pickle or torch.save, is equal, and neither sees changes of the other.",
     "f_copy(x) = f(x), also after w_copy ← w′",
     kinds=ALL_KINDS,
-    share=0.2,
+    precisions=ONE,
+    share=0.15,
     variants=tuple(COPIES),
 )
 def copies_are_equal_and_independent(subject: Subject, case: Case, check: Check) -> None:
@@ -135,7 +136,8 @@ LOADS: dict[str, Callable[[nn.Module, dict[str, Tensor]], Any]] = {
     "Weights that are loaded after a call are used by the next call.",
     "f(x; w′) after load_state_dict(w′)",
     kinds=ALL_KINDS,
-    share=0.15,
+    precisions=ONE,
+    share=0.12,
     variants=tuple(LOADS),
 )
 def loaded_weights_are_used(subject: Subject, case: Case, check: Check) -> None:
@@ -191,6 +193,7 @@ def _swapping() -> Iterator[None]:
     "Parameters may be swapped, as torch will do by default, where none is held by a graph.",
     "f(x; w′) after load_state_dict(w′) or .to(dtype) under set_swap_module_params_on_conversion",
     kinds=ALL_KINDS,
+    precisions=ONE,
     share=0.12,
     variants=("load_state_dict", ".to(dtype)"),
 )
@@ -214,6 +217,7 @@ def parameters_may_be_swapped(subject: Subject, case: Case, check: Check) -> Non
     "On the meta device a module gives shapes; with memory and weights it computes.",
     "shape f_meta(x) = shape f(x), and after to_empty and load: |f − v| ≤ r",
     kinds=ALL_KINDS,
+    precisions=ONE,
     share=0.1,
     variants=("with torch.device", "device="),
     forms=("dense", "unbatched"),  # pack_padded_sequence has no data to sort on meta
@@ -274,6 +278,7 @@ def _zeros(out: Any) -> Any:
     "What a forward pre-hook returns is what the module is called with.",
     "f(x) = f(0) if the pre-hook says so",
     kinds=(*KINDS, *CONCAT_CELLS),
+    precisions=ONE,
     share=0.1,
     forms=("dense", "unbatched"),
 )

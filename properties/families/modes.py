@@ -24,7 +24,7 @@ LOW = ("float16", "bfloat16")
     "Without dropout, training mode and evaluation mode give the same.",
     "f(x) in train() and in eval(): |f − v| ≤ r",
     kinds=ALL_KINDS,
-    share=0.25,
+    share=0.2,
 )
 def training_and_evaluation_give_the_same(subject: Subject, case: Case, check: Check) -> None:
     module, want = subject.build(case), expected(case)
@@ -39,7 +39,7 @@ def training_and_evaluation_give_the_same(subject: Subject, case: Case, check: C
     "Results do not depend on whether, or of what, gradients are recorded.",
     "f(x) with grad, in inference_mode, with frozen weights: |f − v| ≤ r",
     kinds=ALL_KINDS,
-    share=0.25,
+    share=0.2,
     variants=("grad", "inference", "frozen weights", "frozen weights, grad of input"),
 )
 def grad_modes_give_the_same(subject: Subject, case: Case, check: Check) -> None:
@@ -93,7 +93,7 @@ def _in_float32(
     "|f(x) − v| ≤ r of float16 or bfloat16, for values exact in it",
     kinds=ALL_KINDS,
     precisions=LOW,
-    share=0.4,
+    share=0.3,
 )
 def autocast_stays_within_the_low_bound(subject: Subject, case: Case, check: Check) -> None:
     """The row of the low precision holds, though some operations stay in float32.
@@ -172,7 +172,7 @@ def _device(module: nn.Module) -> torch.device:
     "w → round(w), then |f(x) − v| ≤ r",
     kinds=ALL_KINDS,
     precisions=CPU_PRECISIONS,
-    share=0.12,
+    share=0.1,
     variants=tuple(CONVERSIONS),
 )
 def converted_module_computes_in_its_dtype(subject: Subject, case: Case, check: Check) -> None:

@@ -24,6 +24,7 @@ from .life_cycle import PLACES, chosen, other_weights, owner, placed
 
 FAMILY = Family("weights")
 
+#: Claims of what a weight is, which no precision changes.
 ONE = ("float32",)
 
 Arrays = dict[str, Array]
@@ -75,7 +76,7 @@ UPDATES: dict[str, Callable[[nn.Module, dict[str, Tensor]], None]] = {
     "Weights changed after a call, in place or replaced, are used by the next call.",
     "f(x; w′) after f(x; w)",
     kinds=ALL_KINDS,
-    share=0.3,
+    share=0.25,
     variants=(*UPDATES, "functional_call"),
 )
 def weight_updates_are_seen(subject: Subject, case: Case, check: Check) -> None:
@@ -111,6 +112,7 @@ def _called_with(
 @FAMILY.claims(
     "Two weights that are made one stay one: in use, in updates, in copies, in another dtype.",
     "w_b := w_a ⇒ f(x; w_a, w_a), for every later w_a",
+    precisions=ONE,
     share=0.2,
     bias=True,  # so that every kind has two weights of one shape
 )
@@ -161,6 +163,7 @@ def _with_value(case: Case, name: str, value: Tensor) -> Arrays:
     "A parametrized weight is used as it reads, trains its originals, and sees their updates.",
     "W = g(V): f(x; g(V)), ∂L/∂V ≠ None, f(x; g(V′)) after V ← V′",
     kinds=ALL_KINDS,
+    precisions=ONE,
     share=0.15,
     variants=("doubled", "weight_norm"),
     regimes=ORDINARY,
@@ -188,6 +191,7 @@ def parametrized_weights_are_used(subject: Subject, case: Case, check: Check) ->
     "A module with a parametrized weight may be copied after a call that records gradients.",
     "f_copy(x) = f(x)",
     kinds=ALL_KINDS,
+    precisions=ONE,
     share=0.1,
     variants=PLACES,
     regimes=ORDINARY,
@@ -217,6 +221,7 @@ class _Changing(nn.Module):
     "One forward uses one value of a weight, also where it has another at each reading.",
     "h_t = f(x_t, h_{t−1}; W) with the same W for every t",
     kinds=LAYERS,
+    precisions=ONE,
     share=0.3,
     least={"time": 2},
     regimes=ORDINARY,

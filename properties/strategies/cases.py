@@ -187,6 +187,7 @@ def cases(
     precision: str,
     *,
     least: dict[str, int] | None = None,
+    most: dict[str, int] | None = None,
     forms: tuple[str, ...] = ("dense", "unbatched", "equal", "ragged"),
     regimes: st.SearchStrategy[Triple] = ANY,
     variants: tuple[str, ...] = (),
@@ -195,10 +196,10 @@ def cases(
     """Draw a case of `kind` in `precision`; `fixed` fields are not drawn.
 
     `forms` are the admissible ways of passing the input, of `dense`, `unbatched`, and the packed
-    `equal` and `ragged`; `least` raises the smallest sizes; `variant` is one of `variants`.
+    `equal` and `ragged`; `least` and `most` bound the sizes; `variant` is one of `variants`.
     """
     weights, inputs, states = draw(regimes)
-    size: Sizes = draw(sizes(tuple((least or {}).items())))
+    size: Sizes = draw(sizes(tuple((least or {}).items()), tuple((most or {}).items())))
     flags = draw(_FLAGS)
     form, layout = draw(_PASSING)
     if form not in forms:
@@ -256,7 +257,8 @@ def network_cases(
 ) -> Case:
     """Draw a case of a network that ends in a log softmax: a concat cell or a tagger."""
     weights, inputs, states = draw(regimes)
-    size: Sizes = draw(sizes(tuple(fixed.pop("least", {}).items())))
+    bounds = (tuple(fixed.pop(name, {}).items()) for name in ("least", "most"))
+    size: Sizes = draw(sizes(*bounds))
     fixed.pop("forms", None)
     fields_: dict[str, Any] = {
         "kind": kind,
