@@ -29,6 +29,9 @@ def quiet() -> Iterator[None]:
     logging.disable(logging.CRITICAL)
     with contextlib.ExitStack() as stack:
         stack.callback(logging.disable, level)
+        if hasattr(torch._C, "_jit_set_onnx_log_enabled"):  # written past Python's own output
+            stack.callback(torch._C._jit_set_onnx_log_enabled, torch._C._jit_is_onnx_log_enabled())
+            torch._C._jit_set_onnx_log_enabled(False)
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")
         stack.enter_context(contextlib.redirect_stdout(io.StringIO()))

@@ -66,7 +66,7 @@ def _by_backend(backend: str, **extra: Any) -> None:
 _by_backend("eager", forms=("dense", "unbatched", "equal", "ragged"))
 _by_backend("aot_eager")
 #: It calls a C++ or a GPU compiler, for seconds a graph.
-_by_backend("inductor", profile="thorough")
+_by_backend("inductor", profile="thorough", share=0.006)
 
 
 @FAMILY.claims(

@@ -79,30 +79,29 @@ COPIES: dict[str, Callable[[nn.Module], nn.Module]] = {
     "f_copy(x) = f(x), also after w_copy ← w′",
     kinds=ALL_KINDS,
     precisions=ONE,
-    share=0.15,
-    variants=tuple(COPIES),
+    share=0.1,
 )
 def copies_are_equal_and_independent(subject: Subject, case: Case, check: Check) -> None:
-    module, want = subject.build(case).eval(), expected(case)
-    subject.run(case, module)
-    twin, how = COPIES[case.variant](module), f"of the copy by {case.variant}"
-    check.same(f"the class {how}", type(twin), type(module))
-    check.same(f"training {how}", twin.training, False)
-    check.same(f"the repr {how}", repr(twin), repr(module))
-    own, copied = dict(module.named_parameters()), dict(twin.named_parameters())
-    check.same(f"the parameters {how}", list(copied), list(own))
-    for name, p in own.items():
-        check.same(
-            f"{name} {how} has the same bits", torch.equal(bits(p), bits(copied[name])), True
-        )
-        shared = p.untyped_storage().data_ptr() == copied[name].untyped_storage().data_ptr()
-        check.same(f"{name} {how} shares storage", shared, False)
-    compare_all(check, subject.run(case, twin), want, f"{how}: ")
+    module, want = subject.build(case).train(bool(case.seed % 2)), expected(case)
     other = other_weights(case)
-    load(twin, other.weight_arrays)
-    compare_all(check, subject.run(case, module), want, f"after a change {how}: ")
     changed = expected(case, weights=other.weight_arrays)
-    compare_all(check, subject.run(case, twin), changed, f"after its change, {how}: ")
+    subject.run(case, module)
+    for copied, copier in COPIES.items():
+        twin, how = copier(module), f"of the copy by {copied}"
+        check.same(f"the class {how}", type(twin), type(module))
+        check.same(f"training {how}", twin.training, module.training)
+        check.same(f"the repr {how}", repr(twin), repr(module))
+        own, its = dict(module.named_parameters()), dict(twin.named_parameters())
+        check.same(f"the parameters {how}", list(its), list(own))
+        for name, p in own.items():
+            same = torch.equal(bits(p), bits(its[name]))
+            check.same(f"that {name} {how} has the same bits", same, True)
+            shared = p.untyped_storage().data_ptr() == its[name].untyped_storage().data_ptr()
+            check.same(f"that {name} {how} shares storage", shared, False)
+        compare_all(check, subject.run(case, twin), want, f"{how}: ")
+        load(twin, other.weight_arrays)
+        compare_all(check, subject.run(case, module), want, f"after a change {how}: ")
+        compare_all(check, subject.run(case, twin), changed, f"{how}, changed: ")
 
 
 def _state(subject: Subject, case: Case) -> dict[str, Tensor]:
@@ -137,16 +136,17 @@ LOADS: dict[str, Callable[[nn.Module, dict[str, Tensor]], Any]] = {
     "f(x; w′) after load_state_dict(w′)",
     kinds=ALL_KINDS,
     precisions=ONE,
-    share=0.12,
-    variants=tuple(LOADS),
+    share=0.08,
 )
 def loaded_weights_are_used(subject: Subject, case: Case, check: Check) -> None:
-    module = subject.build(other_weights(case))
-    subject.run(case, module)
-    LOADS[case.variant](module, _state(subject, case))
-    for name, p in module.named_parameters():
-        check.same(f"{name} is a Parameter after loading", isinstance(p, nn.Parameter), True)
-    compare_all(check, subject.run(case, module), expected(case), f"weights {case.variant}: ")
+    state, want = _state(subject, case), expected(case)
+    for how, loaded in LOADS.items():
+        module = subject.build(other_weights(case))
+        subject.run(case, module)
+        loaded(module, state)
+        for name, p in module.named_parameters():
+            check.same(f"that {name} is a Parameter", isinstance(p, nn.Parameter), True)
+        compare_all(check, subject.run(case, module), want, f"weights {how}: ")
 
 
 @FAMILY.claims(
@@ -154,25 +154,24 @@ def loaded_weights_are_used(subject: Subject, case: Case, check: Check) -> None:
     "RuntimeError with the weight's name",
     kinds=ALL_KINDS,
     precisions=ONE,
-    share=0.2,
-    variants=("missing", "strange", "misshapen"),
+    share=0.1,
 )
 def load_state_dict_is_strict(subject: Subject, case: Case, check: Check) -> None:
     module, state, name = subject.build(case), _state(subject, case), chosen(case)
-    if case.variant == "missing":
-        del state[name]
-    elif case.variant == "strange":
-        name = f"{name}_strange"
-        state[name] = torch.zeros(1)
-    else:
-        state[name] = torch.zeros((*state[name].shape, 2))
-    try:
-        module.load_state_dict(state)
-        said = "nothing"
-    except RuntimeError as error:
-        said = str(error)
-    label = f"that load_state_dict names {name}, which is {case.variant}, and says {said!r},"
-    check.same(label, name in said, True)
+    missing = {n: t for n, t in state.items() if n != name}
+    strange, misshapen = torch.zeros(1), torch.zeros((*state[name].shape, 2))
+    for what, bad, named in (
+        ("missing", missing, name),
+        ("strange", {**state, f"{name}_strange": strange}, f"{name}_strange"),
+        ("misshapen", {**state, name: misshapen}, name),
+    ):
+        try:
+            module.load_state_dict(bad)
+            said = "nothing"
+        except RuntimeError as error:
+            said = str(error)
+        label = f"that load_state_dict names {named}, which is {what}, and says {said!r},"
+        check.same(label, named in said, True)
 
 
 @contextmanager

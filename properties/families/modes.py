@@ -39,23 +39,21 @@ def training_and_evaluation_give_the_same(subject: Subject, case: Case, check: C
     "Results do not depend on whether, or of what, gradients are recorded.",
     "f(x) with grad, in inference_mode, with frozen weights: |f − v| ≤ r",
     kinds=ALL_KINDS,
-    share=0.2,
-    variants=("grad", "inference", "frozen weights", "frozen weights, grad of input"),
+    share=0.12,
 )
 def grad_modes_give_the_same(subject: Subject, case: Case, check: Check) -> None:
-    module = subject.build(case)
-    if case.variant.startswith("frozen"):
-        module.requires_grad_(False)
-    with torch.inference_mode(case.variant == "inference"):
-        x, states = subject.given(case)
-        of_input = case.variant.endswith("input") and x.is_floating_point()
-        results = subject.call(case, module, x.requires_grad_(of_input), states)
-    for name, result in results.items():
-        inference = case.variant == "inference"
-        check.same(f"{name}.is_inference() in {case.variant}", result.is_inference(), inference)
-        wanted = case.variant == "grad" or of_input
-        check.same(f"{name}.requires_grad with {case.variant}", result.requires_grad, wanted)
-    compare_all(check, results, expected(case), f"with {case.variant}: ")
+    module, want = subject.build(case), expected(case)
+    for mode in ("grad", "inference", "frozen weights", "frozen weights and grad of input"):
+        module.requires_grad_(not mode.startswith("frozen"))
+        with torch.inference_mode(mode == "inference"):
+            x, states = subject.given(case)
+            of_input = mode.endswith("input") and x.is_floating_point()
+            results = subject.call(case, module, x.requires_grad_(of_input), states)
+        for name, result in results.items():
+            label, recorded = f"{name} with {mode}", mode == "grad" or of_input
+            check.same(f"is_inference of {label}", result.is_inference(), mode == "inference")
+            check.same(f"requires_grad of {label}", result.requires_grad, recorded)
+        compare_all(check, results, want, f"with {mode}: ")
 
 
 def _type(device: str) -> str:
@@ -172,25 +170,25 @@ def _device(module: nn.Module) -> torch.device:
     "w → round(w), then |f(x) − v| ≤ r",
     kinds=ALL_KINDS,
     precisions=CPU_PRECISIONS,
-    share=0.1,
-    variants=tuple(CONVERSIONS),
+    share=0.05,
 )
 def converted_module_computes_in_its_dtype(subject: Subject, case: Case, check: Check) -> None:
-    dtype = DTYPES[case.precision]
+    dtype, want = DTYPES[case.precision], expected(case)
     first = case.but(precision="float32" if case.precision == "float64" else "float64")
-    module = subject.construct(first)
-    subject.run(first, module)
-    before = {name: bits(w.to(dtype)) for name, w in module.state_dict().items()}
-    module = CONVERSIONS[case.variant](module, dtype)
-    for name, p in module.named_parameters():
-        check.same(f"dtype of {name} after {case.variant}", p.dtype, dtype)
-        rounded = torch.equal(bits(p), before[name])
-        check.same(f"{name} after {case.variant} is the rounded weight", rounded, True)
-    load(module, case.weight_arrays)
-    results = subject.run(case, module)
-    for name, result in results.items():
-        check.same(f"dtype of {name} after {case.variant}", result.dtype, dtype)
-    compare_all(check, results, expected(case), f"after {case.variant}: ")
+    for how, converted in CONVERSIONS.items():
+        module = subject.construct(first)
+        subject.run(first, module)
+        before = {name: bits(w.to(dtype)) for name, w in module.state_dict().items()}
+        module = converted(module, dtype)
+        for name, p in module.named_parameters():
+            check.same(f"dtype of {name} after {how}", p.dtype, dtype)
+            rounded = torch.equal(bits(p), before[name])
+            check.same(f"that {name} after {how} is the rounded weight", rounded, True)
+        load(module, case.weight_arrays)
+        results = subject.run(case, module)
+        for name, result in results.items():
+            check.same(f"dtype of {name} after {how}", result.dtype, dtype)
+        compare_all(check, results, want, f"after {how}: ")
 
 
 @FAMILY.claims(
@@ -229,17 +227,17 @@ def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
     variants=("default dtype", "dtype="),
 )
 def construction_follows_the_dtype(subject: Subject, case: Case, check: Check) -> None:
-    dtype = DTYPES[case.precision]
-    if case.variant == "dtype=":
+    dtype, how = DTYPES[case.precision], case.variant
+    if how == "dtype=":
         module = made(subject, case, dtype=dtype)
     else:
         with _default_dtype(dtype):
             module = subject.make(case)
     for name, p in module.named_parameters():
-        check.same(f"dtype of {name} by {case.variant}", p.dtype, dtype)
+        check.same(f"dtype of {name} by {how}", p.dtype, dtype)
     module.to(subject.device)
     load(module, case.weight_arrays)
-    compare_all(check, subject.run(case, module), expected(case), f"by {case.variant}: ")
+    compare_all(check, subject.run(case, module), expected(case), f"by {how}: ")
 
 
 def made(subject: Subject, case: Case, **placing: object) -> nn.Module:
@@ -257,22 +255,18 @@ def made(subject: Subject, case: Case, **placing: object) -> nn.Module:
     "f(x) under another default: |f − v| ≤ r, dtype and device of x",
     kinds=ALL_KINDS,
     precisions=CPU_PRECISIONS,
-    share=0.1,
-    variants=("dtype", "device"),
+    share=0.07,
     forms=("dense", "unbatched"),  # packing is torch's, and makes tensors by the default
 )
 def call_ignores_the_defaults(subject: Subject, case: Case, check: Check) -> None:
     module, given, dtype = subject.build(case), subject.given(case), DTYPES[case.precision]
     other = torch.float64 if dtype == torch.float32 else torch.float32
-    label = f"under another default {case.variant}"
-    with torch.no_grad():
-        if case.variant == "dtype":
-            with _default_dtype(other):
-                results = subject.call(case, module, *given)
-        else:
-            with torch.device("meta"):
-                results = subject.call(case, module, *given)
-    for name, result in results.items():
-        check.same(f"dtype of {name} {label}", result.dtype, dtype)
-        check.same(f"device of {name} {label}", result.device.type, _type(subject.device))
-    compare_all(check, results, expected(case), f"{label}: ")
+    want = expected(case)
+    for default, context in (("dtype", _default_dtype(other)), ("device", torch.device("meta"))):
+        label = f"under another default {default}"
+        with torch.no_grad(), context:
+            results = subject.call(case, module, *given)
+        for name, result in results.items():
+            check.same(f"dtype of {name} {label}", result.dtype, dtype)
+            check.same(f"device of {name} {label}", result.device.type, _type(subject.device))
+        compare_all(check, results, want, f"{label}: ")

@@ -76,19 +76,20 @@ UPDATES: dict[str, Callable[[nn.Module, dict[str, Tensor]], None]] = {
     "Weights changed after a call, in place or replaced, are used by the next call.",
     "f(x; w′) after f(x; w)",
     kinds=ALL_KINDS,
-    share=0.25,
-    variants=(*UPDATES, "functional_call"),
+    share=0.12,
 )
 def weight_updates_are_seen(subject: Subject, case: Case, check: Check) -> None:
-    module, weights = subject.build(case), other_weights(case).weight_arrays
+    module = subject.build(case)
     subject.run(case, module)
-    new, want = _tensors(subject, case, weights), expected(case, weights=weights)
-    if case.variant != "functional_call":
-        UPDATES[case.variant](module, new)
-        compare_all(check, subject.run(case, module), want, f"weights {case.variant}: ")
-        return
-    compare_all(check, _called_with(subject, case, module, new), want, "by functional_call: ")
-    compare_all(check, subject.run(case, module), expected(case), "after functional_call: ")
+    for i, (how, update) in enumerate(UPDATES.items()):
+        weights = case.but(seed=case.seed ^ (i + 1)).weight_arrays
+        want = expected(case, weights=weights)
+        update(module, _tensors(subject, case, weights))
+        compare_all(check, subject.run(case, module), want, f"weights {how}: ")
+    new = _tensors(subject, case, case.weight_arrays)
+    results = _called_with(subject, case, module, new)
+    compare_all(check, results, expected(case), "weights by functional_call: ")
+    compare_all(check, subject.run(case, module), want, "after functional_call: ")
 
 
 class _Stateless(nn.Module):
@@ -164,27 +165,27 @@ def _with_value(case: Case, name: str, value: Tensor) -> Arrays:
     "W = g(V): f(x; g(V)), ∂L/∂V ≠ None, f(x; g(V′)) after V ← V′",
     kinds=ALL_KINDS,
     precisions=ONE,
-    share=0.15,
-    variants=("doubled", "weight_norm"),
+    share=0.1,
     regimes=ORDINARY,
 )
 def parametrized_weights_are_used(subject: Subject, case: Case, check: Check) -> None:
-    module, name = subject.build(case), chosen(case)
-    subject.run(case, module)
-    holder, leaf = _parametrized(module, name, case.variant)
-    originals = dict(holder.parametrizations.named_parameters())  # type: ignore[union-attr]
-    for changed in ("", "changed "):
-        results = subject.call(case, module, *subject.given(case))
-        weights = _with_value(case, name, getattr(holder, leaf))
-        label = f"with {name} {changed}{case.variant}: "
-        compare_all(check, results, expected(case, weights=weights), label)
-        torch.autograd.backward([r.sum() for r in results.values()])
-        for original, p in originals.items():
-            has = p.grad is not None
-            check.same(f"{label}that the original {original} has a gradient", has, True)
-        with torch.no_grad():
-            for p in originals.values():
-                p.mul_(-0.5)
+    name = chosen(case)
+    for how in ("doubled", "weight_norm"):
+        module = subject.build(case)
+        subject.run(case, module)
+        holder, leaf = _parametrized(module, name, how)
+        originals = dict(holder.parametrizations.named_parameters())  # type: ignore[union-attr]
+        for label in (f"with {name} {how}", f"with {name} {how} and changed"):
+            results = subject.call(case, module, *subject.given(case))
+            weights = _with_value(case, name, getattr(holder, leaf))
+            compare_all(check, results, expected(case, weights=weights), f"{label}: ")
+            torch.autograd.backward([r.sum() for r in results.values()])
+            for original, p in originals.items():
+                has = p.grad is not None
+                check.same(f"{label}, that the original {original} has a gradient", has, True)
+            with torch.no_grad():
+                for p in originals.values():
+                    p.mul_(-0.5)
 
 
 @FAMILY.claims(
