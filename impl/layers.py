@@ -150,19 +150,19 @@ class _Layers(nn.Module):
         shapes = {"hidden": (rows, batch, self._state_size)}
         return shapes | {"cell": (rows, batch, self.hidden_size)} if self.mode == "LSTM" else shapes
 
-    def _check_input(self, x: Tensor, weight: Tensor) -> None:
+    def _check_input(self, x: Tensor) -> None:
         if x.size(-1) != self.input_size:
             raise RuntimeError(
                 "input.size(-1) must be equal to input_size. "
                 f"Expected {self.input_size}, got {x.size(-1)}"
             )
-        check_dtype(f"{self.mode}: input", x, weight)
+        check_dtype(f"{self.mode}: input", x, next(self.parameters()))
 
-    def _check_states(self, states: State, batch: int, weight: Tensor) -> None:
+    def _check_states(self, states: State, batch: int) -> None:
         for (name, expected), state in zip(self._state_shapes(batch).items(), states, strict=True):
             if tuple(state.shape) != expected:
                 raise RuntimeError(f"Expected {name} size {expected}, got {list(state.shape)}")
-            check_dtype(f"{self.mode}: {name} state", state, weight)
+            check_dtype(f"{self.mode}: {name} state", state, next(self.parameters()))
 
     def _as_states(self, hx: Any) -> State | None:
         """hx as a tuple of tensors; raises `TypeError` where it is of another make."""
@@ -177,13 +177,6 @@ class _Layers(nn.Module):
         return (hx,)
 
     # ------------------------------------------------------------------ forward
-
-    def _weights(self) -> list[Weights]:
-        """The weights of each layer and direction, each read from the module once."""
-        return [
-            {name.removesuffix(suffix): getattr(self, name) for name in names}
-            for suffix, names in zip(self._suffixes(), self._all_names, strict=True)
-        ]
 
     def forward(self, input: Any, hx: Any = None) -> tuple[Any, Any]:
         """output and final state of a Tensor or a PackedSequence, shaped as torch.nn's.
@@ -206,8 +199,7 @@ class _Layers(nn.Module):
                     f"For {kind} input, hx should also be {input.dim()}-D "
                     f"but got {state.dim()}-D tensor"
                 )
-        weights = self._weights()
-        self._check_input(input, weights[0]["weight_ih"])
+        self._check_input(input)
         x = input if batched else input.unsqueeze(1)
         if batched and self.batch_first:
             x = x.transpose(0, 1)
@@ -215,7 +207,7 @@ class _Layers(nn.Module):
             states = tuple(s.unsqueeze(1) for s in states)
         if x.size(0) == 0:
             raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
-        output, finals = self._run(x, states, x.size(1), None, weights)
+        output, finals = self._run(x, states, x.size(1), None)
         if not batched:
             output, finals = output.squeeze(1), tuple(s.squeeze(1) for s in finals)
         elif self.batch_first:
@@ -226,39 +218,33 @@ class _Layers(nn.Module):
         data, batch_sizes, sorted_indices, unsorted_indices = packed
         if data.dim() != 2:
             raise RuntimeError(f"input must have 2 dimensions, got {data.dim()}")
-        weights = self._weights()
-        self._check_input(data, weights[0]["weight_ih"])
+        self._check_input(data)
         sizes: list[int] = batch_sizes.tolist()
         if states is not None:
-            self._check_states(states, sizes[0], weights[0]["weight_ih"])
+            self._check_states(states, sizes[0])
             if sorted_indices is not None:
                 states = tuple(s.index_select(1, sorted_indices) for s in states)
-        output, finals = self._run(data, states, sizes[0], sizes, weights)
+        output, finals = self._run(data, states, sizes[0], sizes)
         if unsorted_indices is not None:
             finals = tuple(s.index_select(1, unsorted_indices) for s in finals)
         result = PackedSequence(output, batch_sizes, sorted_indices, unsorted_indices)
         return result, finals if self.mode == "LSTM" else finals[0]
 
     def _run(
-        self,
-        x: Tensor,
-        states: State | None,
-        batch: int,
-        sizes: list[int] | None,
-        weights: list[Weights],
+        self, x: Tensor, states: State | None, batch: int, sizes: list[int] | None
     ) -> tuple[Tensor, State]:
         """All layers over x (T, B, I), or over packed data (ΣB_t, I) with its batch sizes."""
         if states is None:
             shapes = self._state_shapes(batch).values()
             states = tuple(x.new_zeros(shape) for shape in shapes)
         else:
-            self._check_states(states, batch, weights[0]["weight_ih"])
+            self._check_states(states, batch)
         finals: list[State] = []
         halves: list[Tensor] = []
         for index, suffix in enumerate(self._suffixes()):
             start = tuple(s[index] for s in states)
             reverse = suffix.endswith("_reverse")
-            half, final = self._direction(x, start, weights[index], sizes, reverse)
+            half, final = self._direction(x, start, suffix, sizes, reverse)
             finals.append(final)
             halves.append(half)
             if self.bidirectional and not reverse:
@@ -270,8 +256,10 @@ class _Layers(nn.Module):
         return x, tuple(torch.stack(part) for part in zip(*finals, strict=True))
 
     def _direction(
-        self, x: Tensor, state: State, weights: Weights, sizes: list[int] | None, reverse: bool
+        self, x: Tensor, state: State, suffix: str, sizes: list[int] | None, reverse: bool
     ) -> tuple[Tensor, State]:
+        names = self._all_names[self._suffixes().index(suffix)]
+        weights = {name.removesuffix(suffix): getattr(self, name) for name in names}
         shares = linear(x, weights["weight_ih"], weights.get("bias_ih"))
         steps = shares.unbind(0) if sizes is None else torch.split(shares, sizes)
         order = range(len(steps))[::-1] if reverse else range(len(steps))

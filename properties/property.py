@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +10,7 @@ from hypothesis.strategies import SearchStrategy
 
 from .comparison import Check
 from .strategies.cases import Case, cases, network_cases
+from .subjects.capabilities import Unsupported, narrowed
 from .subjects.protocol import KINDS, Subject
 
 CELLS = tuple(k for k in KINDS if k.endswith("Cell"))
@@ -29,7 +30,10 @@ class Property:
     `share` scales the profile's number of examples: more for claims over all options, fewer for
     discrete ones.  `devices` are the types of device that it is claimed on: on others it is not
     planned at all, so a claim about CUDA leaves no record where no CUDA device is.  `profile` is
-    the least one that runs it: at a lesser one it leaves a record that says so.
+    the least one that runs it: at a lesser one it leaves a record that says so.  `isolated` cases
+    may kill or hang the process that they run in, and `patience` is how many times the usual time
+    a case may take there.  `needs` names capabilities, of `subjects.capabilities.OTHER`, that the
+    claim cannot do without.
     """
 
     name: str
@@ -42,21 +46,42 @@ class Property:
     share: float = 1.0
     devices: tuple[str, ...] = ALL_DEVICES
     profile: str = "quick"
+    isolated: bool = False
+    patience: float = 1.0
     constraints: dict[str, Any] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()
 
-    def strategy(self, kind: str, precision: str) -> SearchStrategy[Case]:
+    def strategy(
+        self, kind: str, precision: str, constraints: Mapping[str, Any] | None = None
+    ) -> SearchStrategy[Case]:
         """The strategy of this property's cases for a kind in a precision."""
         cell = kind.endswith("Cell")
         family = kind.removesuffix("Cell")
         draw = cases if kind in KINDS else network_cases
-        return draw(family, cell, precision, **self.constraints)
+        return draw(family, cell, precision, **(constraints or self.constraints))
+
+    def claimed_of(self, kind: str, device: str) -> bool:
+        """Whether it is claimed of a kind on a device, `cuda:1` say."""
+        return kind in self.kinds and device.partition(":")[0] in self.devices
+
+    def cases_for(self, subject: Subject, precision: str) -> SearchStrategy[Case]:
+        """The strategy of the cases that a subject offers, in what it computes a precision in.
+
+        Raises `Unsupported` where the subject states that it does not offer what is claimed.
+        """
+        for name in (precision, self.family, self.name, *self.needs):
+            if name in subject.unsupported:
+                raise Unsupported(subject.unsupported[name])
+        within = narrowed(self.constraints, subject.unsupported, subject.form)
+        return self.strategy(subject.kind, subject.computes.get(precision, precision), within)
 
 
 class Family:
-    """Collects the properties of one family; a module holds one."""
+    """Collects the properties of one family; a module holds one.  Each needs what `needs` names."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, needs: tuple[str, ...] = ()) -> None:
         self.name = name
+        self.needs = needs
         self.properties: list[Property] = []
 
     def claims(
@@ -69,6 +94,9 @@ class Family:
         share: float = 1.0,
         devices: tuple[str, ...] = ALL_DEVICES,
         profile: str = "quick",
+        isolated: bool = False,
+        patience: float = 1.0,
+        needs: tuple[str, ...] = (),
         **constraints: Any,
     ) -> Callable[[Claim], Claim]:
         """Register a function `(subject, case, check)` as the property of its name."""
@@ -86,7 +114,10 @@ class Family:
                     share,
                     devices,
                     profile,
+                    isolated,
+                    patience,
                     constraints,
+                    (*self.needs, *needs),
                 )
             )
             return claim

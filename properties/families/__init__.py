@@ -2,9 +2,12 @@
 
 from . import (
     agreement,
+    claims,
     compilation,
     composition,
+    conduct,
     determinism,
+    gates,
     interface,
     invariance,
     life_cycle,
@@ -28,7 +31,10 @@ FAMILIES = tuple(
         life_cycle,
         weights,
         determinism,
+        conduct,
         compilation,
         networks,
+        gates,
+        claims,
     )
 )

@@ -20,7 +20,7 @@ from ..strategies.cases import Case
 from ..subjects.protocol import ALL_KINDS, CONCAT_CELLS, KINDS, Results, Subject, Unsupported, load
 from .life_cycle import other_weights
 
-FAMILY = Family("compilation")
+FAMILY = Family("compilation", needs=("torch_names",))
 
 ONE = ("float32",)
 
@@ -66,7 +66,7 @@ def _by_backend(backend: str, **extra: Any) -> None:
 _by_backend("eager", forms=("dense", "unbatched", "equal", "ragged"))
 _by_backend("aot_eager")
 #: It calls a C++ or a GPU compiler, for seconds a graph.
-_by_backend("inductor", profile="thorough", share=0.006)
+_by_backend("inductor", profile="thorough", share=0.006, patience=10.0)
 
 
 @FAMILY.claims(
@@ -89,6 +89,7 @@ def compiles_as_one_graph(subject: Subject, case: Case, check: Check) -> None:
     "compile(f, fullgraph=True, allow_rnn)(x): |f − v| ≤ r, and ∂L/∂w for each w",
     kinds=KINDS,
     precisions=ONE,
+    needs=("gradients",),
     share=ONCE,
     **SMALL,
 )

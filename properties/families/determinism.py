@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import random
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,15 +12,16 @@ import numpy as np
 import torch
 from torch import nn
 
+from .. import surroundings
 from ..comparison import Check, agree, bits
 from ..oracle import expected
-from ..property import Family
+from ..property import LAYERS, Family
 from ..strategies.cases import Case
 from ..subjects.protocol import ALL_KINDS, Results, Subject
 
 FAMILY = Family("determinism")
 
-#: Claims of bits and of generator states, which no precision changes.
+#: Claims of generators, which no precision changes.
 ONE = ("float32",)
 
 
@@ -98,12 +98,6 @@ def _other_module(subject: Subject, case: Case, module: nn.Module) -> None:
     subject.run(case.but(seed=case.seed ^ 1))
 
 
-def _backward(subject: Subject, case: Case, module: nn.Module) -> None:
-    results = subject.call(case, module, *subject.given(case))
-    torch.autograd.backward([r.sum() for r in results.values()])
-    module.zero_grad()
-
-
 def _evaluation(subject: Subject, case: Case, module: nn.Module) -> None:
     module.eval()
     subject.run(case, module)
@@ -111,9 +105,7 @@ def _evaluation(subject: Subject, case: Case, module: nn.Module) -> None:
 
 
 def _reseeded(subject: Subject, case: Case, module: nn.Module) -> None:
-    torch.manual_seed(case.seed)
-    np.random.seed(case.seed)
-    random.seed(case.seed)
+    surroundings.seed(case.seed)
 
 
 #: What happens between two calls, by the name of a variant.
@@ -121,7 +113,6 @@ BETWEEN: dict[str, Callable[[Subject, Case, nn.Module], None]] = {
     "a call on another input": _other_input,
     "a call of other sizes": _other_sizes,
     "a call of another module": _other_module,
-    "a backward pass": _backward,
     "a call in evaluation mode": _evaluation,
     "new seeds of the generators": _reseeded,
 }
@@ -143,6 +134,43 @@ def unrelated_calls_change_no_bit(subject: Subject, case: Case, check: Check) ->
             _same(check, subject, case, first, second, f"after {what}")
 
 
+@FAMILY.claims(
+    "A backward pass between two calls is not seen by the second.",
+    "f(x) after ∂f/∂w = f(x)",
+    kinds=ALL_KINDS,
+    precisions=ONE,
+    needs=("gradients",),
+    share=0.1,
+)
+def backward_pass_changes_no_bit(subject: Subject, case: Case, check: Check) -> None:
+    module = subject.build(case)
+    first = subject.run(case, module)
+    results = subject.call(case, module, *subject.given(case))
+    torch.autograd.backward([r.sum() for r in results.values()])
+    second = subject.run(case, module)
+    _same(check, subject, case, first, second, "after a backward pass")
+
+
+@FAMILY.claims(
+    "Dropout draws from torch's generator in training, from none in evaluation.",
+    "states of the generators of NumPy and Python, and in evaluation of torch, before f = after f",
+    kinds=LAYERS,
+    precisions=ONE,
+    share=0.15,
+    num_layers=2,
+    dropout=0.5,
+)
+def dropout_draws_from_torch_alone(subject: Subject, case: Case, check: Check) -> None:
+    module = subject.build(case)
+    for mode in ("training", "evaluation"):
+        module.train(mode == "training")
+        before = surroundings.generators()
+        subject.run(case, module)
+        for name, digest in surroundings.generators().items():
+            if mode == "evaluation" or "torch" not in name:
+                check.same(f"{name} after a call in {mode}", digest, before[name])
+
+
 @contextmanager
 def _generators_kept() -> Iterator[None]:
     """Put the generators of torch (CPU), NumPy and random back to where they were."""
@@ -155,52 +183,6 @@ def _generators_kept() -> Iterator[None]:
         random.setstate(before[2])
 
 
-def _generators(device: str) -> dict[str, bytes]:
-    """Name → state of each global generator that a call might draw from."""
-    states = {
-        "torch": bits(torch.get_rng_state()).numpy().tobytes(),
-        "numpy.random": pickle.dumps(np.random.get_state(legacy=False)),
-        "random": pickle.dumps(random.getstate()),
-    }
-    if device.startswith("cuda"):
-        states["torch.cuda"] = bits(torch.cuda.get_rng_state(device)).numpy().tobytes()
-    return states
-
-
-#: Variant → training, dropout.
-DRAWING = {
-    "training": (True, 0.0),
-    "evaluation": (False, 0.0),
-    "evaluation with dropout": (False, 0.5),
-    "training with dropout": (True, 0.5),
-}
-
-
-@FAMILY.claims(
-    "A call draws no random number; one with dropout in training draws from torch alone.",
-    "state of torch, numpy.random and random after = before",
-    kinds=ALL_KINDS,
-    precisions=ONE,
-    share=0.12,
-)
-def random_generators_are_left_alone(subject: Subject, case: Case, check: Check) -> None:
-    drops = not subject.cell and not case.output_size
-    for mode, (training, dropout) in DRAWING.items():
-        if dropout and not drops:
-            continue
-        # With one layer dropout has no place, and torch.nn warns of it.
-        deep = case.but(dropout=dropout, num_layers=max(2, case.num_layers)) if dropout else case
-        module = subject.build(deep).train(training)
-        given = subject.given(deep)
-        before = _generators(subject.device)
-        results = subject.call(deep, module, *given)
-        torch.autograd.backward([r.sum() for r in results.values()])
-        for name, state in _generators(subject.device).items():
-            if not (training and dropout and name.startswith("torch")):
-                label = f"that a call in {mode} leaves the state of {name}"
-                check.same(label, state == before[name], True)
-
-
 @FAMILY.claims(
     "Initial weights follow from torch's seed, and no other generator is drawn from.",
     "seed s ⇒ the same weights, bit for bit",
@@ -210,15 +192,15 @@ def random_generators_are_left_alone(subject: Subject, case: Case, check: Check)
 )
 def initial_weights_follow_the_seed(subject: Subject, case: Case, check: Check) -> None:
     with _generators_kept():
-        torch.manual_seed(case.seed)
-        before = _generators("cpu")
+        surroundings.seed(case.seed)
+        before = surroundings.generators()
         first = subject.make(case).state_dict()
-        for name in ("numpy.random", "random"):
-            same = _generators("cpu")[name] == before[name]
-            check.same(f"the state of {name} after construction is as before", same, True)
-        _reseeded(subject, case.but(seed=case.seed ^ 1), nn.Module())
+        for name, digest in surroundings.generators().items():
+            if "torch" not in name:
+                check.same(f"{name} after construction", digest, before[name])
+        surroundings.seed(case.seed ^ 1)
         torch.manual_seed(case.seed)
         second = subject.make(case).state_dict()
     for name, weight in first.items():
         same = torch.equal(bits(weight), bits(second[name]))
-        check.same(f"{name} made twice from one seed has the same bits", same, True)
+        check.same(f"that {name} made twice from one seed has the same bits", same, True)

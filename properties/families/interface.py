@@ -116,6 +116,7 @@ def missing_state_is_zero(subject: Subject, case: Case, check: Check) -> None:
     "Results require a gradient when the weights do, and not under no_grad.",
     "requires_grad(f(x)) = grad mode",
     kinds=ALL_KINDS,
+    needs=("gradients",),
     share=0.25,
 )
 def results_require_grad_as_weights_do(subject: Subject, case: Case, check: Check) -> None:

@@ -6,8 +6,9 @@ import copy
 import io
 import pickle
 import re
+import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,7 +22,7 @@ from ..strategies.cases import Case
 from ..subjects.protocol import ALL_KINDS, CONCAT_CELLS, DTYPES, KINDS, Subject, Unsupported, load
 from .modes import made
 
-FAMILY = Family("life cycle")
+FAMILY = Family("life cycle", needs=("torch_names",))
 
 #: Claims of how a module is kept, which no precision changes.
 ONE = ("float32",)
@@ -54,6 +55,9 @@ def other_weights(case: Case) -> Case:
     return case.but(seed=case.seed ^ 1)
 
 
+Copies = Mapping[str, Callable[[nn.Module], nn.Module]]
+
+
 def _through_pickle(module: nn.Module) -> nn.Module:
     found: nn.Module = pickle.loads(pickle.dumps(module))
     return found
@@ -67,41 +71,58 @@ def _through_file(module: nn.Module) -> nn.Module:
     return found
 
 
-COPIES: dict[str, Callable[[nn.Module], nn.Module]] = {
-    "copy.deepcopy": copy.deepcopy,
-    "pickle": _through_pickle,
-    "torch.save": _through_file,
-}
-
-
-@FAMILY.claims(
-    "A copy, by deepcopy, pickle or torch.save, is equal, and neither sees changes of the other.",
-    "f_copy(x) = f(x), also after w_copy ← w′",
-    kinds=ALL_KINDS,
-    precisions=ONE,
-    share=0.1,
-)
-def copies_are_equal_and_independent(subject: Subject, case: Case, check: Check) -> None:
+def _copied(subject: Subject, case: Case, check: Check, copies: Copies) -> None:
+    """Compare a module with each copy, before and after the copy's weights are changed."""
     module, want = subject.build(case).train(bool(case.seed % 2)), expected(case)
     other = other_weights(case)
     changed = expected(case, weights=other.weight_arrays)
     subject.run(case, module)
-    for copied, copier in COPIES.items():
-        twin, how = copier(module), f"of the copy by {copied}"
+    for name, copied in copies.items():
+        twin, how = copied(module), f"of the copy by {name}"
         check.same(f"the class {how}", type(twin), type(module))
         check.same(f"training {how}", twin.training, module.training)
         check.same(f"the repr {how}", repr(twin), repr(module))
         own, its = dict(module.named_parameters()), dict(twin.named_parameters())
         check.same(f"the parameters {how}", list(its), list(own))
-        for name, p in own.items():
-            same = torch.equal(bits(p), bits(its[name]))
-            check.same(f"that {name} {how} has the same bits", same, True)
-            shared = p.untyped_storage().data_ptr() == its[name].untyped_storage().data_ptr()
-            check.same(f"that {name} {how} shares storage", shared, False)
+        for weight, p in own.items():
+            same = torch.equal(bits(p), bits(its[weight]))
+            check.same(f"that {weight} {how} has the same bits", same, True)
+            shared = p.untyped_storage().data_ptr() == its[weight].untyped_storage().data_ptr()
+            check.same(f"that {weight} {how} shares storage", shared, False)
         compare_all(check, subject.run(case, twin), want, f"{how}: ")
         load(twin, other.weight_arrays)
         compare_all(check, subject.run(case, module), want, f"after a change {how}: ")
         compare_all(check, subject.run(case, twin), changed, f"{how}, changed: ")
+
+
+@FAMILY.claims(
+    "A deep copy is equal, and neither it nor the module sees changes of the other.",
+    "f_copy(x) = f(x), also after w_copy ← w′",
+    kinds=ALL_KINDS,
+    precisions=ONE,
+    share=0.15,
+)
+def deep_copy_is_equal_and_independent(subject: Subject, case: Case, check: Check) -> None:
+    _copied(subject, case, check, {"copy.deepcopy": copy.deepcopy})
+
+
+@FAMILY.claims(
+    "A module comes back from pickle, and from torch.save, equal and independent.",
+    "f_copy(x) = f(x), also after w_copy ← w′",
+    kinds=ALL_KINDS,
+    precisions=ONE,
+    share=0.12,
+)
+def stored_module_is_equal_and_independent(subject: Subject, case: Case, check: Check) -> None:
+    for part in subject.make(case).modules():
+        cls = type(part)
+        found: Any = sys.modules.get(cls.__module__)
+        for step in cls.__qualname__.split("."):
+            found = getattr(found, step, None)
+        if found is not cls:  # Python's own limit, which says nothing of the module
+            raise Unsupported(f"pickle finds no class {cls.__qualname__} in {cls.__module__}")
+    stored = {"pickle": _through_pickle, "torch.save": _through_file}
+    _copied(subject, case, check, stored)
 
 
 def _state(subject: Subject, case: Case) -> dict[str, Tensor]:
@@ -246,6 +267,7 @@ def meta_module_gives_shapes_then_computes(subject: Subject, case: Case, check: 
     "pre-hook, hook, backward pre-hook, backward hook; f(x) = 0 if the hook says so",
     kinds=ALL_KINDS,
     precisions=ONE,
+    needs=("gradients",),
     share=0.2,
     forms=("dense", "unbatched"),  # torch's backward hooks do not look into a PackedSequence
 )

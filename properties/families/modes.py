@@ -39,6 +39,7 @@ def training_and_evaluation_give_the_same(subject: Subject, case: Case, check: C
     "Results do not depend on whether, or of what, gradients are recorded.",
     "f(x) with grad, in inference_mode, with frozen weights: |f − v| ≤ r",
     kinds=ALL_KINDS,
+    needs=("gradients",),
     share=0.12,
 )
 def grad_modes_give_the_same(subject: Subject, case: Case, check: Check) -> None:
@@ -117,6 +118,7 @@ def autocast_stays_within_the_low_bound(subject: Subject, case: Case, check: Che
     "dtype(∂L/∂w) = dtype(w)",
     kinds=ALL_KINDS,
     precisions=LOW,
+    needs=("gradients",),
     share=0.15,
 )
 def autocast_trains(subject: Subject, case: Case, check: Check) -> None:

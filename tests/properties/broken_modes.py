@@ -224,20 +224,13 @@ class KeepsWeightAndGraph(nn.GRUCell):
         return super().forward(input, hx)
 
 
-class ReadsAtEachStep(nn.RNN):
-    """Reads its recurrent weight anew for every step of its one dense layer."""
+class EvaluatesAgain(nn.LSTMCell):
+    """Evaluates the parametrization of a weight past torch's cache, once more for each call."""
 
-    def forward(self, input: Any, hx: Any = None) -> Any:
-        plain = isinstance(input, Tensor) and input.dim() == 3 and not self.batch_first
-        if not plain or self.num_layers > 1 or self.bidirectional or self.nonlinearity != "tanh":
-            return super().forward(input, hx)
-        b_ih, b_hh = (self.bias_ih_l0, self.bias_hh_l0) if self.bias else (None, None)
-        h = input.new_zeros(input.shape[1], self.hidden_size) if hx is None else hx[0]
-        steps = []
-        for x in input:
-            h = torch.rnn_tanh_cell(x, h, self.weight_ih_l0, self.weight_hh_l0, b_ih, b_hh)
-            steps.append(h)
-        return torch.stack(steps), h[None]
+    def forward(self, input: Tensor, hx: Any = None) -> Any:
+        for parametrization in getattr(self, "parametrizations", {}).values():
+            parametrization.forward()
+        return super().forward(input, hx)
 
 
 class ThawsWeights(nn.LSTM):
@@ -293,19 +286,32 @@ class KeepsState(nn.GRU):
 
 
 class DrawsInEval(nn.LSTM):
-    """Draws a random number in every call and does not use it."""
+    """Draws a random number in every call in evaluation mode and does not use it."""
 
     def forward(self, input: Any, hx: Any = None) -> Any:
-        torch.rand(1)
+        if not self.training:
+            torch.rand(1)
         return super().forward(input, hx)
 
 
-class DrawsFromNumPy(nn.GRUCell):
-    """Draws from NumPy's generator and does not use it."""
+class DropsByNumPy(nn.GRU):
+    """Has NumPy's generator decide what its dropout drops."""
+
+    def forward(self, input: Any, hx: Any = None) -> Any:
+        if not (self.dropout and self.training):
+            return super().forward(input, hx)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(np.random.randint(2**31))
+            return super().forward(input, hx)
+
+
+class KeepsGradient(nn.GRUCell):
+    """Adds a thousandth of the gradient of its bias, where there is one, to its results."""
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
-        np.random.rand()
-        return super().forward(input, hx)
+        result = super().forward(input, hx)
+        grad = self.weight_hh.grad
+        return result if grad is None else result + 0.001 * grad[: self.hidden_size, 0]
 
 
 class NoiseOfTheSeed(nn.GRUCell):

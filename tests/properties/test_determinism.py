@@ -1,6 +1,7 @@
 """Determinism: planted faults are falsified by a message that names them.
 
-`DrawsInEval` and `DrawsFromNumPy` are seen by this family alone, of all at the standard profile.
+`SharedScratch`, `DropsByNumPy` and `InitFromPython` are seen by this family alone, of all at the
+standard profile.
 """
 
 from __future__ import annotations
@@ -21,20 +22,22 @@ from properties.subjects.loading import load_subject
 BROKEN = str(Path(__file__).with_name("broken_modes.py"))
 AGAIN = "repeated_call_gives_the_same_bits"
 UNRELATED = "unrelated_calls_change_no_bit"
-ALONE = "random_generators_are_left_alone"
+DRAWS = "a_call_draws_no_random_number"
+ALONE = "dropout_draws_from_torch_alone"
 
 FAULTS = [
     ("KeepsState", AGAIN, "float32", "again has the same bits is False"),
     ("KeepsState", UNRELATED, "float32", "after a call on another input has the same bits"),
-    ("DrawsInEval", ALONE, "float32", "a call in training leaves the state of torch is False"),
-    ("DrawsFromNumPy", ALONE, "float32", "leaves the state of numpy.random is False"),
+    ("DrawsInEval", DRAWS, "float32", "torch's random generator after a call in evaluation"),
+    ("DropsByNumPy", ALONE, "float32", "NumPy's random generator after a call in training is"),
+    ("KeepsGradient", "backward_pass_changes_no_bit", "float32", "after a backward pass has"),
     ("NoiseOfTheSeed", UNRELATED, "float64", "h after .* has the same bits is False"),
     ("SharedScratch", "two_threads_get_the_same_bits", "float32", "h .*in a thread has the same"),
     (
         "InitFromPython",
         "initial_weights_follow_the_seed",
         "float32",
-        "the state of random after construction is as before is False",
+        "the state of Python's random generator after construction is",
     ),
 ]
 
@@ -50,7 +53,7 @@ def test_a_planted_fault_is_falsified_and_named(
     assert re.search(said, record.message)
 
 
-@pytest.mark.parametrize("prop", [UNRELATED, ALONE, "initial_weights_follow_the_seed"])
+@pytest.mark.parametrize("prop", [UNRELATED, DRAWS, "initial_weights_follow_the_seed"])
 def test_a_claim_puts_the_generators_back(prop: str) -> None:
     """What a claim itself does to them is not left for the claims after it."""
     np.random.seed(3)
