@@ -25,8 +25,12 @@ def expected(
     x: Array | Ball | None = None,
     state: Sequence[Array | Ball] | None = None,
     weights: Mapping[str, Array] | None = None,
+    masks: Sequence[Array | Ball] = (),
 ) -> dict[str, Ball]:
-    """The results of a case by name, with their bounds; arrays given replace the case's own."""
+    """The results of a case by name, with their bounds; arrays given replace the case's own.
+
+    `masks` are the dropout masks between a layer's layers, as `reference.unroll.layer` takes them.
+    """
     p = case.rounding
     inputs = case.input_array if x is None else x
     states = case.state_arrays if state is None else state
@@ -44,7 +48,8 @@ def expected(
     if case.cell:
         new = cell(case.options, w, ball, tuple(balls))
         return dict(zip(("h", "c"), new, strict=False))
-    return layer(case.options, w, ball, balls, case.lengths, case.batch_first).named()
+    results = layer(case.options, w, ball, balls, case.lengths, case.batch_first, masks)
+    return results.named()
 
 
 def compare_all(check: Check, got: Results, want: Mapping[str, Ball], prefix: str = "") -> None:

@@ -1,8 +1,26 @@
 """The property families; `properties.catalogue` lists them."""
 
-from . import agreement, composition, interface, invariance, limits, networks, parameters
+from . import (
+    agreement,
+    composition,
+    interface,
+    invariance,
+    limits,
+    networks,
+    packing,
+    parameters,
+)
 
 FAMILIES = tuple(
     module.FAMILY
-    for module in (agreement, composition, invariance, limits, parameters, interface, networks)
+    for module in (
+        agreement,
+        composition,
+        invariance,
+        limits,
+        packing,
+        parameters,
+        interface,
+        networks,
+    )
 )
