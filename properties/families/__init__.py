@@ -3,6 +3,7 @@
 from . import (
     agreement,
     composition,
+    dropout,
     interface,
     invariance,
     limits,
@@ -19,6 +20,7 @@ FAMILIES = tuple(
         invariance,
         limits,
         packing,
+        dropout,
         parameters,
         interface,
         networks,
