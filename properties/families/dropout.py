@@ -182,10 +182,10 @@ def backward_uses_the_forward_mask(subject: Subject, case: Case, check: Check) -
     case = _with_dropout(case)
     case = case.but(input_size=case.options.output_size, layout="contiguous")
     module, weights = _showing(subject, case)
-    x = subject.input_tensor(showing_input(case), case).requires_grad_()
-    states = tuple(subject.tensor(s, case) for s in showing_states(case))
+    x, states = subject.given(case, x=showing_input(case), state=showing_states(case))
+    x.requires_grad_()
     with seeded_generators(subject, case.seed):
-        output = subject.call(case, module, x, states if case.with_state else None)["output"]
+        output = subject.call(case, module, x, states)["output"]
     (gradient,) = torch.autograd.grad(output, x, torch.ones_like(output))
     mask = read(check, case, output, weights)
     below, own = slope(case, exact(time_major(case, showing_input(case)), case.rounding))

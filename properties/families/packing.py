@@ -18,7 +18,6 @@ from torch.nn.utils.rnn import (
     unpack_sequence,
 )
 
-from reference.formats import Array
 from reference.unroll import reversal
 
 from ..comparison import Check, Expected, agree
@@ -55,18 +54,9 @@ def _lengths(case: Case) -> tuple[int, ...]:
     return case.lengths
 
 
-def _tensors(
-    subject: Subject, case: Case, x: Array | None = None
-) -> tuple[Tensor, tuple[Tensor, ...] | None]:
-    """The input, or the one given, and the initial states if the case passes any."""
-    inputs = subject.input_tensor(case.input_array if x is None else x, case)
-    states = tuple(subject.tensor(s, case) for s in case.state_arrays)
-    return inputs, states if case.with_state else None
-
-
 def _packed(subject: Subject, case: Case) -> tuple[PackedSequence, dict[str, Any]]:
     """The case's packed input, and what the subject returns for it."""
-    x, states = _tensors(subject, case)
+    x, states = subject.given(case)
     sequence = subject.pack(case, x)
     with torch.no_grad():
         return sequence, subject.returned(subject.build(case), sequence, states)
@@ -114,7 +104,7 @@ def packed_gives_packed(subject: Subject, case: Case, check: Check) -> None:
     case = _with_lengths(case)
     sequence, results = _packed(subject, case)
     # Packed anew, since a subject that writes to what it was given could spoil the comparison.
-    given = subject.pack(case, _tensors(subject, case)[0])
+    given = subject.pack(case, subject.given(case)[0])
     output = results["output"]
     check.same("the type of the output", type(output).__name__, "PackedSequence")
     rows = (sum(_lengths(case)), case.options.output_size)
@@ -220,7 +210,8 @@ def padding_content_cannot_leak(subject: Subject, case: Case, check: Check) -> N
     past = past.T if case.batch_first else past
     largest = case.rounding.storage.largest
     content = {"nan": np.nan, "inf": np.inf, "huge": largest, "band": 0.0}[case.variant]
-    x, states = _tensors(subject, case, np.where(past[..., None], content, case.input_array))
+    padded_input = np.where(past[..., None], content, case.input_array)
+    x, states = subject.given(case, x=padded_input)
     sequence = subject.pack(case, x)
     if case.variant == "band":
         band = sequence.data.new_full((len(lengths), case.input_size), torch.nan)
@@ -295,7 +286,7 @@ def output_pads_to_total_length(subject: Subject, case: Case, check: Check) -> N
 )
 def pack_sequence_gives_each_sequence(subject: Subject, case: Case, check: Check) -> None:
     lengths, want = _lengths(case), expected(case)
-    x, states = _tensors(subject, case)
+    x, states = subject.given(case)
     rows = [x[:time, b] for b, time in enumerate(lengths)]
     sequence = pack_sequence(rows, case.enforce_sorted)
     with torch.no_grad():
@@ -332,7 +323,7 @@ def equal_lengths_equal_dense(subject: Subject, case: Case, check: Check) -> Non
     batch_first=False,
 )
 def batch_first_leaves_packed_alone(subject: Subject, case: Case, check: Check) -> None:
-    x, states = _tensors(subject, case)
+    x, states = subject.given(case)
     sequence, want = subject.pack(case, x), expected(case)
     modules = (subject.build(case.but(batch_first=flag)) for flag in (False, True))
     got, other = (_run(subject, case, module, sequence, states) for module in modules)

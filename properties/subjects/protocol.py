@@ -124,11 +124,19 @@ class Subject:
         Arrays that are given replace the case's own.  A packed output is padded with zeros.
         """
         module = self.build(case, weights) if module is None else module
-        inputs = self.input_tensor(case.input_array if x is None else x, case)
-        given = case.state_arrays if state is None else tuple(state)
-        states = tuple(self.tensor(s, case) for s in given)
+        inputs, states = self.given(case, x=x, state=state)
         with torch.no_grad():
-            return self.call(case, module, inputs, states if case.with_state else None)
+            return self.call(case, module, inputs, states)
+
+    def given(
+        self, case: Case, *, x: Array | None = None, state: Sequence[Array] | None = None
+    ) -> tuple[Tensor, tuple[Tensor, ...] | None]:
+        """Input and states as tensors, the case's own or those given; None where it passes none."""
+        inputs = self.input_tensor(case.input_array if x is None else x, case)
+        if not case.with_state:
+            return inputs, None
+        arrays = case.state_arrays if state is None else state
+        return inputs, tuple(self.tensor(s, case) for s in arrays)
 
     def call(
         self, case: Case, module: nn.Module, x: Tensor, states: tuple[Tensor, ...] | None
