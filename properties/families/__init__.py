@@ -10,6 +10,7 @@ from . import (
     networks,
     packing,
     parameters,
+    special_values,
 )
 
 FAMILIES = tuple(
@@ -21,6 +22,7 @@ FAMILIES = tuple(
         limits,
         packing,
         dropout,
+        special_values,
         parameters,
         interface,
         networks,

@@ -96,7 +96,7 @@ def _finals(want: Any) -> list[str]:
     "A PackedSequence gives a PackedSequence with its batch sizes and both its indices intact.",
     "out.batch_sizes, out.sorted_indices, out.unsorted_indices = those of the input",
     kinds=LAYERS,
-    share=0.4,
+    share=0.25,
     forms=("ragged",),
     variants=LENGTHS,
 )
@@ -123,7 +123,7 @@ def packed_gives_packed(subject: Subject, case: Case, check: Check) -> None:
     "all one or all different.",
     "output[t, b] = f(x_b[:ℓ_b])_t for t < ℓ_b",
     kinds=LAYERS,
-    share=0.4,
+    share=0.25,
     least={"batch": 2},
     forms=("ragged",),
     variants=LENGTHS,
@@ -148,7 +148,7 @@ def packed_equals_each_sequence_alone(subject: Subject, case: Case, check: Check
     "Final states are those at each sequence's true end, in the caller's order.",
     "h_n[:, b], c_n[:, b] = those of f(x_b[:ℓ_b])",
     kinds=LAYERS,
-    share=0.4,
+    share=0.2,
     least={"batch": 2},
     forms=("ragged",),
     variants=LENGTHS,
@@ -172,7 +172,7 @@ def final_states_are_at_the_true_end(subject: Subject, case: Case, check: Check)
     "The reverse direction starts at each sequence's true end.",
     "output[t, b, R:] = f′(reverse(x_b[:ℓ_b]))_{ℓ_b−1−t}",
     kinds=LAYERS,
-    share=0.3,
+    share=0.2,
     least={"time": 2, "batch": 2},
     forms=("ragged",),
     bidirectional=True,
@@ -200,7 +200,7 @@ def reverse_starts_at_the_true_end(subject: Subject, case: Case, check: Check) -
     "NaN in memory before and after the packed data.",
     "f(pack(x + padding)) = f(pack(x))",
     kinds=LAYERS,
-    share=0.4,
+    share=0.25,
     forms=("ragged",),
     variants=("nan", "inf", "huge", "band"),
 )
@@ -228,7 +228,7 @@ def padding_content_cannot_leak(subject: Subject, case: Case, check: Check) -> N
     "enforce_sorted=True gives for sorted rows, in the caller's order.",
     "f(pack(x, ℓ))_b = f(pack(Px, Pℓ))_{P(b)}, initial states permuted alike",
     kinds=LAYERS,
-    share=0.4,
+    share=0.2,
     least={"batch": 2},
     forms=("ragged",),
     batch_first=False,
@@ -256,7 +256,7 @@ def unsorted_equals_sorted(subject: Subject, case: Case, check: Check) -> None:
     "lengths in the caller's order.",
     "output[t, b] = padding_value for ℓ_b ≤ t < total_length",
     kinds=LAYERS,
-    share=0.3,
+    share=0.2,
     forms=("ragged",),
 )
 def output_pads_to_total_length(subject: Subject, case: Case, check: Check) -> None:
@@ -280,7 +280,7 @@ def output_pads_to_total_length(subject: Subject, case: Case, check: Check) -> N
     "sequence's outputs in the caller's order.",
     "unpack(f(pack_sequence([x_0, …])))_b = f(x_b)",
     kinds=LAYERS,
-    share=0.3,
+    share=0.2,
     forms=("ragged", "equal"),
     batch_first=False,
 )
@@ -303,7 +303,7 @@ def pack_sequence_gives_each_sequence(subject: Subject, case: Case, check: Check
     "Packed with equal lengths, a batch gives what it gives dense.",
     "f(pack(x, (T, …, T))) = f(x)",
     kinds=LAYERS,
-    share=0.4,
+    share=0.25,
     forms=("equal",),
 )
 def equal_lengths_equal_dense(subject: Subject, case: Case, check: Check) -> None:
@@ -318,7 +318,7 @@ def equal_lengths_equal_dense(subject: Subject, case: Case, check: Check) -> Non
     "batch_first does not concern a PackedSequence.",
     "f_bf(pack(x)) = f(pack(x))",
     kinds=LAYERS,
-    share=0.3,
+    share=0.2,
     forms=("ragged", "equal"),
     batch_first=False,
 )
