@@ -35,10 +35,16 @@ CPU = ("float64", "float32", "float16", "bfloat16")
 _FAR = 2.0**20
 
 
+def _stream(case: Case, purpose: int) -> np.random.RandomState:
+    """The project's one stream, put to its start once the case has drawn its own arrays from it."""
+    _ = case.weight_arrays, case.input_array, case.state_arrays
+    return seeded(case.seed, purpose)
+
+
 def _place(case: Case) -> tuple[int, tuple[int, ...]]:
     """A row, and an index of one feature of one of its real steps in the input."""
     assert case.batch is not None
-    rng = seeded(case.seed, 6)
+    rng = _stream(case, 6)
     b, feature = int(rng.randint(case.batch)), int(rng.randint(case.input_size))
     if case.cell:
         return b, (b, feature)
@@ -163,7 +169,7 @@ def _extreme(case: Case) -> tuple[dict[str, Array], Array, Sequence[Array]]:
 
     Weights are a quarter of the case's, at most 1/2, so that no product overflows.
     """
-    fmt, rng = case.rounding.storage, seeded(case.seed, 7)
+    fmt, rng = case.rounding.storage, _stream(case, 7)
     value = 1e4 if case.variant.startswith("1e4") else fmt.largest
 
     def one_a_row(shape: tuple[int, ...]) -> Array:
@@ -222,7 +228,7 @@ def subnormals_are_kept_or_flushed(subject: Subject, case: Case, check: Check) -
     with_state=True,
 )
 def sign_of_zero_does_not_matter(subject: Subject, case: Case, check: Check) -> None:
-    rng = seeded(case.seed, 8)
+    rng = _stream(case, 8)
 
     def zeroed(array: Array) -> tuple[Array, Array]:
         where = rng.randint(3, size=array.shape) == 0
@@ -256,7 +262,7 @@ def sign_of_zero_does_not_matter(subject: Subject, case: Case, check: Check) -> 
     with_state=True,
 )
 def nan_weight_reaches_its_unit(subject: Subject, case: Case, check: Check) -> None:
-    rng, names = seeded(case.seed, 9), list(case.weight_arrays)
+    rng, names = _stream(case, 9), list(case.weight_arrays)
     name = names[rng.randint(len(names))]
     weights = dict(case.weight_arrays)
     shape = weights[name].shape
@@ -274,7 +280,7 @@ def nan_weight_reaches_its_unit(subject: Subject, case: Case, check: Check) -> N
     nonlinearity="tanh",
 )
 def infinite_weight_saturates_its_gate(subject: Subject, case: Case, check: Check) -> None:
-    rng = seeded(case.seed, 10)
+    rng = _stream(case, 10)
     names = [n for n in case.weight_arrays if "bias" in n or n.startswith("weight_ih")]
     # Above the first layer a weight may meet a 0 of the layer below, and 0 · ∞ is NaN.
     names = [n for n in names if "bias" in n or case.cell or n.startswith("weight_ih_l0")]
