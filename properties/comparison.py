@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,6 +94,12 @@ class Check:
                 f"{name}{place}: got {actual[tuple(place)]:.17g}, expected nan; "
                 f"{len(hidden)} of {int(np.count_nonzero(where))} NaN are lost"
             )
+
+    def add(self, counts: Mapping[str, float]) -> None:
+        """Add the counts of another check, given by field."""
+        for name, count in counts.items():
+            own = getattr(self, name)
+            setattr(self, name, max(own, count) if name == "worst" else own + count)
 
     def between(self, name: str, got: Any, low: Array, high: Array, bound: Array) -> None:
         """Require low − bound <= got <= high + bound wherever low and high are not NaN."""

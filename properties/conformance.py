@@ -8,6 +8,7 @@ import time
 import traceback
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import hypothesis
 import numpy as np
@@ -15,12 +16,16 @@ import torch
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.database import ExampleDatabase
 
-from .catalogue import CATALOGUE, properties_for
+from . import sandbox
+from .catalogue import CATALOGUE
 from .comparison import Check, Mismatch
 from .known_issues import Issue, issues_of
 from .property import ALL_PRECISIONS, Property
 from .records import FALSIFIED, FLAKY, HOLDS, KNOWN_ISSUE, UNSUPPORTED, VACUOUS, Record
+from .sandbox import CASE_TIMEOUT
+from .sandbox_process import Claim
 from .strategies.cases import Case
+from .subjects.loading import as_subject
 from .subjects.protocol import Subject, SubjectFault, Unsupported
 
 #: Profile → examples of a property whose share is 1.
@@ -41,19 +46,33 @@ class Plan:
         s = self.subject
         return f"{s.name}-{s.device}-{self.precision}-{self.prop.name}"
 
+    @property
+    def isolated(self) -> bool:
+        """Whether its cases are put in a process of their own."""
+        return self.prop.isolated or not self.subject.trusted
+
 
 def plans(
     subjects: Iterable[Subject],
     devices: Iterable[str] = ("cpu",),
     precisions: Iterable[str] = ("float64", "float32", "float16", "bfloat16"),
 ) -> Iterator[Plan]:
-    """Every property that is claimed of each subject, on each device, in each precision."""
+    """Every property that is claimed of each subject, on each device, in each precision.
+
+    Precisions are innermost, so that a fault of a late family waits for no precision of another.
+    """
     devices, precisions = list(devices), list(precisions)
     for subject in subjects:
         for device in devices:
-            for precision in precisions:
-                for prop in properties_for(subject.kind, precision):
-                    yield Plan(prop, subject.on(device), precision)
+            for prop in CATALOGUE.values():
+                if subject.kind in prop.kinds:
+                    for precision in precisions:
+                        if precision in prop.precisions:
+                            yield Plan(prop, subject.on(device), precision)
+
+
+class _Enough(BaseException):
+    """Ends a run of Hypothesis at once: its engine stops at what is no `Exception`."""
 
 
 def profile_settings(
@@ -99,6 +118,7 @@ def run(
     profile: str = "standard",
     seed: int = 0,
     database: ExampleDatabase | None = None,
+    case_timeout: float = CASE_TIMEOUT,
 ) -> Record:
     """Draw cases until the profile's number is reached or one falsifies the property.
 
@@ -106,7 +126,20 @@ def run(
     says what differed.  An exception of the subject falsifies as well, with its traceback.
     The witness of each known issue runs first: one that passes makes its entry stale, which
     falsifies; the cases that an issue covers are drawn and counted, and not put to the claim.
+
+    A case that may end or hang its process is put in one of its own, for `case_timeout` seconds
+    at most.  One that hangs is not shrunk: each smaller one may hang as long.
     """
+    record = _run(plan, profile, seed, database, case_timeout)
+    notes = sandbox.notes() if plan.isolated else []
+    if notes:
+        return replace(record, message="; ".join(filter(None, [record.message, *notes])))
+    return record
+
+
+def _run(
+    plan: Plan, profile: str, seed: int, database: ExampleDatabase | None, case_timeout: float
+) -> Record:
     prop, subject = plan.prop, plan.subject
     own_seed = seed_of(seed, plan.id)
     check = Check()
@@ -121,43 +154,58 @@ def run(
             excused += 1
             return
         try:
-            put(plan, case, check)
+            put(plan, case, check, case_timeout)
         except Unsupported as reason:
             reasons.append(str(reason))
+        except sandbox.SandboxError:
+            raise
         except Exception as error:
             failing = case, error
+            if isinstance(error, sandbox.Death) and error.costly:
+                raise _Enough from error
             raise
 
     # Hypothesis keys its database on the name of the function.
     body.__name__ = body.__qualname__ = re.sub(r"\W", "_", plan.id)
     config = profile_settings(profile, prop.share, database)
-    test = hypothesis.seed(own_seed)(
-        config(given(prop.strategy(subject.kind, plan.precision))(body))
-    )
     record = Record(
         subject.name, subject.device, plan.precision, prop.name, prop.family, HOLDS, own_seed
     )
+    try:
+        strategy = prop.cases_for(subject, plan.precision)
+    except Unsupported as reason:
+        return replace(record, status=UNSUPPORTED, message=str(reason))
+    test = hypothesis.seed(own_seed)(config(given(strategy)(body)))
     start = time.perf_counter()
     allow_tf32(plan.precision == "tf32")
-    issues, stale = reproduced(plan)
+    issues, stale = reproduced(plan, case_timeout)
     if stale:
         return replace(record, status=FALSIFIED, message="; ".join(stale), cases=len(stale))
     try:
         test()
-    except Exception as error:
+    except (Exception, _Enough) as error:
         if failing is None:  # Hypothesis itself failed, which is no verdict on the subject
             raise
         case, cause = failing
-        message, outcomes = _message(cause), outcomes_again(plan, case)
+        message, outcomes = _message(cause), outcomes_again(plan, case, cause, case_timeout)
         status = FALSIFIED if all(outcomes) else FLAKY
         if status == FLAKY:
             passed = outcomes.count(False)
             message += f"; called again {len(outcomes)} times on the same case, {passed} passed"
-        record = replace(record, status=status, case=repr(case), message=message, blob=_blob(error))
+        looks = "its results are not looked at, since it leaves none"
+        record = replace(
+            record,
+            status=status,
+            case=repr(case),
+            message=message,
+            blob=_blob(error),
+            diagnosis=looks if isinstance(cause, sandbox.Death) else "",
+        )
     record = replace(
         record,
         cases=drawn,
         excused=excused,
+        unoffered=len(reasons),
         comparisons=check.comparisons,
         elements=check.elements,
         unbounded=check.unbounded,
@@ -172,22 +220,45 @@ def run(
         if reasons:
             return replace(record, status=UNSUPPORTED, message=reasons[0])
         return replace(record, status=VACUOUS, message=f"{drawn} cases, and nothing was compared")
+    if record.status == HOLDS and reasons:
+        return replace(record, message=reasons[0])
     return record
 
 
-def put(plan: Plan, case: Case, check: Check) -> None:
-    """Put one case to the claim; raises what falsifies it, or `Unsupported`."""
+def put(plan: Plan, case: Case, check: Check, timeout: float = CASE_TIMEOUT) -> None:
+    """Put one case to the claim; raises what falsifies it, or `Unsupported`.
+
+    Where the plan is isolated it runs in another process.
+    """
+    apart(plan, plan.prop.claim, case, check, timeout)
+
+
+def apart(plan: Plan, claim: Claim, case: Case, check: Check, timeout: float) -> Any:
+    """What `claim(subject, case, check)` returns, from where the plan's cases are put."""
+    if plan.isolated:
+        try:
+            return sandbox.current(plan.subject, timeout).put(claim, case, check)
+        except sandbox.CannotIsolate:
+            if plan.prop.isolated:
+                raise
     # Non-finite values are compared or counted, so NumPy need not warn of them.
     with np.errstate(all="ignore"):
-        plan.prop.claim(plan.subject, case, check)
+        return claim(plan.subject, case, check)
 
 
-def outcomes_again(plan: Plan, case: Case, times: int = 4) -> list[bool]:
-    """Whether each of some further calls on a failing case fails as well."""
-    outcomes = []
+def outcomes_again(
+    plan: Plan, case: Case, cause: BaseException, timeout: float, times: int = 4
+) -> list[bool]:
+    """Whether each of some further calls on a failing case fails as well.
+
+    There is none after a death that is costly to repeat.
+    """
+    outcomes: list[bool] = []
+    if isinstance(cause, sandbox.Death) and cause.costly:
+        return outcomes
     for _ in range(times):
         try:
-            put(plan, case, Check())
+            put(plan, case, Check(), timeout)
         except Exception:
             outcomes.append(True)
         else:
@@ -201,7 +272,7 @@ def _blob(error: BaseException) -> str:
     return found[0] if found else ""
 
 
-def reproduced(plan: Plan) -> tuple[list[Issue], list[str]]:
+def reproduced(plan: Plan, timeout: float = CASE_TIMEOUT) -> tuple[list[Issue], list[str]]:
     """The known issues of a plan whose witness still fails, and a line for each stale one.
 
     A subclass of an entry's class may have mended it: then the entry is not its own.
@@ -210,9 +281,11 @@ def reproduced(plan: Plan) -> tuple[list[Issue], list[str]]:
     for issue in issues_of(plan.subject, plan.prop.name, plan.precision):
         case = issue.case(plan.precision)
         try:
-            put(plan, case, Check())
+            put(plan, case, Check(), timeout)
         except Unsupported:
             continue
+        except sandbox.SandboxError:
+            raise
         except Exception:
             found.append(issue)
         else:
@@ -224,12 +297,14 @@ def reproduced(plan: Plan) -> tuple[list[Issue], list[str]]:
 def _message(error: BaseException) -> str:
     if isinstance(error, Mismatch | SubjectFault):
         return str(error)
+    if isinstance(error, sandbox.Raised):
+        return "the subject raised\n" + error.trace
     trace = traceback.format_exception(error)
     return "the subject raised\n" + "".join(trace[-12:])
 
 
-def explain(plan: Plan, record: Record, run_seed: int, profile: str) -> str:
-    """What a person reads when a property does not hold."""
+def explain(plan: Plan, record: Record, run_seed: int, profile: str, again: str = "") -> str:
+    """What a person reads when a property does not hold; `again` says how to see it once more."""
     lines = [
         f"{plan.subject.name}: property {record.name} is {record.status}",
         f"  claim   {plan.prop.sentence}",
@@ -242,26 +317,46 @@ def explain(plan: Plan, record: Record, run_seed: int, profile: str) -> str:
         lines.append("  looks   " + "\n          ".join(record.diagnosis.splitlines()))
     if record.script:
         lines.append(f"  script  {record.script} (needs torch and NumPy alone)")
+    again = again or f"--hypothesis-seed={run_seed} -k '{plan.id}'"
     lines.append(
-        f"  {record.cases} cases drawn at profile {profile}; reproduce with "
-        f"--hypothesis-seed={run_seed} -k '{plan.id}'"
+        f"  {record.cases} cases drawn at profile {profile}; reproduce with {again}"
         + (f", or {record.blob}" if record.blob else "")
     )
     return "\n".join(lines)
 
 
 def check_conformance(
-    subject: Subject,
+    subject: Any,
     *,
+    like: str | None = None,
     properties: Iterable[str] | None = None,
     precisions: Iterable[str] = ("float64", "float32"),
     profile: str = "standard",
     seed: int = 0,
+    case_timeout: float = CASE_TIMEOUT,
 ) -> list[Record]:
     """Run the properties of a subject (all, or those named) and return their records.
 
-    Raises `ValueError` when a property or precision is not known.
+    `subject` is a class or factory with torch.nn's constructor, an `Adapter`, a `Subject`, or a
+    spec as `--subject` takes it; `like` is its kind where its name does not tell.  A case that may
+    hang is stopped after `case_timeout` seconds.
+
+    Raises `ValueError`, one line, when the subject cannot be used or a property or precision is not
+    known.
     """
+    return [
+        run(plan, profile=profile, seed=seed, case_timeout=case_timeout)
+        for plan in chosen([subject], like, properties, precisions)
+    ]
+
+
+def chosen(
+    subjects: Iterable[Any],
+    like: str | None = None,
+    properties: Iterable[str] | None = None,
+    precisions: Iterable[str] = ("float64", "float32"),
+) -> list[Plan]:
+    """The plans of subjects, for all properties or those named; raises as `check_conformance`."""
     wanted = set(CATALOGUE) if properties is None else set(properties)
     unknown = sorted(wanted - set(CATALOGUE))
     if unknown:
@@ -270,8 +365,10 @@ def check_conformance(
     for precision in precisions:
         if precision not in ALL_PRECISIONS:
             raise ValueError(f"precision {precision!r} is not one of {', '.join(ALL_PRECISIONS)}")
+    found = [as_subject(subject, like) for subject in subjects]
     return [
-        run(plan, profile=profile, seed=seed)
+        plan
+        for subject in found
         for plan in plans([subject], [subject.device], precisions)
         if plan.prop.name in wanted
     ]

@@ -1,12 +1,12 @@
 """Dropout masks recovered from a layer's results.
 
 The network that shows its masks works on each unit alone: every recurrent weight is 0, every
-gate is held open or shut by a bias of ±1024 (i = o = 1, f = 0; z = r = 0), and unit j of
-direction d of a layer reads, with weight 1, one unit of what lies below.  Its map is then
-φ(a) = relu(a) or tanh(a) for an RNN, tanh(tanh(a)) for an LSTM, tanh(a) for a GRU: increasing,
-with φ(0) = 0.  So an output tells what was done to the one unit of the layer below that it reads:
-φ(0) = 0 where that was dropped, φ(y/(1−p)) where it was kept.  Both values are known with their
-bounds, and with inputs in [1/4, 1] they are far apart: y ≥ tanh(tanh(1/4)) > 0.23.
+gate is held open or shut by a bias of ±1024 (i = o = 1, f = 0; r = 1, and z where it takes the
+candidate), and unit j of direction d of a layer reads, with weight 1, one unit of what lies below.
+Its map is then φ(a) = relu(a) or tanh(a) for an RNN, tanh(tanh(a)) for an LSTM, tanh(a) for a GRU:
+increasing, with φ(0) = 0.  So an output tells what was done to the one unit of the layer below
+that it reads: φ(0) = 0 where that was dropped, φ(y/(1−p)) where it was kept.  Both values are known
+with their bounds, and with inputs in [1/4, 1] they are far apart: y ≥ tanh(tanh(1/4)) > 0.23.
 
 p is a multiple of 1/8, so 1−p is exact in every format and 1/(1−p) is one rounding away.
 T is time, B batch, D the directions, R the width of the hidden state.
@@ -40,7 +40,7 @@ _OPEN = 1024.0
 _GATES = {
     "RNN": {},
     "LSTM": {"i": _OPEN, "f": -_OPEN, "o": _OPEN},
-    "GRU": {"z": -_OPEN, "r": -_OPEN},
+    "GRU": {"z": -_OPEN, "r": _OPEN},
 }
 _CANDIDATE = {"RNN": "h", "LSTM": "g", "GRU": "n"}
 
@@ -76,14 +76,14 @@ def showing_weights(case: Case, lifted: bool = False) -> dict[str, Array]:
     names, size, width = GATE_NAMES[case.kind], case.hidden_size, case.options.state_size
     candidate = names.index(_CANDIDATE[case.kind]) * size
     for index, suffix in enumerate(suffixes(case.options)):
-        w_ih, b_ih = weights[f"weight_ih{suffix}"], weights[f"bias_ih{suffix}"]
+        w_ih, bias = weights[f"weight_ih{suffix}"], weights[f"bias_{case.biases[0]}{suffix}"]
         j, direction = np.arange(width), index % case.options.directions
         w_ih[candidate + j, (direction * width + j) % w_ih.shape[1]] = 1.0
-        for gate, bias in _GATES[case.kind].items():
+        for gate, value in _GATES[case.kind].items():
             k = names.index(gate) * size
-            b_ih[k : k + size] = bias
+            bias[k : k + size] = value if gate != "z" or case.update_keeps else -value
         if lifted and index // case.options.directions == 1:
-            b_ih[candidate : candidate + size] = 1.0
+            bias[candidate : candidate + size] = 1.0
         if case.proj_size:
             weights[f"weight_hr{suffix}"][j, j] = 1.0
     return weights

@@ -10,7 +10,7 @@ import re
 import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,17 @@ import torch
 from hypothesis import settings
 from hypothesis.database import DirectoryBasedExampleDatabase
 
-from .conformance import EXAMPLES, Plan, explain, plans, profile_settings, run
+from .catalogue import CATALOGUE
+from .comparison import Check
+from .conformance import EXAMPLES, Plan, apart, explain, plans, profile_settings, run
 from .diagnosis import diagnose
 from .property import ALL_PRECISIONS
-from .records import CRASHED, Record, summary
+from .records import CRASHED, Record, not_offered, summary
+from .sandbox import CASE_TIMEOUT, Death
 from .scripts import script
 from .strategies.cases import Case
 from .subjects.builtin import BUILTIN
-from .subjects.loading import SubjectError, load_subject
+from .subjects.loading import AUTO, SubjectError, as_subject
 from .subjects.protocol import ALL_KINDS, Subject
 
 DEVICES = ("cpu", "cuda", "all")
@@ -43,7 +46,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     },
     "--like": {
         "metavar": "KIND",
-        "help": f"kind of the subjects whose name does not say it: {', '.join(ALL_KINDS)}",
+        "help": "kind of the subjects whose name does not say it: "
+        f"{', '.join(ALL_KINDS)}; {AUTO} finds their conventions by probing",
     },
     "--device": {
         "metavar": "DEVICE",
@@ -54,6 +58,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "metavar": "PRECISION",
         "help": f"one of {', '.join(ALL_PRECISIONS)}; repeat for several "
         f"(default: {', '.join(DEFAULT_PRECISIONS)})",
+    },
+    "--case-timeout": {
+        "metavar": "SECONDS",
+        "help": "stop a case of a subject from --subject, or one that may hang, after so long, "
+        f"and count it as falsified (default: {CASE_TIMEOUT:g})",
     },
     "--report": {
         "metavar": "DIR",
@@ -78,6 +87,7 @@ class Run:
     seed: int
     report: Path | None = None
     database: str = field(default=".hypothesis/gatewise")
+    case_timeout: float = CASE_TIMEOUT
 
     @cached_property
     def by_id(self) -> dict[str, Plan]:
@@ -102,10 +112,16 @@ class Run:
         """A plan's record, and the explanation that a person reads when it does not hold."""
         torch.set_num_threads(1)
         base = DirectoryBasedExampleDatabase(self.database)
-        record = run(plan, profile=self.profile, seed=self.seed, database=base)
+        record = run(
+            plan,
+            profile=self.profile,
+            seed=self.seed,
+            database=base,
+            case_timeout=self.case_timeout,
+        )
         if record.passed:
             return record, ""
-        record = diagnosed(plan, record, self.scripts)
+        record = diagnosed(plan, record, self.scripts, self.case_timeout)
         return record, explain(plan, record, self.seed, self.profile)
 
     @property
@@ -142,24 +158,40 @@ class Run:
         left = len(self.by_id) - len(records)
         ran = f"{len(records)} of {len(self.by_id)} properties × precisions were run"
         lines.append(ran + (f"; {left} were not selected or not reached" if left else ""))
+        lines += not_offered(records)
         for record in records:
             if not record.passed:
                 lines.append(f"{record.status}: {record.id}")
         return lines
 
 
-def diagnosed(plan: Plan, record: Record, folder: Path) -> Record:
+def diagnosed(plan: Plan, record: Record, folder: Path, timeout: float = CASE_TIMEOUT) -> Record:
     """A falsified record with what its case looks like, and a script of it written to `folder`."""
     if not record.case:
         return record
     case: Case = eval(record.case, {"Case": Case, "inf": float("inf"), "nan": float("nan")})
-    lines = diagnose(plan.subject, case)
     name = re.sub(r"[^\w.+-]+", "_", plan.id) + ".py"
-    text = script(plan.subject, case, plan.prop, name, [record.message, *lines])
+    lines, text = record.diagnosis.splitlines(), ""
+    if not lines:
+        look = partial(_look, plan.prop.name, name, record.message)
+        try:
+            lines, text = apart(plan, look, case, Check(), timeout)
+        except Death as death:
+            lines = [f"while it was diagnosed, {death}"]
+    if not text:
+        text = script(plan.subject, case, plan.prop, name, [record.message, *lines], called=False)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / name
     path.write_text(text, encoding="utf-8")
     return replace(record, diagnosis="\n".join(lines), script=str(path))
+
+
+def _look(
+    prop: str, name: str, message: str, subject: Subject, case: Case, check: Check
+) -> tuple[list[str], str]:
+    """The diagnosis of a case and its script, which call the subject; put as a claim is."""
+    lines = diagnose(subject, case)
+    return lines, script(subject, case, CATALOGUE[prop], name, [message, *lines])
 
 
 def register_profiles() -> None:
@@ -186,7 +218,15 @@ def configure(given: Mapping[str, Any]) -> Run:
     stated = given.get("--hypothesis-seed")
     seed = _default_seed(devices) if stated is None else _integer(str(stated))
     register_profiles()
-    return Run(subjects, devices, precisions, profile, seed, report and Path(report))
+    return Run(
+        subjects,
+        devices,
+        precisions,
+        profile,
+        seed,
+        report and Path(report),
+        case_timeout=_seconds("--case-timeout", given.get("--case-timeout"), CASE_TIMEOUT),
+    )
 
 
 def _either(names: Iterable[str]) -> str:
@@ -209,15 +249,25 @@ def _subjects(specs: list[str] | None, like: str | None) -> tuple[Subject, ...]:
         if like is not None:
             raise SubjectError(f"--like {like!r} is given without a --subject")
         return tuple(BUILTIN.values())
-    return tuple(
-        BUILTIN[s] if s in BUILTIN and like is None else load_subject(s, like)
-        for s in dict.fromkeys(specs)
-    )
+    return tuple(as_subject(spec, like) for spec in dict.fromkeys(specs))
 
 
 def _integer(stated: str) -> int:
     """A seed as given; a word is hashed, since Hypothesis takes words as well."""
     return int(stated) if stated.lstrip("-").isdigit() else _hashed(stated)
+
+
+def _seconds(option: str, stated: str | None, default: float) -> float:
+    """A positive number of seconds."""
+    if stated is None:
+        return default
+    try:
+        seconds = float(stated)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise UsageError(f"{option} {stated!r}: expected a number of seconds above 0")
+    return seconds
 
 
 def _hashed(text: str) -> int:

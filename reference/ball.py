@@ -202,6 +202,7 @@ class Ball:
         radius = self.radius
         r = np.minimum(slope * radius, range_)
         r += 2.0 * p.ulps * p.u_accumulation * np.abs(f) + p.accumulation.eta
+        r += p.floor * p.u_accumulation
         r += 0.0 * radius  # an unbounded argument may be NaN, which no range confines
         return Ball(f, p, r, roundings=p.stores)
 

@@ -2,8 +2,11 @@
 
 from . import (
     agreement,
+    claims,
     composition,
+    conduct,
     dropout,
+    gates,
     interface,
     invariance,
     limits,
@@ -25,6 +28,9 @@ FAMILIES = tuple(
         special_values,
         parameters,
         interface,
+        conduct,
         networks,
+        gates,
+        claims,
     )
 )

@@ -173,6 +173,7 @@ def equals_reference_given_its_mask(subject: Subject, case: Case, check: Check) 
     "∂Σ output / ∂x_tbj = φ′(x) · m/(1−p) · φ′(φ(x)·m/(1−p)), m read from the output",
     kinds=LAYERS,
     share=0.2,
+    needs=("gradients",),
     num_layers=2,
     bias=True,
     variants=PROBABILITIES,

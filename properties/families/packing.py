@@ -185,7 +185,7 @@ def reverse_starts_at_the_true_end(subject: Subject, case: Case, check: Check) -
     got, want = subject.run(case), expected(case)
     ends = "_reverse"
     weights = {n.removesuffix(ends): w for n, w in case.weight_arrays.items() if n.endswith(ends)}
-    one = case.but(bidirectional=False, with_state=True, layout="contiguous")
+    one = case.but(bidirectional=False, layout="contiguous")
     state = [s[1:] for s in case.state_arrays]
     mirrored = subject.run(one, x=case.input_array[index], state=state, weights=weights)
     other, ball = mirrored["output"].double().cpu().numpy()[index], want["output"][..., width:]

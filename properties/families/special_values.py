@@ -116,6 +116,7 @@ def _gradients(subject: Subject, case: Case, x: Array) -> dict[str, Tensor]:
     "A NaN in one row's input makes no gradient of another row NaN or infinite.",
     "x_tb = NaN: ∂Σ f / ∂x_b' and ∂Σ f / ∂s_b' for b' ≠ b are finite where they are without it",
     share=0.15,
+    needs=("gradients",),
     least={"batch": 2},
     forms=("dense", "ragged"),
     regimes=NONZERO,

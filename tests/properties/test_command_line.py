@@ -14,6 +14,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 BROKEN = "tests/properties/broken.py"
+MISBEHAVING = "tests/properties/misbehaving.py"
 USAGE_ERROR = 4
 
 
@@ -42,8 +43,10 @@ def records(folder: Path) -> list[dict[str, Any]]:
             "--hypothesis-profile 'slow': expected one of quick, standard, thorough",
         ),
         (["--like", "LSTM"], "--like 'LSTM' is given without a --subject"),
+        (["--case-timeout", "0"], "--case-timeout '0': expected a number of seconds above 0"),
+        (["--case-timeout", "soon"], "--case-timeout 'soon': expected a number of seconds above 0"),
     ],
-    ids=["import", "instance", "kind", "device", "precision", "profile", "like"],
+    ids=["import", "instance", "kind", "device", "precision", "profile", "like", "none", "word"],
 )
 def test_a_bad_option_is_a_usage_error_before_any_test(options: list[str], line: str) -> None:
     done = gatewise(*options)
@@ -79,20 +82,49 @@ def test_a_broken_subject_fails_with_one_message_and_the_run_goes_on() -> None:
     assert "3 failed, 1 passed" in done.stdout
 
 
-def test_a_subject_that_kills_its_process_is_reported_and_the_rest_completes(
-    tmp_path: Path,
+@pytest.mark.parametrize("parallel", [[], ["-n", "2"]], ids=["serial", "parallel"])
+def test_a_subject_that_kills_its_process_is_falsified_and_the_rest_completes(
+    tmp_path: Path, parallel: list[str]
 ) -> None:
-    options = ["--subject", f"{BROKEN}:KilledByReverse", "--precision", "float32", "-n", "2"]
+    options = ["--subject", f"{BROKEN}:KilledByReverse", "--precision", "float32", *parallel]
     chosen = "equals_reference or lstm_is_four_rnns or count_is_exact"
     done = gatewise(*options, "-k", chosen, "--report", str(tmp_path))
     assert done.returncode == 1
-    status = {r["name"]: r["status"] for r in records(tmp_path)}
-    assert status == {
+    found = {r["name"]: r for r in records(tmp_path)}
+    assert {name: r["status"] for name, r in found.items()} == {
+        "equals_reference": "falsified",
+        "equals_reference_step_by_step": "falsified",
+        "lstm_is_four_rnns": "holds",
+        "count_is_exact": "holds",
+    }
+    assert "the subject ended the process with SIGSEGV" in found["equals_reference"]["message"]
+    assert "bidirectional=True" in found["equals_reference"]["case"]
+
+
+def test_a_death_of_the_test_itself_is_a_crash_and_the_rest_completes(tmp_path: Path) -> None:
+    options = ["--subject", f"{MISBEHAVING}:KillsTheTest", "--precision", "float32", "-n", "2"]
+    chosen = "equals_reference or lstm_is_four_rnns or count_is_exact"
+    done = gatewise(*options, "-k", chosen, "--report", str(tmp_path))
+    assert done.returncode == 1
+    assert {r["name"]: r["status"] for r in records(tmp_path)} == {
         "equals_reference": "crashed",
         "equals_reference_step_by_step": "crashed",
         "lstm_is_four_rnns": "holds",
         "count_is_exact": "holds",
     }
+
+
+@pytest.mark.parametrize("parallel", [[], ["-n", "2"]], ids=["serial", "parallel"])
+def test_a_hang_is_stopped_after_the_stated_time(tmp_path: Path, parallel: list[str]) -> None:
+    options = ["--subject", f"{MISBEHAVING}:Sleeps", "--precision", "float32", *parallel]
+    chosen = "equals_reference or lstm_is_four_rnns or count_is_exact"
+    done = gatewise(
+        *options, "-k", chosen, "--report", str(tmp_path), "--case-timeout", "1.5", "-v"
+    )
+    assert done.returncode == 1
+    assert done.stdout.count("the subject did not answer within 1.5 s") == 2
+    found = {r["name"]: r["status"] for r in records(tmp_path)}
+    assert sorted(found.values()) == ["falsified", "falsified", "holds", "holds"]
 
 
 def test_serial_and_parallel_runs_give_the_same_verdicts(tmp_path: Path) -> None:

@@ -1,0 +1,56 @@
+"""Conduct: what a subject does to the process that it runs in."""
+
+from __future__ import annotations
+
+import torch
+
+from .. import surroundings
+from ..comparison import Check
+from ..property import Family
+from ..strategies.cases import Case
+from ..subjects.protocol import ALL_KINDS, Subject
+
+FAMILY = Family("conduct")
+
+
+@FAMILY.claims(
+    "Construction and a call leave the process as they found it: default dtype and device, "
+    "threads, grad mode, autocast, determinism, rounding, directory; and print nothing.",
+    "state after f = state before f",
+    kinds=ALL_KINDS,
+    precisions=("float32", "bfloat16"),
+    share=0.25,
+)
+def the_process_is_left_as_found(subject: Subject, case: Case, check: Check) -> None:
+    before = surroundings.settings()
+    with surroundings.printing() as printed:
+        try:
+            subject.call(case, subject.build(case), *_arguments(subject, case))
+        finally:
+            after = surroundings.settings()
+            surroundings.restore(before)
+    for name, value in after.items():
+        check.same(f"after a call, {name}", value, before[name])
+    check.same("what a call writes to standard output", printed.text, "")
+
+
+@FAMILY.claims(
+    "A call without dropout draws no random number.",
+    "states of the generators of torch, NumPy and Python before f = after f",
+    kinds=ALL_KINDS,
+    share=0.25,
+)
+def a_call_draws_no_random_number(subject: Subject, case: Case, check: Check) -> None:
+    module, given = subject.build(case), _arguments(subject, case)
+    before = surroundings.generators()
+    subject.call(case, module, *given)
+    for name, digest in surroundings.generators().items():
+        check.same(name, digest, before[name])
+
+
+def _arguments(
+    subject: Subject, case: Case
+) -> tuple[torch.Tensor, tuple[torch.Tensor, ...] | None]:
+    x = subject.input_tensor(case.input_array, case)
+    states = tuple(subject.tensor(s, case) for s in case.state_arrays)
+    return x, states if case.with_state and states else None

@@ -1,0 +1,274 @@
+"""A subject that ends, hangs or changes its process is falsified, and nothing else suffers."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from properties import sandbox, surroundings
+from properties.catalogue import CATALOGUE
+from properties.comparison import Check, Mismatch
+from properties.conformance import Plan, run
+from properties.property import Property
+from properties.records import FALSIFIED, HOLDS, UNSUPPORTED, Record
+from properties.session import diagnosed
+from properties.strategies.cases import Case
+from properties.subjects.loading import load_subject
+from properties.subjects.protocol import Subject, SubjectFault, Unsupported
+
+FILE = str(Path(__file__).with_name("misbehaving.py"))
+RIGHT = Subject("torch.nn.LSTM", "LSTM", nn.LSTM)
+STARTS = ("fork", "forkserver", "spawn") if sys.platform == "linux" else ("spawn",)
+needs_fork = pytest.mark.skipif(sys.platform != "linux", reason="there is no fork")
+
+
+def of(name: str) -> Subject:
+    return load_subject(f"{FILE}:{name}")
+
+
+def record_of(name: str, prop: str = "equals_reference", timeout: float = 30.0) -> Record:
+    plan = Plan(CATALOGUE[prop], of(name), "float32")
+    return run(plan, profile="standard", seed=1, case_timeout=timeout)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left() -> Iterator[None]:
+    before = surroundings.settings()
+    yield
+    assert surroundings.settings() == before
+    sandbox.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("Segfaults", "the subject ended the process with SIGSEGV"),
+        ("Aborts", "the subject ended the process with SIGABRT; it wrote\nterminate called after"),
+        ("ExitsWith0", "the subject ended the process: it exited with status 0"),
+        ("ExitsWith3", "the subject ended the process: it exited with status 3"),
+        ("IsKilled", "the subject ended the process with SIGKILL"),
+        ("AsksToExit", "SystemExit: 3"),
+    ],
+)
+@needs_fork
+def test_a_death_is_falsified_with_its_name_and_shrunk(name: str, words: str) -> None:
+    record = record_of(name)
+    assert record.status == FALSIFIED
+    assert words in record.message
+    case = eval(record.case, {"Case": Case})
+    assert (case.num_layers, case.batch, case.time, case.input_size) == (2, 1, 1, 1)
+    # The next property of the same subject is none the worse.
+    assert record_of(name, "count_is_exact").status == HOLDS
+
+
+def test_the_frame_of_a_segfault_is_named() -> None:
+    assert "misbehaving.py" in record_of("Segfaults").message
+
+
+@pytest.mark.parametrize("name", ["LoopsForEver", "Sleeps", "WaitsForALock"])
+def test_a_hang_is_stopped_once_and_the_run_goes_on(name: str) -> None:
+    start = time.monotonic()
+    record = record_of(name, timeout=1.5)
+    assert time.monotonic() - start < 15  # not shrunk: one wait, and the cases before it
+    assert record.status == FALSIFIED
+    assert record.message == "the subject did not answer within 1.5 s"
+    assert eval(record.case, {"Case": Case}).num_layers > 1
+    assert record_of(name, "count_is_exact").status == HOLDS
+
+
+@pytest.mark.parametrize(
+    ("name", "prop", "words"),
+    [
+        ("Prints", "the_process_is_left_as_found", "standard output is 'two layers\\n'"),
+        ("PrintsBelowPython", "the_process_is_left_as_found", "output is 'two layers\\n'"),
+        ("ChangesDefaultDtype", "the_process_is_left_as_found", "the default dtype is torch.f"),
+        ("ChangesDefaultDevice", "the_process_is_left_as_found", "device is 'meta', expected"),
+        ("ChangesThreads", "the_process_is_left_as_found", "number of threads is 2, expected 1"),
+        ("ChangesGradMode", "the_process_is_left_as_found", "grad mode is False, expected True"),
+        ("ChangesDirectory", "the_process_is_left_as_found", "the current directory is '"),
+        ("SeedsTorch", "a_call_draws_no_random_number", "state of torch's random generator"),
+        ("SeedsNumPy", "a_call_draws_no_random_number", "state of NumPy's random generator"),
+        ("SeedsPython", "a_call_draws_no_random_number", "state of Python's random generator"),
+    ],
+)
+def test_a_change_of_the_process_is_falsified(name: str, prop: str, words: str) -> None:
+    record = record_of(name, prop)
+    assert record.status == FALSIFIED
+    assert words in record.message
+    assert eval(record.case, {"Case": Case}).num_layers == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "note"),
+    [
+        ("Prints", "the subject wrote to its output: 'two layers\\n"),
+        ("ChangesDefaultDtype", "the subject changed the default dtype"),
+        ("ChangesThreads", "the subject changed the number of threads"),
+        ("ReadsStandardInput", ""),
+        ("SeedsTorch", ""),
+    ],
+)
+def test_what_a_subject_does_beside_its_work_is_undone_and_noted(name: str, note: str) -> None:
+    record = record_of(name, "result_shapes")
+    assert record.status == HOLDS
+    assert record.message.startswith(note) if note else not record.message
+
+
+def one(subject: Subject, case: Case, check: Check) -> None:
+    check.same("one", 1, 1)
+
+
+def raising(subject: Subject, case: Case, check: Check) -> None:
+    check.same("one", 1, 1)
+    if case.variant == "mismatch":
+        check.same("two", 2, 3)
+    if case.variant == "fault":
+        raise SubjectFault("no module")
+    if case.variant == "unsupported":
+        raise Unsupported("not offered")
+    if case.variant == "other":
+        raise ZeroDivisionError("by zero")
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_counts_and_exceptions_come_back_however_the_process_is_made(start: str) -> None:
+    check = Check()
+    with sandbox.Sandbox(RIGHT, start=start) as box:
+        claim = raising if start == "fork" else CATALOGUE["result_shapes"].claim
+        box.put(claim, Case("LSTM"), check)
+        assert check.comparisons == (1 if start == "fork" else 3)
+        if start == "fork":
+            for variant, kind in (
+                ("mismatch", Mismatch),
+                ("fault", SubjectFault),
+                ("unsupported", Unsupported),
+            ):
+                with pytest.raises(kind):
+                    box.put(claim, Case("LSTM", variant=variant), check)
+            with pytest.raises(sandbox.Raised) as caught:
+                box.put(claim, Case("LSTM", variant="other"), check)
+            assert type(caught.value).__name__ == "ZeroDivisionError"
+            assert "in raising" in caught.value.trace
+            assert check.comparisons == 6  # one was compared before each failure, two fail
+        box.put(CATALOGUE["equals_reference"].claim, Case("LSTM"), check)
+        assert 0 < check.worst < 1
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_a_death_is_survived_however_the_process_is_made(start: str) -> None:
+    claim = CATALOGUE["result_shapes"].claim
+    with sandbox.Sandbox(of("ExitsWith3"), start=start) as box:
+        for _ in range(2):
+            with pytest.raises(sandbox.Death, match="exited with status 3") as caught:
+                box.put(claim, Case("LSTM", num_layers=2), Check())
+            assert caught.value.costly == (start == "spawn")
+            box.put(claim, Case("LSTM"), Check())
+
+
+@needs_fork
+def test_a_claim_or_subject_without_a_name_is_put_by_a_fork() -> None:
+    counted = []
+
+    def local(subject: Subject, case: Case, check: Check) -> None:
+        counted.append(case)
+        check.same("one", 1, 1)
+
+    check = Check()
+    nameless = replace(RIGHT, factory=lambda *a, **k: nn.LSTM(*a, **k))
+    with sandbox.Sandbox(nameless, start="forkserver") as box:
+        box.put(local, Case("LSTM"), check)
+        box.put(CATALOGUE["result_shapes"].claim, Case("LSTM"), check)
+    assert check.comparisons == 4
+    assert counted == []  # it was counted in the other process
+
+
+def test_what_cannot_be_isolated_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sandbox, "method", lambda device: "spawn")
+    monkeypatch.setattr(sandbox.sys, "platform", "win32")
+    nameless = replace(RIGHT, factory=lambda *a, **k: nn.LSTM(*a, **k))
+    prop = Property("one", "none", "s", "f", one, isolated=True)
+    record = run(Plan(prop, nameless, "float32"), profile="quick")
+    assert record.status == UNSUPPORTED
+    assert "cannot be sent to a process" in record.message
+    # What only comes from elsewhere is run here then: nothing says that it is dangerous.
+    plan = Plan(replace(prop, isolated=False), replace(nameless, trusted=False), "float32")
+    assert run(plan, profile="quick").status == HOLDS
+
+
+def test_a_fork_is_not_made_where_native_threads_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    if sys.platform != "linux":
+        assert sandbox.method("cpu") == "spawn"
+        return
+    assert sandbox.method("cuda") == "forkserver"
+    monkeypatch.setattr(os, "listdir", lambda path: ["1"] * (len(sys._current_frames()) + 1))
+    assert sandbox.method("cpu") == "forkserver"
+
+
+def generators(subject: Subject, case: Case, check: Check) -> None:
+    """Fails with the first numbers of each generator, which tells them to the test."""
+    numbers = float(torch.rand(())), random.random()
+    torch.rand(100)
+    raise SubjectFault(repr(numbers))
+
+
+def test_every_case_starts_from_the_same_random_numbers() -> None:
+    seen = set()
+    with sandbox.Sandbox(RIGHT) as box:
+        for _ in range(2):
+            with pytest.raises(SubjectFault) as caught:
+                box.put(generators, Case("LSTM", seed=5), Check())
+            seen.add(str(caught.value))
+    assert len(seen) == 1
+
+
+def test_the_price_of_a_case_is_under_a_millisecond() -> None:
+    with sandbox.Sandbox(RIGHT) as box:
+        box.put(one, Case("LSTM"), Check())
+        laps = []
+        for _ in range(5):
+            start = time.perf_counter()
+            for _ in range(100):
+                box.put(one, Case("LSTM"), Check())
+            laps.append((time.perf_counter() - start) / 100)
+    assert min(laps) < 1e-3
+
+
+@needs_fork
+def test_a_death_has_a_script_that_dies_in_the_same_way(tmp_path: Path) -> None:
+    plan = Plan(CATALOGUE["equals_reference"], of("Segfaults"), "float32")
+    record = diagnosed(plan, run(plan, profile="quick", seed=1), tmp_path)
+    assert record.diagnosis == "its results are not looked at, since it leaves none"
+    command = [sys.executable, record.script]
+    done = subprocess.run(command, capture_output=True, check=False, timeout=100)
+    assert done.returncode == -signal.SIGSEGV
+
+
+class DiesOfManyRows(nn.LSTM):
+    """Wrong on one row, and dead on more: of what the diagnosis tries."""
+
+    def forward(self, input: torch.Tensor, hx: object = None) -> object:
+        if input.dim() == 3 and input.shape[1] > 1:
+            os.abort()
+        output, state = super().forward(input, hx)
+        return output + 1, state
+
+
+@needs_fork
+def test_a_death_while_it_is_diagnosed_is_told(tmp_path: Path) -> None:
+    subject = Subject("mine", "LSTM", DiesOfManyRows, trusted=False)
+    plan = Plan(CATALOGUE["equals_reference"], subject, "float32")
+    record = Record("mine", "cpu", "float32", "equals_reference", "agreement", FALSIFIED, 0)
+    record = diagnosed(plan, replace(record, case="Case('LSTM')", message="wrong"), tmp_path)
+    assert record.diagnosis.startswith("while it was diagnosed, the subject ended the process")
+    assert Path(record.script).is_file()
