@@ -167,7 +167,7 @@ class MaskOfItsOwnBackward(StackedLSTM):
     """The backward pass draws its mask anew."""
 
     def between(self, y: Tensor) -> Tensor:
-        if not self.training:
+        if not self.training or not self.dropout:
             return y
         value, path = (y * self.kept(y) * self.scale for _ in range(2))
         return path + (value - path).detach() if y.requires_grad else value
