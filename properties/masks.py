@@ -22,8 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from reference.activations import also_rounded, sigmoid
-from reference.ball import Ball, exact
+from reference.ball import Ball
 from reference.formats import Array
 from reference.parameters import GATE_NAMES, suffixes
 
@@ -95,8 +94,8 @@ def showing_input(case: Case) -> Array:
 
 
 def showing_states(case: Case) -> list[Array]:
-    """Initial states of ones, which the network does not read."""
-    return [np.ones(shape) for shape in case.state_shapes]
+    """Initial states of ones, or zeros where the case passes none: the network reads neither."""
+    return [np.full(shape, float(case.with_state)) for shape in case.state_shapes]
 
 
 def outputs_with(
@@ -163,26 +162,3 @@ def read(check: Check, case: Case, output: Any, weights: dict[str, Array]) -> Ma
         "dropped": outputs_with(case, weights, [False]),
     }
     return nearest(check, case, "output", output, hypotheses) == 0
-
-
-def slope(case: Case, a: Ball) -> tuple[Any, Any]:
-    """φ(a) and φ′(a) of one unit of the showing network, for a > 0.
-
-    A library writes tanh′ as 1 − t² or as (1 − t)(1 + t); the second rounds 1 − t, 1 + t and
-    their product, 3u(1 − t²) in all, for which `_tanh_slope` charges beyond the first form.  The
-    gates stand at their limits, and their own derivatives meet weights of 0.
-    """
-    if case.kind == "RNN" and case.nonlinearity == "relu":
-        return a, exact(np.ones(a.shape), case.rounding)
-    n = np.tanh(a)
-    if case.kind == "RNN":
-        return n, _tanh_slope(n)
-    gate = sigmoid(exact(np.full(a.shape, _OPEN), case.rounding))
-    if case.kind == "GRU":
-        return gate * n, gate * _tanh_slope(n)
-    t = np.tanh(gate * n)
-    return gate * t, gate * _tanh_slope(t) * gate * _tanh_slope(n)
-
-
-def _tanh_slope(t: Any) -> Any:
-    return also_rounded(1.0 - t * t, 1.0)

@@ -14,11 +14,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from reference.ball import exact
 from reference.formats import Array
 
 from ..binomial import check_rate
-from ..comparison import Check, Expected
+from ..comparison import Check
 from ..masks import (
     Mask,
     nearest,
@@ -30,10 +29,8 @@ from ..masks import (
     showing_input,
     showing_states,
     showing_weights,
-    slope,
-    time_major,
 )
-from ..oracle import compare_all, expected
+from ..oracle import compare_all, expected, expected_gradients, upstream_arrays
 from ..property import LAYERS, Family
 from ..strategies.cases import Case
 from ..strategies.values import ORDINARY
@@ -170,7 +167,7 @@ def equals_reference_given_its_mask(subject: Subject, case: Case, check: Check) 
 
 @FAMILY.claims(
     "Backward masks by the forward's own mask, with the same scale.",
-    "∂Σ output / ∂x_tbj = φ′(x) · m/(1−p) · φ′(φ(x)·m/(1−p)), m read from the output",
+    "∂L/∂(x, W) = BPTT of the reference under m/(1−p), with m read from the output",
     kinds=LAYERS,
     share=0.2,
     needs=("gradients",),
@@ -183,20 +180,25 @@ def backward_uses_the_forward_mask(subject: Subject, case: Case, check: Check) -
     case = _with_dropout(case)
     case = case.but(input_size=case.options.output_size, layout="contiguous")
     module, weights = _showing(subject, case)
-    x, states = subject.given(case, x=showing_input(case), state=showing_states(case))
+    inputs, start = showing_input(case), showing_states(case)
+    x, states = subject.given(case, x=inputs, state=start)
     x.requires_grad_()
     with seeded_generators(subject, case.seed):
         output = subject.call(case, module, x, states)["output"]
-    (gradient,) = torch.autograd.grad(output, x, torch.ones_like(output))
+    upstream = upstream_arrays(case)["output"]
+    given = {"input": x, **dict(module.named_parameters())}
+    found = torch.autograd.grad(output, tuple(given.values()), subject.tensor(upstream, case))
     mask = read(check, case, output, weights)
-    below, own = slope(case, exact(time_major(case, showing_input(case)), case.rounding))
-    kept = scale(case, mask.shape, mask)
-    want = own * kept * slope(case, below * kept)[1]
-    # f·c and z·h carry a gradient from step to step as well, each less than the underflow unit.
-    bound = want.radius + case.time * case.rounding.storage.eta
-    formula = "ball radius of the gradient under the mask of the output"
-    name = "gradient of the input"
-    check.close(name, time_major(case, gradient.cpu()), Expected(want.v, bound, formula))
+    want = expected_gradients(
+        case,
+        {"output": upstream},
+        x=inputs,
+        state=start,
+        weights=weights,
+        masks=[scale(case, mask.shape, mask)],
+    )
+    for name, gradient in zip(given, found, strict=True):
+        check.close(f"gradient of {name}", gradient, want[name])
 
 
 def _many(case: Case, num_layers: int = 2) -> Case:

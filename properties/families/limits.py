@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from reference.ball import Ball, exact
-from reference.cells import gru_gates, input_share
+from reference.cells import gru_parts, input_share
 from reference.formats import Array
 from reference.parameters import GATE_NAMES
 
@@ -190,7 +190,7 @@ def _candidate(case: Case, weights: Mapping[str, Array]) -> Ball:
     p = case.rounding
     share = input_share(weights, "", exact(case.input_array, p))
     h = exact(case.state_arrays[0], p)
-    return gru_gates(share, h, weights["weight_hh"], weights.get("bias_hh"), case.reset_after)[2]
+    return gru_parts(share, h, weights["weight_hh"], weights.get("bias_hh"), case.reset_after).n
 
 
 @FAMILY.claims(

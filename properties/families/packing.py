@@ -37,7 +37,7 @@ def _with_lengths(case: Case) -> Case:
     """The case with lengths as its variant says; the input may be padded past the longest."""
     batch, time = case.batch, case.time
     assert batch is not None
-    rng = seeded(case.seed, 4)
+    rng = seeded(case.seed, 11)
     if case.variant == "equal":
         return case.but(lengths=(time,) * batch, enforce_sorted=bool(rng.randint(2)))
     if case.variant == "ones":

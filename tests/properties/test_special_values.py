@@ -135,7 +135,7 @@ class NegativeZeroIsMissing(nn.LSTM):
             OneNormForGradients,
             "LSTM",
             "nan_leaves_other_rows_gradients",
-            r"no longer finite of the gradient of the input in other rows is \d+, expected 0",
+            r"gradient of input in other rows\[.*got nan, expected",
         ),
         (TanhOfTwoExponentials, "RNNCell", "infinite_input_saturates", "got nan, expected -?1"),
         (TanhOfTwoExponentials, "RNNCell", "extreme_values_saturate", "got nan, expected -?1"),
