@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +10,7 @@ from hypothesis.strategies import SearchStrategy
 
 from .comparison import Check
 from .strategies.cases import Case, cases, network_cases
+from .subjects.capabilities import Unsupported, narrowed
 from .subjects.protocol import KINDS, Subject
 
 CELLS = tuple(k for k in KINDS if k.endswith("Cell"))
@@ -25,7 +26,8 @@ class Property:
     """One claim.  `constraints` narrow the cases to those that the claim speaks of.
 
     `share` scales the profile's number of examples: more for claims over all options, fewer for
-    discrete ones.  `isolated` cases may kill or hang the process that they run in.
+    discrete ones.  `isolated` cases may kill or hang the process that they run in.  `needs` names
+    capabilities, of `subjects.capabilities.OTHER`, that the claim cannot do without.
     """
 
     name: str
@@ -38,20 +40,35 @@ class Property:
     share: float = 1.0
     isolated: bool = False
     constraints: dict[str, Any] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()
 
-    def strategy(self, kind: str, precision: str) -> SearchStrategy[Case]:
+    def strategy(
+        self, kind: str, precision: str, constraints: Mapping[str, Any] | None = None
+    ) -> SearchStrategy[Case]:
         """The strategy of this property's cases for a kind in a precision."""
         cell = kind.endswith("Cell")
         family = kind.removesuffix("Cell")
         draw = cases if kind in KINDS else network_cases
-        return draw(family, cell, precision, **self.constraints)
+        return draw(family, cell, precision, **(constraints or self.constraints))
+
+    def cases_for(self, subject: Subject, precision: str) -> SearchStrategy[Case]:
+        """The strategy of the cases that a subject offers, in what it computes a precision in.
+
+        Raises `Unsupported` where the subject states that it does not offer what is claimed.
+        """
+        for name in (precision, self.family, self.name, *self.needs):
+            if name in subject.unsupported:
+                raise Unsupported(subject.unsupported[name])
+        within = narrowed(self.constraints, subject.unsupported, subject.form)
+        return self.strategy(subject.kind, subject.computes.get(precision, precision), within)
 
 
 class Family:
-    """Collects the properties of one family; a module holds one."""
+    """Collects the properties of one family; a module holds one.  Each needs what `needs` names."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, needs: tuple[str, ...] = ()) -> None:
         self.name = name
+        self.needs = needs
         self.properties: list[Property] = []
 
     def claims(
@@ -63,6 +80,7 @@ class Family:
         precisions: tuple[str, ...] = BASIC_PRECISIONS,
         share: float = 1.0,
         isolated: bool = False,
+        needs: tuple[str, ...] = (),
         **constraints: Any,
     ) -> Callable[[Claim], Claim]:
         """Register a function `(subject, case, check)` as the property of its name."""
@@ -80,6 +98,7 @@ class Family:
                     share,
                     isolated,
                     constraints,
+                    (*self.needs, *needs),
                 )
             )
             return claim

@@ -22,7 +22,8 @@ class Record:
 
     `diagnosis` says what the fault is like, `script` is the path of a script that shows it, and
     `blob` is Hypothesis's own `@reproduce_failure`.  `excused` counts the cases that a known issue
-    covers: they were drawn, and not put to the claim.
+    covers: they were drawn, and not put to the claim.  `unoffered` counts those that asked for what
+    the subject does not offer; `message` has a reason.
     """
 
     subject: str
@@ -39,6 +40,7 @@ class Record:
     vacuous: int = 0
     discriminating: int = 0
     excused: int = 0
+    unoffered: int = 0
     worst: float = 0.0
     seconds: float = 0.0
     case: str = ""
@@ -91,3 +93,18 @@ def summary(records: Iterable[Record]) -> list[str]:
             f"{empty} arrays had no finite bound and were not compared"
         )
     return lines
+
+
+def not_offered(records: Iterable[Record]) -> list[str]:
+    """A line for each thing that a subject does not offer, with the reason and what it left out."""
+    counts: dict[tuple[str, str], list[int]] = {}
+    for record in records:
+        if record.status == UNSUPPORTED or (record.status == HOLDS and record.unoffered):
+            count = counts.setdefault((record.subject, record.message), [0, 0])
+            count[0] += record.status == UNSUPPORTED
+            count[1] += record.unoffered
+    return [
+        f"not offered by {subject}: {reason} (unsupported properties: {properties}, "
+        f"cases left out: {cases})"
+        for (subject, reason), (properties, cases) in counts.items()
+    ]

@@ -103,6 +103,8 @@ class Precision:
     `accumulation`.  The default of 4 is the largest that the libraries behind torch state: 4 for
     tanh in MKL VML's LA mode, 2 in CUDA's, 1 in SLEEF's; and 1/(1+exp(-x)) has 2 for CUDA's exp
     (the CUDA C++ Programming Guide's table), 0.5 for the sum and 0.5 for the quotient.
+    `floor` is what σ and tanh may be off by whatever their value, in units of `u_accumulation`:
+    for a library whose σ is accurate beside 1 and not beside itself in its tail.
     """
 
     name: str
@@ -110,6 +112,7 @@ class Precision:
     products: Format
     accumulation: Format
     ulps: float = 4.0
+    floor: float = 0.0
 
     @property
     def u(self) -> float:
@@ -135,8 +138,9 @@ class Precision:
 
     @cached_property
     def library(self) -> tuple[Array, Array]:
-        """A library function's own error, 2·ulps·u of its value, and its underflow."""
-        parts = (2.0 * self.ulps * self.u_accumulation, self.accumulation.eta)
+        """A library function's own error, 2·ulps·u of its value, and its underflow and `floor`."""
+        least = self.accumulation.eta + self.floor * self.u_accumulation
+        parts = (2.0 * self.ulps * self.u_accumulation, least)
         return np.asarray(SLACK * parts[0]), np.asarray(SLACK * parts[1])
 
     @cached_property
@@ -181,6 +185,7 @@ PRECISIONS: dict[str, Precision] = {
         Precision("bfloat16", BFLOAT16, BFLOAT16, FLOAT32),
         Precision("tf32", FLOAT32, TFLOAT32, FLOAT32),
         Precision("float16_accumulate", FLOAT16, FLOAT16, FLOAT16),
+        Precision("float32_absolute", FLOAT32, FLOAT32, FLOAT32, floor=4.0),
     )
 }
 

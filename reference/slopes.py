@@ -185,8 +185,9 @@ def _(first: Ball, *others: Any) -> Ball:
             most = np.maximum(f.reach, most)
         if reach is not None:
             span = np.maximum(_ONE, span) * np.maximum(_ONE, most)
-    if reach is not None and not span.max() < 0.25 * first.precision.storage.largest:
-        grown = np.where(span < 0.25 * first.precision.storage.largest, grown, np.inf)
+    room = 0.25 * first.precision.storage.largest
+    if reach is not None and not span.max() < room:
+        grown = np.where((span < room) | (below + grown == 0), grown, np.inf)
     ball = Ball(v, first.precision, grown, roundings=n - 1)
     ball._absolute, ball.underflows, ball.reach = below, NESTED, reach
     return ball

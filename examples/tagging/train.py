@@ -107,7 +107,7 @@ def train(
                     assert p.grad is not None
                     p.add_(p.grad, alpha=-rate)
             if bounded:
-                curve.checked(before, loss.item(), words, tags)
+                curve.checked(before, weights_of(tagger), loss.item(), words, tags, rate)
             curve.losses.append(loss.item())
             tick()
     return curve
@@ -171,7 +171,8 @@ def report(curves: dict[str, Curve], baseline: int, words: int) -> tuple[list[st
     for name, curve in curves.items():
         lines.append(
             f"{name}: {len(curve.checked.steps)} steps within the bound; largest error/bound of "
-            f"a loss {curve.checked.check.worst:.1e}"
+            f"a loss {curve.checked.check.worst:.1e}, of a new weight "
+            f"{curve.checked.weights.worst:.1e} ({curve.checked.weights.elements} weights)"
         )
     pairs = difference_bounds(one.checked.steps, two.checked.steps)
     if pairs:

@@ -139,6 +139,7 @@ def repeated_call_gives_the_same_bits(subject: Subject, case: Case, check: Check
     "Results require a gradient when the weights do, and not under no_grad.",
     "requires_grad(f(x)) = grad mode",
     kinds=ALL_KINDS,
+    needs=("gradients",),
     share=0.25,
 )
 def results_require_grad_as_weights_do(subject: Subject, case: Case, check: Check) -> None:

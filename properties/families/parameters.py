@@ -19,6 +19,8 @@ FAMILY = Family("parameters")
 
 #: Claims of integers and names, which no precision changes.
 ONE = ("float32",)
+#: Claims of torch.nn's own parameters, which an adapter's subject holds in another way.
+NAMES = ("torch_names",)
 
 
 def _count(module: nn.Module) -> int:
@@ -43,6 +45,7 @@ def torch_rnn(case: Case) -> nn.Module:
     "Every weight has torch.nn's name, shape and place in the order.",
     "names and shapes of reference.parameters.weight_shapes",
     precisions=ONE,
+    needs=NAMES,
 )
 def names_and_shapes(subject: Subject, case: Case, check: Check) -> None:
     own = {n: tuple(p.shape) for n, p in subject.construct(case).named_parameters()}
@@ -53,6 +56,7 @@ def names_and_shapes(subject: Subject, case: Case, check: Check) -> None:
     "The number of parameters is exact for every option.",
     "Σ over weights of the product of its shape",
     precisions=ONE,
+    needs=NAMES,
 )
 def count_is_exact(subject: Subject, case: Case, check: Check) -> None:
     check.same("the number of parameters", _count(subject.construct(case)), count(case.options))
@@ -64,6 +68,7 @@ def count_is_exact(subject: Subject, case: Case, check: Check) -> None:
     kinds=("LSTM", "LSTMCell"),
     precisions=ONE,
     proj_size=0,
+    needs=NAMES,
 )
 def lstm_is_four_rnns(subject: Subject, case: Case, check: Check) -> None:
     rnn = _count(torch_rnn(case))
@@ -75,6 +80,7 @@ def lstm_is_four_rnns(subject: Subject, case: Case, check: Check) -> None:
     "#GRU = 3 · #RNN, for every size, layers, bias and direction",
     kinds=("GRU", "GRUCell"),
     precisions=ONE,
+    needs=NAMES,
 )
 def gru_is_three_rnns(subject: Subject, case: Case, check: Check) -> None:
     rnn = _count(torch_rnn(case))
@@ -88,6 +94,7 @@ def gru_is_three_rnns(subject: Subject, case: Case, check: Check) -> None:
     precisions=ONE,
     least={"hidden": 2},
     proj_size=1,
+    needs=NAMES,
 )
 def projection_departs_exactly(subject: Subject, case: Case, check: Check) -> None:
     case = case.but(proj_size=1 + case.seed % (case.hidden_size - 1))
@@ -99,6 +106,7 @@ def projection_departs_exactly(subject: Subject, case: Case, check: Check) -> No
     "Initial weights lie within one over the root of the hidden size, and are not all alike.",
     "w ~ U(−1/√H, 1/√H)",
     precisions=ONE,
+    needs=NAMES,
 )
 def initial_within_inverse_root_hidden(subject: Subject, case: Case, check: Check) -> None:
     with torch.random.fork_rng(devices=[]):
@@ -121,6 +129,7 @@ def initial_within_inverse_root_hidden(subject: Subject, case: Case, check: Chec
     "load(state_dict(m)) = m",
     precisions=ONE,
     share=0.5,
+    needs=NAMES,
 )
 def state_dict_round_trips(subject: Subject, case: Case, check: Check) -> None:
     module = subject.build(case)

@@ -28,6 +28,8 @@ class Case:
     `with_state` False passes no initial state.  The arrays follow from the seed and the regimes.
     `output_size` is that of a network that ends in a log softmax, `vocab_size` that of a tagger.
     `variant` is for the property to read: one of those that it lists.
+    `reset_after`, `update_keeps` and `biases` are the subject's form, as in
+    `reference.parameters.Options`; they are torch's unless an adapter states another.
     """
 
     kind: str
@@ -55,6 +57,9 @@ class Case:
     layout: str = "contiguous"
     precision: str = "float32"
     variant: str = ""
+    reset_after: bool = True
+    update_keeps: bool = True
+    biases: tuple[str, ...] = ("ih", "hh")
 
     def __repr__(self) -> str:
         shown = [
@@ -80,6 +85,9 @@ class Case:
             bidirectional=self.bidirectional,
             proj_size=self.proj_size,
             nonlinearity=self.nonlinearity,
+            reset_after=self.reset_after,
+            update_keeps=self.update_keeps,
+            biases=self.biases,
             cell=self.cell,
         )
 

@@ -152,6 +152,9 @@ def test_both_taggers_start_alike_and_stay_within_their_bounds(
         assert len(curve.losses) == 2 * len(encoded)
         assert len(curve.checked.steps) == 4
         assert curve.checked.check.comparisons == 4
+        assert curve.checked.weights.comparisons == 4 * len(one)
+        # Of weights that do not move, those of absent words, the error and the bound are 0.
+        assert 1e-6 < curve.checked.weights.worst <= 1
         assert sum(curve.losses[-6:]) < sum(curve.losses[:6])
     steps = [c.checked.steps for c in curves.values()]
     assert all(d <= b < 1e-9 for d, b in bound.difference_bounds(*steps))
@@ -177,11 +180,24 @@ class Unforgetting(impl.LSTM):
         return torch.func.functional_call(plain, own, (input, hx))
 
 
-def test_a_wrong_lstm_leaves_its_bound(corpus: tuple[Vocabulary, list[Any]]) -> None:
+class WrongBackward(impl.LSTM):
+    """A right forward whose gradient loses a hundredth."""
+
+    def forward(self, input: Any, hx: Any = None) -> Any:
+        output, state = super().forward(input, hx)
+        return output * 0.99 + output.detach() * 0.01, state
+
+
+@pytest.mark.parametrize(
+    ("lstm", "text"), [(Unforgetting, "step 0: loss"), (WrongBackward, "step 0: new ")]
+)
+def test_a_wrong_lstm_leaves_its_bound(
+    lstm: Any, text: str, corpus: tuple[Vocabulary, list[Any]]
+) -> None:
     vocabulary, encoded = corpus
     sizes = (3, 4, len(vocabulary.words), len(vocabulary.tags))
-    tagger = LSTMTagger(*sizes, lstm=Unforgetting, dtype=torch.float64)
-    with pytest.raises(Mismatch, match=r"^step 0: loss"):
+    tagger = LSTMTagger(*sizes, lstm=lstm, dtype=torch.float64)
+    with pytest.raises(Mismatch, match=f"^{text}"):
         train.train(tagger, encoded, vocabulary, options(), lambda: None)
 
 
