@@ -183,6 +183,8 @@ def _run(
         return replace(record, status=FALSIFIED, message="; ".join(stale), cases=len(stale))
     try:
         test()
+        for edge in prop.edge_cases(subject, plan.precision, own_seed % 2**32):
+            body(edge)
     except (Exception, _Enough) as error:
         if failing is None:  # Hypothesis itself failed, which is no verdict on the subject
             raise

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from hypothesis.strategies import SearchStrategy
 
 from .comparison import Check
-from .strategies.cases import Case, cases, network_cases
+from .strategies.cases import Case, cases, edge_cases, network_cases
 from .subjects.capabilities import Unsupported, narrowed
 from .subjects.protocol import KINDS, Subject
 
@@ -27,7 +27,8 @@ class Property:
 
     `share` scales the profile's number of examples: more for claims over all options, fewer for
     discrete ones.  `isolated` cases may kill or hang the process that they run in.  `needs` names
-    capabilities, of `subjects.capabilities.OTHER`, that the claim cannot do without.
+    capabilities, of `subjects.capabilities.OTHER`, that the claim cannot do without.  With `edges`
+    a run ends with a case for every tile edge of every size, which drawing meets by chance only.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Property:
     isolated: bool = False
     constraints: dict[str, Any] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
+    edges: bool = False
 
     def strategy(
         self, kind: str, precision: str, constraints: Mapping[str, Any] | None = None
@@ -62,6 +64,16 @@ class Property:
         within = narrowed(self.constraints, subject.unsupported, subject.form)
         return self.strategy(subject.kind, subject.computes.get(precision, precision), within)
 
+    def edge_cases(self, subject: Subject, precision: str, seed: int) -> Iterator[Case]:
+        """The cases at tile edges that a run ends with, within what a subject offers."""
+        if not self.edges or subject.kind not in KINDS:
+            return
+        computed = subject.computes.get(precision, precision)
+        within = narrowed({}, subject.unsupported, subject.form)
+        within.pop("forms", None)
+        for case in edge_cases(subject.family, subject.cell, computed, seed):
+            yield case.but(**within)
+
 
 class Family:
     """Collects the properties of one family; a module holds one.  Each needs what `needs` names."""
@@ -81,6 +93,7 @@ class Family:
         share: float = 1.0,
         isolated: bool = False,
         needs: tuple[str, ...] = (),
+        edges: bool = False,
         **constraints: Any,
     ) -> Callable[[Claim], Claim]:
         """Register a function `(subject, case, check)` as the property of its name."""
@@ -99,6 +112,7 @@ class Family:
                     isolated,
                     constraints,
                     (*self.needs, *needs),
+                    edges,
                 )
             )
             return claim

@@ -16,7 +16,7 @@ from ..strategies.cases import Case
 from ..strategies.values import seeded
 from ..subjects.protocol import ALL_KINDS, Subject
 
-FAMILY = Family("autograd")
+FAMILY = Family("autograd", needs=("gradients",))
 
 SHARE = 0.15
 

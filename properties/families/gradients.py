@@ -32,9 +32,9 @@ from ..oracle import expected_gradients, upstream_arrays
 from ..property import LAYERS, Claim, Family
 from ..strategies.cases import Case
 from ..strategies.values import ORDINARY, seeded
-from ..subjects.protocol import CONCAT_CELLS, KINDS, Subject
+from ..subjects.protocol import CONCAT_CELLS, KINDS, Subject, Unsupported
 
-FAMILY = Family("gradients")
+FAMILY = Family("gradients", needs=("gradients",))
 
 CPU = ("float64", "float32", "float16", "bfloat16")
 SHORT = ("float16", "bfloat16")
@@ -78,6 +78,8 @@ def _by_name(what: str, part: str, kinds: tuple[str, ...], **constraints: Any) -
     def claim(subject: Subject, case: Case, check: Check) -> None:
         got, want = first_order(subject, case)
         named = {n: g for n, g in got.items() if re.search(part, n)}
+        if not named:
+            raise Unsupported(f"it has no {what}")
         check.discriminating += tell({n: want[n] for n in named})
         compare_gradients(check, named, want)
 

@@ -37,7 +37,7 @@ from ..property import Family
 from ..strategies.cases import Case
 from ..subjects.protocol import ALL_KINDS, CONCAT_CELLS, KINDS, Results, Subject
 
-FAMILY = Family("transforms")
+FAMILY = Family("transforms", needs=("gradients",))
 
 SHARE = 0.15
 #: torch.func does not go through pack_padded_sequence, which needs a tensor with storage.

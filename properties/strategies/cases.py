@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import MISSING, dataclass, fields, replace
 from functools import cached_property
 from typing import Any
@@ -16,7 +17,7 @@ from reference.parameters import Options, weight_shapes
 from reference.tagger import tagger_weight_shapes
 
 from .layouts import LAYOUTS
-from .shapes import Sizes, sizes
+from .shapes import NAMES, TILE_EDGES, Sizes, sizes
 from .values import ANY, Triple, seeded, values
 
 
@@ -278,6 +279,29 @@ def network_cases(
     if variants:
         fields_["variant"] = draw(st.sampled_from(variants))
     return Case(**(fields_ | fixed), seed=draw(_SEED))
+
+
+def edge_cases(kind: str, cell: bool, precision: str, seed: int) -> Iterator[Case]:
+    """A case for every tile edge of every size, the other sizes small; values by the seed.
+
+    Drawing meets each of them by chance only, and a kernel's fault may show at one alone.
+    """
+    for name in NAMES[:3] if cell else NAMES:
+        for place, edge in enumerate(TILE_EDGES):
+            size = {"input": 2, "hidden": 3, "batch": 2, "time": 2, name: edge}
+            yield Case(
+                kind,
+                cell=cell,
+                input_size=size["input"],
+                hidden_size=size["hidden"],
+                batch=size["batch"],
+                time=1 if cell else size["time"],
+                weights="spread",
+                inputs="spread",
+                states="spread",
+                seed=(seed + place) % 2**32,
+                precision=precision,
+            )
 
 
 def _lengths(seed: int, form: str, batch: int, time: int) -> dict[str, Any]:
