@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from reference import concat_cells
+from reference.activations import constant, settled
 from reference.backward import cell_backward, layer_backward
 from reference.ball import Ball, exact
 from reference.cells import cell, input_share, step
 from reference.concat_backward import concat_backward, tag_backward
 from reference.concat_cells import CONCAT_KINDS
+from reference.dual import Dual
 from reference.formats import Array
 from reference.tagger import tag
 from reference.unroll import layer
@@ -30,24 +33,9 @@ def expected(
     weights: Mapping[str, Array] | None = None,
 ) -> dict[str, Ball]:
     """The results of a case by name, with their bounds; arrays given replace the case's own."""
-    p = case.rounding
-    inputs = case.input_array if x is None else x
-    states = case.state_arrays if state is None else state
-    balls = [s if isinstance(s, Ball) else exact(s, p) for s in states]
-    ball = inputs if isinstance(inputs, Ball) else exact(inputs, p)
-    w = case.weight_arrays if weights is None else weights
-    if case.kind in CONCAT_KINDS:
-        with np.errstate(all="ignore"):
-            return concat_cells.step(case.kind, w, ball, tuple(balls))
-    if case.kind == "Tagger":
-        words = w["word_embeddings.weight"][ball.v.astype(np.int64)]
-        zero = exact(np.zeros((1, case.hidden_size)), p)
-        with np.errstate(all="ignore"):
-            return {"output": tag(w, exact(words, p), (zero, zero))}
-    if case.cell:
-        new = cell(case.options, w, ball, tuple(balls))
-        return dict(zip(("h", "c"), new, strict=False))
-    return layer(case.options, w, ball, balls, case.lengths, case.batch_first).named()
+    w, inputs, states = _arguments(case, x, state, weights)
+    with np.errstate(all="ignore"):
+        return _forward(case, w, inputs, states)
 
 
 def result_shapes(case: Case) -> dict[str, tuple[int, ...]]:
@@ -90,20 +78,103 @@ def expected_gradients(
     `upstream` maps any of the results to a loss's derivative by it; what is absent is zero.
     Arrays given replace the case's own.  A tagger has gradients by its weights alone.
     """
+    arguments = _arguments(case, x, state, weights)
     p = case.rounding
-    w = case.weight_arrays if weights is None else weights
-    d = {name: exact(values, p) for name, values in upstream.items()}
+    return _gradients(case, arguments, {name: exact(d, p) for name, d in upstream.items()})
+
+
+def expected_jvp(case: Case, tangents: Mapping[str, Array]) -> dict[str, Ball]:
+    """The derivative of every result in the direction of `tangents`, with its bound.
+
+    `tangents` maps any of input, h_0, c_0 and the weights' names to a direction of its shape;
+    what is absent is zero.  A tagger has no direction of its input.
+    """
+    w, x, state = _duals(case, tangents)
+    with np.errstate(all="ignore"):
+        results = _forward(case, w, x, state)
+        return {name: settled(dual.tangent) for name, dual in results.items()}
+
+
+def expected_hvp(
+    case: Case, upstream: Mapping[str, Array], tangents: Mapping[str, Array]
+) -> dict[str, Ball]:
+    """The derivative of every gradient in the direction of `tangents`, with its bound.
+
+    Of a loss Σ upstream∘results that is the Hessian–vector product.  Arguments are those of
+    `expected_gradients` and `expected_jvp`.
+    """
+    p = case.rounding
+    d = {name: Dual(exact(values, p)) for name, values in upstream.items()}
+    with np.errstate(all="ignore"):
+        gradients = _gradients(case, _duals(case, tangents), d)
+        return {name: settled(dual.tangent) for name, dual in gradients.items()}
+
+
+#: Weights, input and states, of one arithmetic.
+Arguments = tuple[Mapping[str, Any], Any, Sequence[Any]]
+
+
+def _arguments(
+    case: Case,
+    x: Array | Ball | None,
+    state: Sequence[Array | Ball] | None,
+    weights: Mapping[str, Array] | None,
+) -> Arguments:
+    """The case's arguments, or those given in their place, as exact Balls; ids as integers."""
+    p = case.rounding
+
+    def ball(values: Array | Ball) -> Ball:
+        return values if isinstance(values, Ball) else exact(values, p)
+
+    w: Mapping[str, Any] = case.weight_arrays if weights is None else weights
     inputs = case.input_array if x is None else x
+    states = [ball(s) for s in (case.state_arrays if state is None else state)]
     if case.kind == "Tagger":
-        words = "word_embeddings.weight"
-        return tag_backward({**w, words: exact(w[words], p)}, inputs.astype(np.int64), d)
-    ball = exact(inputs, p)
-    balls = tuple(exact(s, p) for s in (case.state_arrays if state is None else state))
+        ids = np.asarray(inputs.v if isinstance(inputs, Ball) else inputs, dtype=np.int64)
+        return {**w, _WORDS: exact(w[_WORDS], p)}, ids, states
+    return w, ball(inputs), states
+
+
+def _duals(case: Case, tangents: Mapping[str, Array]) -> Arguments:
+    """The case's arguments as Duals.  Raises `ValueError` for a tangent of what is no argument."""
+    p = case.rounding
+    w, x, state = _arguments(case, None, None, None)
+    starts = dict(zip(("h_0", "c_0"), state, strict=False))
+    own: dict[str, Any] = {**w, **starts} if case.kind == "Tagger" else {**w, **starts, "input": x}
+    unknown = sorted(set(tangents) - set(own))
+    if unknown:
+        raise ValueError(f"tangent {unknown[0]!r} is not one of {', '.join(own)}")
+    for name, value in own.items():
+        v = value if isinstance(value, Ball) else exact(value, p)
+        own[name] = Dual(v, exact(tangents[name], p) if name in tangents else None)
+    return {name: own[name] for name in w}, own.get("input", x), [own[name] for name in starts]
+
+
+def _forward(case: Case, w: Mapping[str, Any], x: Any, state: Sequence[Any]) -> dict[str, Any]:
     if case.kind in CONCAT_KINDS:
-        return concat_backward(case.kind, w, ball, balls, d)
+        return concat_cells.step(case.kind, w, x, tuple(state))
+    if case.kind == "Tagger":
+        words = w[_WORDS][x]
+        zero = constant(words, np.zeros((1, case.hidden_size)))
+        return {"output": tag(w, words, (zero, zero))}
     if case.cell:
-        return cell_backward(case.options, w, ball, balls, d)
-    return layer_backward(case.options, w, ball, balls, d, case.lengths, case.batch_first)
+        return dict(zip(("h", "c"), cell(case.options, w, x, tuple(state)), strict=False))
+    return layer(case.options, w, x, state, case.lengths, case.batch_first).named()
+
+
+def _gradients(case: Case, arguments: Arguments, upstream: Mapping[str, Any]) -> dict[str, Any]:
+    w, x, state = arguments
+    if case.kind == "Tagger":
+        return tag_backward(w, x, upstream)
+    if case.kind in CONCAT_KINDS:
+        return concat_backward(case.kind, w, x, tuple(state), upstream)
+    if case.cell:
+        return cell_backward(case.options, w, x, state, upstream)
+    return layer_backward(case.options, w, x, state, upstream, case.lengths, case.batch_first)
+
+
+#: The tagger's weight that its ids choose rows of.
+_WORDS = "word_embeddings.weight"
 
 
 def compare_all(check: Check, got: Results, want: Mapping[str, Ball], prefix: str = "") -> None:

@@ -86,9 +86,18 @@ def rounded_apart(x: Any) -> Any:
 
 @singledispatch
 def blend(z: Any, kept: Any, new: Any) -> Any:
-    """(1−z)∘new + z∘kept, charged for the form new + z∘(kept − new) as well.
+    """(1−z)∘new + z∘kept, charged for new + z∘(kept − new) and kept − (1−z)∘(kept − new) as well.
 
     The second form rounds new and z∘new where the first does not: with z = 1 and a small `kept`
-    it loses `kept` beside `new`.  torch's GRU is written so.
+    it loses `kept` beside `new`.  torch's GRU is written so.  The third is its mirror image.
     """
     return (1.0 - z) * new + z * kept
+
+
+@singledispatch
+def blend_slopes(z: Any) -> tuple[Any, Any]:
+    """z and 1−z, the derivatives of a blend by `kept` and by `new`, for all its forms.
+
+    What a form multiplies by an adjoint d is d∘(1−z) or d − d∘z, and d∘z or d − d∘(1−z).
+    """
+    return z, 1.0 - z

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .activations import blend, sigmoid
+from .activations import blend, blend_slopes, sigmoid
 from .ball_core import Ball, charged, settled_ball
 from .ball_rules import tanh
 from .cells import GRUParts, gru_state, lstm_state
@@ -129,13 +129,12 @@ def _gru_local(
 ) -> tuple[_Term, Array | None, _Term, _Term]:
     """As `gru_local`, and the reach of the first."""
     p, size = rz.precision, n.shape[-1]
-    z, new, before, twice = _cut(_term(rz), size, 2 * size), _term(n), _term(h), p.charge(0, 2)
-    v = _ONE - z.v
-    rest = _Term(v, np.abs(v), charged(p, _ONE + z.far, z.radius, twice))
+    slopes = blend_slopes(rz[..., size:])
+    to_h, to_n = (_term(s) for s in (slopes if update_keeps else slopes[::-1]))
+    new, before, twice = _term(n), _term(h), p.charge(0, 2)
     v = before.v - new.v if update_keeps else new.v - before.v
     radius = before.radius + new.radius
     apart = _Term(v, np.abs(v), charged(p, before.far + new.far, radius, twice))
-    to_n, to_h = (rest, z) if update_keeps else (z, rest)
     large = _joined(_term(inner), apart)
     reach = _reach(large.far)
     by_rz = _product(p, large, _term(sigmoid_slope(rz)), reach)

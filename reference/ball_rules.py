@@ -9,6 +9,7 @@ import numpy as np
 
 from .activations import (
     blend,
+    blend_slopes,
     constant,
     join_like,
     lstm_activations,
@@ -131,18 +132,30 @@ def _maximum(x: Ball, other: Ball) -> Ball:
 
 @blend.register
 def _(z: Ball, kept: Any, new: Any) -> Ball:
-    """The Ball of (1−z)∘new + z∘kept, its magnitude grown by new, z∘new and z∘kept once more.
+    """The Ball of (1−z)∘new + z∘kept, its magnitude grown by the terms of the other forms.
 
-    One rule for what would be six operations, of which a GRU takes a step's most time.
+    The form new + z∘(kept − new) rounds new, z∘new and z∘kept once more; kept − (1−z)∘(kept − new)
+    rounds kept twice, in 1−z as well, (1−z)∘kept and (1−z)∘new.  One rule for what would be six
+    operations, of which a GRU takes a step's most time.
     """
     p = z.precision
     kept, new = z._lift(kept), z._lift(new)
     n, k = new.absolute + new.radius, kept.absolute + kept.radius
-    rest = Ball(_ONE - z.v, p, z.radius, _ONE + z.absolute + z.radius, 0, 1, 0)
     most = z.absolute + z.radius
-    r = rest.radius * n + rest.absolute * new.radius + z.radius * k + z.absolute * kept.radius
-    m = (rest.absolute + rest.radius) * n + n + most * (n + k + k)
-    return Ball(rest.v * new.v + z.v * kept.v, p, r, m, 0, 1, 1)
+    v = _ONE - z.v
+    own = np.abs(v)
+    rest = charged(p, _ONE + most, z.radius, p.charge(0, 1))
+    r = rest * n + own * new.radius + z.radius * k + z.absolute * kept.radius
+    m = (own + rest + _ONE) * (n + k) + most * (n + k + k)
+    return Ball(v * new.v + z.v * kept.v, p, r, m, 0, 1, 1)
+
+
+@blend_slopes.register
+def _(z: Ball) -> tuple[Ball, Ball]:
+    p, v, far = z.precision, _ONE - z.v, z.absolute + z.radius
+    rest = settled_ball(p, v, charged(p, _ONE + far, z.radius, p.charge(0, 2)))
+    m = far + _ONE + rest.absolute + rest.radius
+    return settled_ball(p, z.v, charged(p, m, z.radius, p.charge(0, 2))), rest
 
 
 UFUNCS.update(

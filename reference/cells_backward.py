@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .activations import join, rounded_apart, settled, stack
+from .activations import blend_slopes, join, rounded_apart, settled, stack
 from .cells import Weights
 from .parameters import GATES, Options
 from .recurrence import Loop, Running, backward_stack, linear, lstm, through
@@ -74,13 +74,12 @@ def lstm_factors(gates: Any, tanh_c: Any, c: Any) -> tuple[Any, Any]:
 def gru_local(rz: Any, n: Any, inner: Any, h: Any, update_keeps: bool) -> tuple[Any, Any, Any]:
     """(q∘σ′(r), (h−n)∘σ′(z)) side by side, (1−z)∘tanh′(n), and z: what dh' is multiplied by.
 
-    h−n is charged for dh'∘h and −dh'∘n rounded apart, as the form (1−z)∘n + z∘h has it; 1−z for
-    dh' − dh'∘z, as the form n + z∘(h−n) has it.
+    h−n is charged for dh'∘h and −dh'∘n rounded apart, as the form (1−z)∘n + z∘h has it; 1−z and z
+    as in `blend_slopes`.
     """
     z = rz[..., n.shape[-1] :]
-    rest = rounded_apart(1.0 - z)
     apart = rounded_apart(h - n if update_keeps else n - h)
-    to_n, to_h = (rest, z) if update_keeps else (z, rest)
+    to_h, to_n = blend_slopes(z) if update_keeps else blend_slopes(z)[::-1]
     by_rz = settled(product(large(join([inner, apart])), sigmoid_slope(rz)))
     return by_rz, product(to_n, tanh_slope(n)), to_h
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .ball_core import Ball, charged
+from .ball_core import Ball, charged, settled_ball
 from .formats import SLACK, Array, Precision, gamma
 
 _ONE, _TWICE = np.asarray(1.0), np.asarray(2.0 * SLACK)
@@ -77,6 +77,51 @@ def _over_last(ufunc: np.ufunc, a: Array) -> Array:
 
 
 @singledispatch
+def softmax(y: Any) -> Any:
+    """p = exp(y) from y = log_softmax(x)."""
+    return np.exp(y)
+
+
+@softmax.register
+def _(y: Ball) -> Ball:
+    """y's radius R is charged for every rounding of x − m, exp and log.
+
+    Those are the roundings of a softmax formed as e/Σe too; so p̃ = p·e^δ with |δ| ≤ R, and the
+    exponential or the quotient is off once more, by less than a slope's own rate.
+    """
+    p, f = y.precision, np.exp(y.v)
+    rate, _, floor = p.slope
+    r = f * np.expm1(y.radius) + rate * f + floor
+    if p.stores:
+        r = charged(p, f + r, r, p.charge(0, 1))
+    ball = settled_ball(p, f, r)
+    ball._absolute = f
+    return ball
+
+
+@singledispatch
+def through_log_softmax(y: Any, tangent: Any) -> Any:
+    """ẏ = ẋ − Σ p∘ẋ over the last axis, from y = log_softmax(x)."""
+    return tangent - np.sum(np.exp(y) * tangent, axis=-1, keepdims=True)
+
+
+@through_log_softmax.register
+def _(y: Ball, tangent: Any) -> Ball:
+    """As the formula; and charged for a maximum that is not cut from the graph.
+
+    Then ḋ = ẋ − ẋ_m is what goes on, where m is the place of the maximum or one that may be.
+    """
+    d, p = y._lift(tangent), softmax(y)
+    dy = d - np.sum(p * d, axis=-1, keepdims=True)
+    top = y.v + y.radius >= _over_last(np.maximum, y.v - y.radius)
+    most = _over_last(np.maximum, np.where(top, d.magnitude, 0.0))
+    # ẋ_m is there twice, in ẋ_i − ẋ_m and in Σ p_j (ẋ_j − ẋ_m), and cancels where Σ p is 1.
+    r = dy.r + most * _over_last(np.add, p.radius)
+    m, roundings = dy.magnitude + 2.0 * most, dy.roundings + 1
+    return Ball(dy.v, y.precision, r, m, dy.products, dy.additions + 1, roundings)
+
+
+@singledispatch
 def log_softmax_backward(y: Any, upstream: Any) -> Any:
     """dx = dy − exp(y) Σ dy over the last axis, from y = log_softmax(x); (..., O) → (..., O)."""
     return upstream - np.exp(y) * np.sum(upstream, axis=-1, keepdims=True)
@@ -84,19 +129,14 @@ def log_softmax_backward(y: Any, upstream: Any) -> Any:
 
 @log_softmax_backward.register
 def _(y: Ball, upstream: Any) -> Ball:
-    """The softmax p = exp(y) as y's ball has it, and a maximum that is not cut from the graph.
+    """As the formula; and charged for a maximum that is not cut from the graph.
 
-    y's radius R is charged for every rounding of x − m, exp and log, which are those of a softmax
-    formed as e/Σe too; so p̃ = p·e^δ with |δ| ≤ R, and the exponential or the quotient rounds once
-    more.  Where an implementation differentiates its maximum as well, the entry at the maximum
+    Where an implementation differentiates its maximum as well, the entry at the maximum
     gains −Σ_j dx_j, which is zero but for the errors of each dx_j: those are added there, and the
     entry is charged as if all their terms had been summed on the way.
     """
-    p, f, R, dy = y.precision, np.exp(y.v), y.radius, y._lift(upstream)
-    n, (rate, _, floor) = f.shape[-1], p.slope
-    r = f * np.expm1(R) + rate * f + floor  # a slope's rate is more than one activation's
-    if p.stores:
-        r = charged(p, f + r, r, p.charge(0, 1))
+    p, share, R, dy = y.precision, softmax(y), y.radius, y._lift(upstream)
+    n, f, r = y.shape[-1], share.v, share.radius
     # Σ dy as `np.sum`, its product with p and their difference, as Ball's own operations.
     total, m = _over_last(np.add, dy.v), _over_last(np.add, dy.magnitude)
     moved = None if dy.exact else _over_last(np.add, dy.radius)

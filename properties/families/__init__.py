@@ -2,15 +2,18 @@
 
 from . import (
     agreement,
+    autograd,
     claims,
     composition,
     conduct,
     gates,
+    gradients,
     interface,
     invariance,
     limits,
     networks,
     parameters,
+    transforms,
 )
 
 FAMILIES = tuple(
@@ -26,5 +29,8 @@ FAMILIES = tuple(
         networks,
         gates,
         claims,
+        gradients,
+        autograd,
+        transforms,
     )
 )
