@@ -26,6 +26,7 @@ EXPECTED = {
     "packing": ("agreement", "interface"),
     "tile edges": ("agreement",),
     "precision": ("agreement",),
+    "gradients": ("gradients", "autograd"),
     "parameters": ("parameters",),
 }
 #: Mutants of each family in this part, each of another kind where there is one.
