@@ -17,6 +17,8 @@ CELLS = tuple(k for k in KINDS if k.endswith("Cell"))
 LAYERS = tuple(k for k in KINDS if not k.endswith("Cell"))
 ALL_PRECISIONS = ("float64", "float32", "float16", "bfloat16", "tf32")
 BASIC_PRECISIONS = ("float64", "float32")
+CPU_PRECISIONS = ("float64", "float32", "float16", "bfloat16")
+ALL_DEVICES = ("cpu", "cuda")
 
 Claim = Callable[[Subject, Case, Check], None]
 
@@ -26,9 +28,13 @@ class Property:
     """One claim.  `constraints` narrow the cases to those that the claim speaks of.
 
     `share` scales the profile's number of examples: more for claims over all options, fewer for
-    discrete ones.  `isolated` cases may kill or hang the process that they run in.  `needs` names
-    capabilities, of `subjects.capabilities.OTHER`, that the claim cannot do without.  With `edges`
-    a run ends with a case for every tile edge of every size, which drawing meets by chance only.
+    discrete ones.  `devices` are the types of device that it is claimed on: on others it is not
+    planned at all, so a claim about CUDA leaves no record where no CUDA device is.  `profile` is
+    the least one that runs it: at a lesser one it leaves a record that says so.  `isolated` cases
+    may kill or hang the process that they run in, and `patience` is how many times the usual time
+    a case may take there.  `needs` names capabilities, of `subjects.capabilities.OTHER`, that the
+    claim cannot do without.  With `edges` a run ends with a case for every tile edge of every
+    size, which drawing meets by chance only.
     """
 
     name: str
@@ -39,7 +45,10 @@ class Property:
     kinds: tuple[str, ...] = KINDS
     precisions: tuple[str, ...] = BASIC_PRECISIONS
     share: float = 1.0
+    devices: tuple[str, ...] = ALL_DEVICES
+    profile: str = "quick"
     isolated: bool = False
+    patience: float = 1.0
     constraints: dict[str, Any] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
     edges: bool = False
@@ -52,6 +61,10 @@ class Property:
         family = kind.removesuffix("Cell")
         draw = cases if kind in KINDS else network_cases
         return draw(family, cell, precision, **(constraints or self.constraints))
+
+    def claimed_of(self, kind: str, device: str) -> bool:
+        """Whether it is claimed of a kind on a device, `cuda:1` say."""
+        return kind in self.kinds and device.partition(":")[0] in self.devices
 
     def cases_for(self, subject: Subject, precision: str) -> SearchStrategy[Case]:
         """The strategy of the cases that a subject offers, in what it computes a precision in.
@@ -91,7 +104,10 @@ class Family:
         kinds: tuple[str, ...] = KINDS,
         precisions: tuple[str, ...] = BASIC_PRECISIONS,
         share: float = 1.0,
+        devices: tuple[str, ...] = ALL_DEVICES,
+        profile: str = "quick",
         isolated: bool = False,
+        patience: float = 1.0,
         needs: tuple[str, ...] = (),
         edges: bool = False,
         **constraints: Any,
@@ -109,7 +125,10 @@ class Family:
                     kinds,
                     precisions,
                     share,
+                    devices,
+                    profile,
                     isolated,
+                    patience,
                     constraints,
                     (*self.needs, *needs),
                     edges,

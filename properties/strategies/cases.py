@@ -75,6 +75,13 @@ class Case:
         return replace(self, **changes)
 
     @property
+    def form(self) -> str:
+        """How the input is passed: `dense`, `unbatched`, or packed `equal` or `ragged`."""
+        if self.lengths is None:
+            return "unbatched" if self.batch is None else "dense"
+        return "equal" if len(set(self.lengths)) == 1 else "ragged"
+
+    @property
     def options(self) -> Options:
         """What decides the weights and the equations."""
         return Options(
@@ -189,6 +196,7 @@ def cases(
     precision: str,
     *,
     least: dict[str, int] | None = None,
+    most: dict[str, int] | None = None,
     forms: tuple[str, ...] = ("dense", "unbatched", "equal", "ragged"),
     regimes: st.SearchStrategy[Triple] = ANY,
     variants: tuple[str, ...] = (),
@@ -197,10 +205,10 @@ def cases(
     """Draw a case of `kind` in `precision`; `fixed` fields are not drawn.
 
     `forms` are the admissible ways of passing the input, of `dense`, `unbatched`, and the packed
-    `equal` and `ragged`; `least` raises the smallest sizes; `variant` is one of `variants`.
+    `equal` and `ragged`; `least` and `most` bound the sizes; `variant` is one of `variants`.
     """
     weights, inputs, states = draw(regimes)
-    size: Sizes = draw(sizes(tuple((least or {}).items())))
+    size: Sizes = draw(sizes(tuple((least or {}).items()), tuple((most or {}).items())))
     flags = draw(_FLAGS)
     form, layout = draw(_PASSING)
     if form not in forms:
@@ -258,7 +266,8 @@ def network_cases(
 ) -> Case:
     """Draw a case of a network that ends in a log softmax: a concat cell or a tagger."""
     weights, inputs, states = draw(regimes)
-    size: Sizes = draw(sizes(tuple(fixed.pop("least", {}).items())))
+    bounds = (tuple(fixed.pop(name, {}).items()) for name in ("least", "most"))
+    size: Sizes = draw(sizes(*bounds))
     fixed.pop("forms", None)
     fields_: dict[str, Any] = {
         "kind": kind,

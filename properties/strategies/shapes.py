@@ -33,13 +33,18 @@ class Sizes:
 
 
 def _sizes(
-    drawn: tuple[tuple[int, int], tuple[int, int], tuple[str, int]], least: Mapping[str, int]
+    drawn: tuple[tuple[int, int], tuple[int, int], tuple[str, int]],
+    least: Mapping[str, int],
+    most: Mapping[str, int],
 ) -> Sizes:
     values = dict(zip(NAMES, (*drawn[0], *drawn[1]), strict=True))
     wide, edge = drawn[2]
     if wide:
         values[wide] = edge
-    values = {name: max(value, least.get(name, 0)) for name, value in values.items()}
+    values = {
+        name: max(min(value, most.get(name, value)), least.get(name, 0))
+        for name, value in values.items()
+    }
     while wide and work(**values) > WORK_BUDGET:
         values[wide] = values[wide] // 2
     return Sizes(**values)
@@ -51,7 +56,9 @@ def work(input: int, hidden: int, batch: int, time: int) -> int:
 
 
 @lru_cache
-def sizes(least: tuple[tuple[str, int], ...] = ()) -> st.SearchStrategy[Sizes]:
-    """Draw sizes; `least` raises the smallest of `input`, `hidden`, `batch` or `time`."""
-    smallest = dict(least)
-    return _DRAW.map(lambda drawn: _sizes(drawn, smallest))
+def sizes(
+    least: tuple[tuple[str, int], ...] = (), most: tuple[tuple[str, int], ...] = ()
+) -> st.SearchStrategy[Sizes]:
+    """Draw sizes; `least` and `most` bound any of `input`, `hidden`, `batch` or `time`."""
+    smallest, largest = dict(least), dict(most)
+    return _DRAW.map(lambda drawn: _sizes(drawn, smallest, largest))
