@@ -39,7 +39,7 @@ FAMILY = Family("gradients", needs=("gradients",))
 CPU = ("float64", "float32", "float16", "bfloat16")
 SHORT = ("float16", "bfloat16")
 #: Of a profile's examples: there are many claims here, and each case costs a BPTT on Balls.
-SHARE = 0.15
+SHARE = 0.12
 #: σ(−1024) is below the smallest subnormal of every format.
 SATURATED = 1024.0
 STATEFUL = (*KINDS, *CONCAT_CELLS)
