@@ -100,7 +100,7 @@ def _simplest_first(triples: list[Triple]) -> st.SearchStrategy[Triple]:
     return st.sampled_from(sorted(triples, key=lambda t: sum(map(_LADDER.index, t))))
 
 
-def _any() -> list[Triple]:
+def every_triple() -> list[Triple]:
     """Mostly regimes in which a wrong weight shows; each edge regime in one place at a time.
 
     At most 256, which is as far as Hypothesis draws a range uniformly.
@@ -119,7 +119,7 @@ def _any() -> list[Triple]:
 
 
 #: Regimes of weights, inputs and states.
-ANY = _simplest_first(_any())
+ANY = _simplest_first(every_triple())
 
 #: Finite and ordinary, for claims whose bound a large value would empty.
 ORDINARY = _simplest_first(

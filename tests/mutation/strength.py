@@ -37,11 +37,10 @@ Outcome = dict[str, Any]
 _ONE_FORK = Lock()
 
 
-def _put(name: str, checks: list[str], pipe: Any) -> None:
-    """Put checks to a mutant, and send each outcome when it is there."""
+def _put(kind: str, factory: Any, checks: list[str], pipe: Any) -> None:
+    """Put checks to a class, and send each outcome when it is there."""
     import torch
 
-    from .all import MUTANTS
     from .peers import PEERS, NotOffered
 
     torch.set_num_threads(1)
@@ -49,11 +48,10 @@ def _put(name: str, checks: list[str], pipe: Any) -> None:
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
     os.dup2(null, 2)
-    mutant = MUTANTS[name]
     for check in checks:
         start, by = time.perf_counter(), ""
         try:
-            PEERS[check](mutant.kind, mutant.factory)
+            PEERS[check](kind, factory)
         except NotOffered:
             pipe.send((check, None))
             continue
@@ -63,8 +61,8 @@ def _put(name: str, checks: list[str], pipe: Any) -> None:
     pipe.close()
 
 
-def outcomes(name: str) -> dict[str, Outcome | None]:
-    """What each check of others says of a mutant; one that ends or hangs its process is killed."""
+def outcomes(kind: str, factory: Any) -> dict[str, Outcome | None]:
+    """What each check of others says of a class; one that ends or hangs its process is killed."""
     found: dict[str, Outcome | None] = {}
     # A fork has the imports of its parent, which has run no kernel and so has no threads of them.
     context = multiprocessing.get_context("fork")
@@ -72,7 +70,7 @@ def outcomes(name: str) -> dict[str, Outcome | None]:
     while left := [c for c in COLUMNS[1:] if c not in found]:
         with _ONE_FORK:  # another's process must not hold this pipe open
             receive, send = context.Pipe(duplex=False)
-            process = context.Process(target=_put, args=(name, left, send), daemon=True)
+            process = context.Process(target=_put, args=(kind, factory, left, send), daemon=True)
             start = time.perf_counter()
             process.start()
             send.close()
@@ -96,8 +94,12 @@ def outcomes(name: str) -> dict[str, Outcome | None]:
 
 def all_outcomes(names: list[str], jobs: int) -> Iterator[tuple[str, dict[str, Outcome | None]]]:
     """The outcomes of mutants as they come."""
+    from .all import MUTANTS
+
     with ThreadPoolExecutor(jobs) as pool:
-        calls = {pool.submit(outcomes, name): name for name in names}
+        calls = {
+            pool.submit(outcomes, MUTANTS[name].kind, MUTANTS[name].factory): name for name in names
+        }
         try:
             for done in as_completed(calls):
                 yield calls[done], done.result()
@@ -246,7 +248,7 @@ def main() -> int:
     done = {v["mutant"] for v in lines_of(path)}
     names = [n for n in MUTANTS if n not in done and args.names in n]
     if names:
-        _warm_up()
+        warm_up()
     with path.open("a", encoding="utf-8") as file:
         try:
             for name, found in all_outcomes(names, args.jobs):
@@ -269,8 +271,11 @@ def main() -> int:
     return 0
 
 
-def _warm_up() -> None:
-    """In a thread-free parent: imports, and ONNX's vectors, for all forks."""
+def warm_up() -> None:
+    """In a thread-free parent: imports, and ONNX's vectors, for all forks.
+
+    It is for a process of its own: torch.testing._internal forbids later changes of backend flags.
+    """
     import torch
 
     from . import peers
