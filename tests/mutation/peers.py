@@ -192,9 +192,12 @@ def module_info(kind: str, factory: Any) -> None:
                 raise AssertionError(f"accepted what raises {wrong.error_regex!r}")
 
 
+#: What compares the results of the one example.
+COMPARISON = "torch.testing.assert_close"
+
 #: Name of a column → check.
 PEERS: dict[str, Check] = {
-    "assert_close": one_example,
+    "one example": one_example,
     "gradcheck": with_gradcheck,
     "ONNX vectors": onnx_published,
     "ModuleInfo": module_info,

@@ -31,7 +31,7 @@ RECORD = ROOT / "docs" / "strength.jsonl"
 LIMIT = 300.0
 SUITE = "Gatewise"
 #: The columns of the page, this suite's first.
-COLUMNS = (SUITE, "assert_close", "gradcheck", "ONNX vectors", "ModuleInfo")
+COLUMNS = (SUITE, "one example", "gradcheck", "ONNX vectors", "ModuleInfo")
 
 Outcome = dict[str, Any]
 _ONE_FORK = Lock()
@@ -167,7 +167,7 @@ that was reported of a released implementation (`tests/mutation/`). Each check b
 same {total} mutants, with torch {torch} and onnx {onnx}:
 
 - **Gatewise**: this suite at its profile `standard`, until the first property that does not hold.
-- **assert_close**: `torch.testing.assert_close` with its default tolerances, against torch.nn's \
+- **one example**: `{comparison}` with its default tolerances, against torch.nn's \
 module with the same weights, on the example of that module's page of PyTorch's documentation.
 - **gradcheck**: the same, and `torch.autograd.gradcheck` with its defaults, in float64, of the \
 input, the initial states and every weight.
@@ -199,9 +199,11 @@ def _row(cells: list[str]) -> str:
 
 def page() -> str:
     """docs/strength.md, from the record alone."""
+    from .peers import COMPARISON
+
     head, *records = lines_of(RECORD)
     families = list(dict.fromkeys(head["families"]))
-    lines = [_HEAD.format(total=len(records), **head["versions"])]
+    lines = [_HEAD.format(total=len(records), comparison=COMPARISON, **head["versions"])]
     lines += ["## Killed, by family of faults", "", _row(["faults", *COLUMNS])]
     lines.append("|" + " --- |" * (len(COLUMNS) + 1))
     for family in families:

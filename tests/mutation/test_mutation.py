@@ -23,10 +23,12 @@ EXPECTED = {
     "weights": ("agreement",),
     "states": ("agreement", "interface", "determinism"),
     "directions": ("agreement",),
-    "packing": ("agreement", "interface"),
+    "packing": ("agreement", "interface", "packing"),
     "tile edges": ("agreement",),
     "precision": ("agreement",),
     "gradients": ("gradients", "autograd", "transforms"),
+    "dropout": ("dropout",),
+    "special values": ("agreement", "special_values"),
     "parameters": ("parameters", "weights"),
     "modes": ("modes", "life cycle", "weights", "determinism", "conduct"),
 }
