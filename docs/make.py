@@ -22,8 +22,10 @@ from properties.article import CLAIMS, brief, record  # noqa: E402
 from properties.catalogue import CATALOGUE  # noqa: E402
 from properties.families import FAMILIES  # noqa: E402
 from properties.known_issues import known_issues  # noqa: E402
+from properties.property import ALL_DEVICES  # noqa: E402
 from properties.records import FALSIFIED  # noqa: E402
 from properties.subjects.protocol import KINDS  # noqa: E402
+from tests.mutation import strength  # noqa: E402
 
 
 def properties_page() -> str:
@@ -42,7 +44,10 @@ def properties_page() -> str:
         for p in family.properties:
             kinds = "all" if p.kinds == KINDS else ", ".join(p.kinds)
             formula = p.formula.replace("|", "\\|")
-            row = (f"`{p.name}`", p.sentence, formula, kinds, ", ".join(p.precisions))
+            only = "" if p.devices == ALL_DEVICES else f"; on {', '.join(p.devices)} alone"
+            only += "" if p.profile == "quick" else f"; at profile {p.profile} and fuller"
+            precisions = ", ".join(p.precisions) + only
+            row = (f"`{p.name}`", p.sentence, formula, kinds, precisions)
             lines.append(f"| {' | '.join(row)} |")
     return "\n".join(lines) + "\n"
 
@@ -65,6 +70,9 @@ def known_issues_page() -> str:
         lines += [f"- covers {where}"]
         for label, names in (("devices", issue.devices), ("precisions", issue.precisions)):
             lines += [f"- {label} {', '.join(names)}"] if names else []
+        lines += (
+            [f"- on machines without {issue.lacking} for the precision"] if issue.lacking else []
+        )
         lines += [f"- witness `{issue.witness}`", f"- {issue.link}"]
     return "\n".join(lines) + "\n"
 
@@ -121,6 +129,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "properties.md": properties_page,
     "known-issues.md": known_issues_page,
     "article.md": article_page,
+    "strength.md": strength.page,
 }
 
 

@@ -10,7 +10,21 @@ from torch.nn.functional import log_softmax
 
 from .checks import check_size, check_tensor
 
+try:
+    from torch.compiler import is_compiling
+except ImportError:  # torch before 2.1
+
+    def is_compiling() -> bool:
+        """Never: this torch does not say."""
+        return False
+
+
 INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+
+
+def _has_values(x: Tensor) -> bool:
+    """Whether a tensor's values can be read: not on meta, and not while a graph is recorded."""
+    return not (x.is_meta or is_compiling())
 
 
 class LSTMTagger(nn.Module):
@@ -23,7 +37,8 @@ class LSTMTagger(nn.Module):
 
     Parameters have the tutorial's names: word_embeddings.weight (V, E), lstm.* as torch.nn.LSTM's,
     hidden2tag.weight (K, H) and hidden2tag.bias (K,).  Raises `ValueError` or `TypeError` for
-    sizes below 1, an empty sentence, ids that are no integers or outside the vocabulary.
+    sizes below 1, an empty sentence, ids that are no integers or outside the vocabulary; of a
+    compiled or exported tagger, the embedding raises for the last of these.
     """
 
     hidden: tuple[Tensor, Tensor] | None
@@ -81,7 +96,7 @@ class LSTMTagger(nn.Module):
             )
         ids = sentence.long()  # first: a size above 127 does not compare with int8
         outside = (ids < 0) | (ids >= self.vocab_size)
-        if outside.any():
+        if _has_values(outside) and outside.any():
             place = int(outside.int().argmax())
             raise ValueError(
                 f"LSTMTagger: word id {int(ids[place])} at position {place} is outside the "

@@ -21,14 +21,14 @@ from .catalogue import CATALOGUE
 from .comparison import Check, Mismatch
 from .known_issues import Issue, issues_of
 from .property import ALL_PRECISIONS, Property
-from .records import FALSIFIED, FLAKY, HOLDS, KNOWN_ISSUE, UNSUPPORTED, VACUOUS, Record
+from .records import FALSIFIED, FLAKY, HOLDS, KNOWN_ISSUE, NOT_RUN, UNSUPPORTED, VACUOUS, Record
 from .sandbox import CASE_TIMEOUT
 from .sandbox_process import Claim
 from .strategies.cases import Case
 from .subjects.loading import as_subject
 from .subjects.protocol import Subject, SubjectFault, Unsupported
 
-#: Profile → examples of a property whose share is 1.
+#: Profile → examples of a property whose share is 1; the fuller ones later.
 EXAMPLES = {"quick": 20, "standard": 60, "thorough": 1000}
 
 
@@ -65,7 +65,7 @@ def plans(
     for subject in subjects:
         for device in devices:
             for prop in CATALOGUE.values():
-                if subject.kind in prop.kinds:
+                if prop.claimed_of(subject.kind, device):
                     for precision in precisions:
                         if precision in prop.precisions:
                             yield Plan(prop, subject.on(device), precision)
@@ -171,6 +171,10 @@ def _run(
     record = Record(
         subject.name, subject.device, plan.precision, prop.name, prop.family, HOLDS, own_seed
     )
+    profiles = list(EXAMPLES)
+    if profiles.index(profile) < profiles.index(prop.profile):
+        left = f"left to profile {prop.profile}, and this is {profile}"
+        return replace(record, status=NOT_RUN, message=left)
     try:
         strategy = prop.cases_for(subject, plan.precision)
     except Unsupported as reason:
@@ -183,6 +187,8 @@ def _run(
         return replace(record, status=FALSIFIED, message="; ".join(stale), cases=len(stale))
     try:
         test()
+        for edge in prop.edge_cases(subject, plan.precision, own_seed % 2**32):
+            body(edge)
     except (Exception, _Enough) as error:
         if failing is None:  # Hypothesis itself failed, which is no verdict on the subject
             raise
@@ -237,7 +243,8 @@ def apart(plan: Plan, claim: Claim, case: Case, check: Check, timeout: float) ->
     """What `claim(subject, case, check)` returns, from where the plan's cases are put."""
     if plan.isolated:
         try:
-            return sandbox.current(plan.subject, timeout).put(claim, case, check)
+            patience = timeout * plan.prop.patience
+            return sandbox.current(plan.subject, patience).put(claim, case, check)
         except sandbox.CannotIsolate:
             if plan.prop.isolated:
                 raise

@@ -13,7 +13,8 @@ KNOWN_ISSUE = "known issue"
 VACUOUS = "vacuous"
 CRASHED = "crashed"
 FLAKY = "flaky"
-STATUSES = (HOLDS, FALSIFIED, UNSUPPORTED, KNOWN_ISSUE, VACUOUS, CRASHED, FLAKY)
+NOT_RUN = "not run"
+STATUSES = (HOLDS, FALSIFIED, UNSUPPORTED, KNOWN_ISSUE, VACUOUS, CRASHED, FLAKY, NOT_RUN)
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,8 @@ class Record:
 
     @property
     def passed(self) -> bool:
-        """Whether nothing is amiss: it holds, is stated as not offered, or is a known issue."""
-        return self.status in (HOLDS, UNSUPPORTED, KNOWN_ISSUE)
+        """Whether nothing is amiss: it holds, is not offered, is a known issue, or is left out."""
+        return self.status in (HOLDS, UNSUPPORTED, KNOWN_ISSUE, NOT_RUN)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

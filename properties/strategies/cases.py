@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import MISSING, dataclass, fields, replace
 from functools import cached_property
 from typing import Any
@@ -16,7 +17,7 @@ from reference.parameters import Options, weight_shapes
 from reference.tagger import tagger_weight_shapes
 
 from .layouts import LAYOUTS
-from .shapes import Sizes, sizes
+from .shapes import NAMES, TILE_EDGES, Sizes, sizes
 from .values import ANY, Triple, seeded, values
 
 
@@ -72,6 +73,13 @@ class Case:
     def but(self, **changes: Any) -> Case:
         """This case with some fields changed; arrays of unchanged shape keep their values."""
         return replace(self, **changes)
+
+    @property
+    def form(self) -> str:
+        """How the input is passed: `dense`, `unbatched`, or packed `equal` or `ragged`."""
+        if self.lengths is None:
+            return "unbatched" if self.batch is None else "dense"
+        return "equal" if len(set(self.lengths)) == 1 else "ragged"
 
     @property
     def options(self) -> Options:
@@ -188,6 +196,7 @@ def cases(
     precision: str,
     *,
     least: dict[str, int] | None = None,
+    most: dict[str, int] | None = None,
     forms: tuple[str, ...] = ("dense", "unbatched", "equal", "ragged"),
     regimes: st.SearchStrategy[Triple] = ANY,
     variants: tuple[str, ...] = (),
@@ -196,10 +205,10 @@ def cases(
     """Draw a case of `kind` in `precision`; `fixed` fields are not drawn.
 
     `forms` are the admissible ways of passing the input, of `dense`, `unbatched`, and the packed
-    `equal` and `ragged`; `least` raises the smallest sizes; `variant` is one of `variants`.
+    `equal` and `ragged`; `least` and `most` bound the sizes; `variant` is one of `variants`.
     """
     weights, inputs, states = draw(regimes)
-    size: Sizes = draw(sizes(tuple((least or {}).items())))
+    size: Sizes = draw(sizes(tuple((least or {}).items()), tuple((most or {}).items())))
     flags = draw(_FLAGS)
     form, layout = draw(_PASSING)
     if form not in forms:
@@ -257,7 +266,8 @@ def network_cases(
 ) -> Case:
     """Draw a case of a network that ends in a log softmax: a concat cell or a tagger."""
     weights, inputs, states = draw(regimes)
-    size: Sizes = draw(sizes(tuple(fixed.pop("least", {}).items())))
+    bounds = (tuple(fixed.pop(name, {}).items()) for name in ("least", "most"))
+    size: Sizes = draw(sizes(*bounds))
     fixed.pop("forms", None)
     fields_: dict[str, Any] = {
         "kind": kind,
@@ -278,6 +288,29 @@ def network_cases(
     if variants:
         fields_["variant"] = draw(st.sampled_from(variants))
     return Case(**(fields_ | fixed), seed=draw(_SEED))
+
+
+def edge_cases(kind: str, cell: bool, precision: str, seed: int) -> Iterator[Case]:
+    """A case for every tile edge of every size, the other sizes small; values by the seed.
+
+    Drawing meets each of them by chance only, and a kernel's fault may show at one alone.
+    """
+    for name in NAMES[:3] if cell else NAMES:
+        for place, edge in enumerate(TILE_EDGES):
+            size = {"input": 2, "hidden": 3, "batch": 2, "time": 2, name: edge}
+            yield Case(
+                kind,
+                cell=cell,
+                input_size=size["input"],
+                hidden_size=size["hidden"],
+                batch=size["batch"],
+                time=1 if cell else size["time"],
+                weights="spread",
+                inputs="spread",
+                states="spread",
+                seed=(seed + place) % 2**32,
+                precision=precision,
+            )
 
 
 def _lengths(seed: int, form: str, batch: int, time: int) -> dict[str, Any]:

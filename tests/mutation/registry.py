@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 import impl
-from properties.subjects.protocol import KINDS, Subject
+
+if TYPE_CHECKING:
+    from properties.subjects.protocol import Subject
+
+KINDS = ("RNNCell", "LSTMCell", "GRUCell", "RNN", "LSTM", "GRU")
 
 #: Families of faults, in the order of a report.
 FAMILIES = (
@@ -49,6 +53,9 @@ class Mutant:
     @property
     def subject(self) -> Subject:
         """What the properties are put to."""
+        # Here, so that a script of a failing case finds a mutant where Hypothesis is not installed.
+        from properties.subjects.protocol import Subject
+
         return Subject(f"mutant.{self.name}", self.kind, self.factory)
 
 
@@ -81,7 +88,7 @@ def mutant(
     return add
 
 
-Step = Callable[[str, nn.Module, Tensor, tuple[Tensor, ...], str], tuple[Tensor, ...]]
+Step = Callable[[str, Any, Tensor, tuple[Tensor, ...], str], tuple[Tensor, ...]]
 
 
 def stepping(step: Step, kinds: Iterable[str]) -> Iterable[tuple[str, type]]:
@@ -110,9 +117,22 @@ def _cell_forward(kind: str, step: Step) -> Callable[..., Any]:
     return forward
 
 
+class _View:
+    """A layer whose weights are those of one layer and direction, without a suffix."""
+
+    def __init__(self, module: nn.Module, weights: dict[str, Tensor]) -> None:
+        self._module = module
+        self.__dict__.update(weights)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith(("weight_", "bias_")):  # one that this layer was made without
+            raise AttributeError(name)
+        return getattr(self._module, name)
+
+
 def _layer_step(kind: str, step: Step) -> Callable[..., Any]:
-    def _step(self: Any, x: Tensor, state: tuple[Tensor, ...], suffix: str) -> Any:
-        return step(kind, self, x, state, suffix)
+    def _step(self: Any, x: Tensor, state: tuple[Tensor, ...], weights: dict[str, Tensor]) -> Any:
+        return step(kind, _View(self, weights), x, state, "")
 
     return _step
 
