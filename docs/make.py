@@ -18,6 +18,7 @@ sys.path.insert(0, str(DOCS.parent))
 from properties.catalogue import CATALOGUE  # noqa: E402
 from properties.families import FAMILIES  # noqa: E402
 from properties.known_issues import known_issues  # noqa: E402
+from properties.property import ALL_DEVICES  # noqa: E402
 from properties.subjects.protocol import KINDS  # noqa: E402
 
 
@@ -37,7 +38,9 @@ def properties_page() -> str:
         for p in family.properties:
             kinds = "all" if p.kinds == KINDS else ", ".join(p.kinds)
             formula = p.formula.replace("|", "\\|")
-            row = (f"`{p.name}`", p.sentence, formula, kinds, ", ".join(p.precisions))
+            only = "" if p.devices == ALL_DEVICES else f"; on {', '.join(p.devices)} alone"
+            precisions = ", ".join(p.precisions) + only
+            row = (f"`{p.name}`", p.sentence, formula, kinds, precisions)
             lines.append(f"| {' | '.join(row)} |")
     return "\n".join(lines) + "\n"
 

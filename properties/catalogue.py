@@ -9,6 +9,11 @@ from .property import Property
 CATALOGUE: dict[str, Property] = {p.name: p for family in FAMILIES for p in family.properties}
 
 
-def properties_for(kind: str, precision: str) -> list[Property]:
-    """The properties that are claimed of a kind in a precision."""
-    return [p for p in CATALOGUE.values() if kind in p.kinds and precision in p.precisions]
+def properties_for(kind: str, precision: str, device: str = "cpu") -> list[Property]:
+    """The properties that are claimed of a kind in a precision on a device, `cuda:1` say."""
+    where = device.partition(":")[0]
+    return [
+        p
+        for p in CATALOGUE.values()
+        if kind in p.kinds and precision in p.precisions and where in p.devices
+    ]

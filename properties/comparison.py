@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from reference.ball import Ball
@@ -96,6 +97,11 @@ def as_array(got: Any) -> Array:
     if isinstance(got, Tensor):
         got = got.detach().cpu().double().numpy()
     return np.asarray(got, dtype=np.float64)
+
+
+def bits(t: Tensor) -> Tensor:
+    """A copy of a tensor's values as bytes, in which NaN equals itself and −0 differs from 0."""
+    return t.detach().clone(memory_format=torch.contiguous_format).view(torch.uint8)
 
 
 def _explain(name: str, actual: Array, expected: Expected, ratio: Array) -> str:

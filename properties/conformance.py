@@ -61,7 +61,7 @@ def plans(
     for subject in subjects:
         for device in devices:
             for precision in precisions:
-                for prop in properties_for(subject.kind, precision):
+                for prop in properties_for(subject.kind, precision, device):
                     yield Plan(prop, subject.on(device), precision)
 
 

@@ -16,6 +16,8 @@ CELLS = tuple(k for k in KINDS if k.endswith("Cell"))
 LAYERS = tuple(k for k in KINDS if not k.endswith("Cell"))
 ALL_PRECISIONS = ("float64", "float32", "float16", "bfloat16", "tf32")
 BASIC_PRECISIONS = ("float64", "float32")
+CPU_PRECISIONS = ("float64", "float32", "float16", "bfloat16")
+ALL_DEVICES = ("cpu", "cuda")
 
 Claim = Callable[[Subject, Case, Check], None]
 
@@ -26,6 +28,8 @@ class Property:
 
     `share` scales the profile's number of examples: more for claims over all options, fewer for
     discrete ones.  `isolated` cases may kill or hang the process that they run in.
+    `devices` are the types of device that it is claimed on: on others it is not
+    planned at all, so a claim about CUDA leaves no record where no CUDA device is.
     """
 
     name: str
@@ -37,6 +41,7 @@ class Property:
     precisions: tuple[str, ...] = BASIC_PRECISIONS
     share: float = 1.0
     isolated: bool = False
+    devices: tuple[str, ...] = ALL_DEVICES
     constraints: dict[str, Any] = field(default_factory=dict)
 
     def strategy(self, kind: str, precision: str) -> SearchStrategy[Case]:
@@ -63,6 +68,7 @@ class Family:
         precisions: tuple[str, ...] = BASIC_PRECISIONS,
         share: float = 1.0,
         isolated: bool = False,
+        devices: tuple[str, ...] = ALL_DEVICES,
         **constraints: Any,
     ) -> Callable[[Claim], Claim]:
         """Register a function `(subject, case, check)` as the property of its name."""
@@ -79,6 +85,7 @@ class Family:
                     precisions,
                     share,
                     isolated,
+                    devices,
                     constraints,
                 )
             )

@@ -1,6 +1,17 @@
 """The property families; `properties.catalogue` lists them."""
 
-from . import agreement, composition, conduct, interface, invariance, limits, networks, parameters
+from . import (
+    agreement,
+    composition,
+    conduct,
+    interface,
+    invariance,
+    limits,
+    memory,
+    networks,
+    parameters,
+    path_errors,
+)
 
 FAMILIES = tuple(
     module.FAMILY
@@ -13,5 +24,7 @@ FAMILIES = tuple(
         interface,
         conduct,
         networks,
+        memory,
+        path_errors,  # the family paths, whose other half it imports
     )
 )

@@ -126,36 +126,62 @@ class Subject:
         Arrays that are given replace the case's own.  A packed output is padded with zeros.
         """
         module = self.build(case, weights) if module is None else module
-        inputs = self.input_tensor(case.input_array if x is None else x, case)
-        given = case.state_arrays if state is None else tuple(state)
-        states = tuple(self.tensor(s, case) for s in given)
+        inputs, states = self.given(case, x=x, state=state)
         with torch.no_grad():
-            return self.call(case, module, inputs, states if case.with_state else None)
+            return self.call(case, module, inputs, states)
+
+    def given(
+        self, case: Case, *, x: Array | None = None, state: Sequence[Array] | None = None
+    ) -> tuple[Tensor, tuple[Tensor, ...] | None]:
+        """Input and states as tensors, the case's own or those given; None where it passes none."""
+        inputs = self.input_tensor(case.input_array if x is None else x, case)
+        if not case.with_state:
+            return inputs, None
+        arrays = case.state_arrays if state is None else state
+        return inputs, tuple(self.tensor(s, case) for s in arrays)
 
     def call(
         self, case: Case, module: nn.Module, x: Tensor, states: tuple[Tensor, ...] | None
     ) -> Results:
         """Call the module on tensors as they are, packing the input where the case says so."""
-        given = _passed(self.family, states)
         if self.cell:
+            given = _passed(self.family, states)
             returned = module(x) if given is None else module(x, given)
             return _named_cell(self.family, returned)
-        total = x.shape[1 if case.batch_first else 0]
-        sequence: Tensor | PackedSequence = x
-        if case.lengths is not None:
-            lengths = torch.tensor(case.lengths)
-            sequence = pack_padded_sequence(x, lengths, case.batch_first, case.enforce_sorted)
+        if case.lengths is None:
+            return self.returned(module, x, states)
+        results = self.returned(module, self.pack(case, x), states)
+        return padded(results, case.batch_first, x.shape[1 if case.batch_first else 0])
+
+    def pack(self, case: Case, x: Tensor) -> PackedSequence:
+        """A padded input packed by the case's lengths, which it must have."""
+        lengths = torch.tensor(case.lengths)
+        return pack_padded_sequence(x, lengths, case.batch_first, case.enforce_sorted)
+
+    def returned(
+        self,
+        module: nn.Module,
+        sequence: Tensor | PackedSequence,
+        states: tuple[Tensor, ...] | None,
+    ) -> dict[str, Any]:
+        """What a layer returns by name; a packed output is left as it is."""
+        given = _passed(self.family, states)
         returned = module(sequence) if given is None else module(sequence, given)
-        results = _named_layer(self.family, returned)
-        if case.lengths is not None:
-            packed = results["output"]
-            if not isinstance(packed, PackedSequence):
-                raise SubjectFault(
-                    f"output for a PackedSequence is {type(packed).__name__}, "
-                    "expected a PackedSequence"
-                )
-            results["output"], _ = pad_packed_sequence(packed, case.batch_first, total_length=total)
-        return results
+        return _named_layer(self.family, returned)
+
+
+def padded(results: dict[str, Any], batch_first: bool, total_length: int) -> Results:
+    """The results with their packed output padded with zeros to `total_length` steps.
+
+    Raises `SubjectFault` when the output is not packed.
+    """
+    packed = results["output"]
+    if not isinstance(packed, PackedSequence):
+        raise SubjectFault(
+            f"output for a PackedSequence is {type(packed).__name__}, expected a PackedSequence"
+        )
+    output, _ = pad_packed_sequence(packed, batch_first, total_length=total_length)
+    return {**results, "output": output}
 
 
 def load(module: nn.Module, weights: Mapping[str, Array]) -> None:
