@@ -11,6 +11,7 @@ from . import (
     networks,
     parameters,
     path_errors,
+    placement,
 )
 
 FAMILIES = tuple(
@@ -26,5 +27,6 @@ FAMILIES = tuple(
         networks,
         memory,
         path_errors,  # the family paths, whose other half it imports
+        placement,
     )
 )

@@ -1,4 +1,7 @@
-"""Memory: layouts do not matter, nothing given is modified, and results belong to the caller."""
+"""Memory: layouts do not matter, nothing given is modified, and results belong to the caller.
+
+torch documents nowhere how a result lies in memory, so no claim is made of its contiguity.
+"""
 
 from __future__ import annotations
 
@@ -268,30 +271,6 @@ def results_are_the_callers_to_overwrite(subject: Subject, case: Case, check: Ch
         got = subject.call(case, module, x, states)
     for name, ball in want.items():
         agree(check, f"{name} after overwriting", got[name], before[name], ball, ball)
-
-
-@FAMILY.claims(
-    "The output of a layer can be viewed by direction, as the documentation's example does.",
-    "output.view(T, B, D, R)[:, :, d] = output[:, :, d·R:(d+1)·R]",
-    kinds=LAYERS,
-    share=0.2,
-    forms=("dense",),
-    batch_first=False,
-    variants=GRAD_MODES[:2],
-)
-def output_can_be_viewed_by_direction(subject: Subject, case: Case, check: Check) -> None:
-    """All that torch documents of how a result lies in memory; contiguity is nowhere promised."""
-    output, width = _results(subject, case)[1]["output"], case.options.state_size
-    shape = (case.time, case.batch, case.options.directions, width)
-    strides = f"output of shape {tuple(output.shape)} and strides {output.stride()}"
-    try:
-        view = output.view(*shape)
-    except RuntimeError:
-        check.same(f"{strides} can be viewed as {shape}", False, True)
-        raise
-    for d in range(case.options.directions):
-        same = torch.equal(bits(view[:, :, d]), bits(output[..., d * width : (d + 1) * width]))
-        check.same(f"direction {d} of the view is that of the output", same, True)
 
 
 @FAMILY.claims(
