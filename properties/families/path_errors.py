@@ -31,7 +31,9 @@ OF_LAYERS = ("time: 0", "h: layers")
 WEIGHTS = tuple(f"weight_{w}: {by}" for w in ("ih", "hh") for by in ("rows", "columns"))
 BIASES = ("bias_ih: rows", "bias_hh: rows")
 
-MODES: dict[str, Callable[[], AbstractContextManager[Any]]] = {
+Mode = Callable[[], AbstractContextManager[Any]]
+
+MODES: dict[str, Mode] = {
     "plain": nullcontext,
     "in grad mode": torch.enable_grad,
     "in inference mode": torch.inference_mode,
@@ -88,23 +90,21 @@ def _paths(
 ) -> list[tuple[str, Callable[[], Any]]]:
     """Every path by name, the plain one first, as a call that may raise."""
 
-    def call(case: Case, unbatched: bool = False) -> Any:
+    def call(case: Case, mode: Mode = nullcontext, unbatched: bool = False) -> Any:
         arrays, precisions = _amiss(case, fault)
         if unbatched:
-            batch = 1 if case.batch_first and not case.cell else 2
-            arrays = [np.take(a, 0, axis=-2 if i or batch == 2 else 0) for i, a in enumerate(arrays)]
+            first = case.batch_first and not case.cell
+            arrays = [np.take(a, 0, axis=0 if first and a is arrays[0] else -2) for a in arrays]
             case = case.but(batch=None)
         x, *states = (
             subject.tensor(a, case.but(precision=p)) for a, p in zip(arrays, precisions, strict=True)
         )
-        return subject.call(case, module(case), x, tuple(states))
-
-    def within(mode: Callable[[], AbstractContextManager[Any]]) -> Any:
+        built = module(case)
         with torch.no_grad(), mode():
-            return call(case)
+            return subject.call(case, built, x, tuple(states))
 
     paths: list[tuple[str, Callable[[], Any]]] = [
-        (name, partial(within, mode)) for name, mode in MODES.items()
+        (name, partial(call, case, mode)) for name, mode in MODES.items()
     ]
     other = _other(case.precision)
     paths.append((f"in {other}", partial(call, case.but(precision=other))))
@@ -112,7 +112,7 @@ def _paths(
         packed = case.but(lengths=(case.time,) * (case.batch or 1), enforce_sorted=True)
         paths.append(("packed with equal lengths", partial(call, packed)))
     if not fault.endswith("batch"):
-        paths.append(("unbatched", partial(call, case, True)))
+        paths.append(("unbatched", partial(call, case, unbatched=True)))
     return paths
 
 
