@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_flatten
 from .subjects.protocol import Unsupported
 
 
-class _LiveBytes(TorchDispatchMode):
+class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Bytes of the storages that operations have made and that are still alive, and their peak.
 
     Every operation that reaches torch's dispatcher is seen, those inside a composite one too; what
@@ -24,7 +24,7 @@ class _LiveBytes(TorchDispatchMode):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.now = self.peak = 0
         self._alive: dict[int, tuple[weakref.ref[Any], int]] = {}
 

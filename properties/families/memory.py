@@ -5,6 +5,8 @@ torch documents nowhere how a result lies in memory, so no claim is made of its 
 
 from __future__ import annotations
 
+from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -122,7 +124,7 @@ def state_layout_does_not_matter(subject: Subject, case: Case, check: Check) -> 
 
 
 def _replace(module: nn.Module, name: str, weight: Tensor) -> None:
-    """Have a module hold `weight` as its parameter of a name; raises `Unsupported` if it refuses."""
+    """Have a module hold `weight` by a name; raises `Unsupported` where it refuses."""
     owner, _, own = name.rpartition(".")
     try:
         setattr(module.get_submodule(owner), own, nn.Parameter(weight))
@@ -143,7 +145,7 @@ def weight_layout_does_not_matter(subject: Subject, case: Case, check: Check) ->
     weights = {name: fitted(w, layout) for name, w in case.weight_arrays.items()}
     plain, module = subject.run(case, weights=weights), subject.build(case, weights)
     chunk = torch.cat([torch.from_numpy(w.copy()).flatten() for w in weights.values()])
-    parts = chunk.to(subject.device, dtype).split([w.size for w in weights.values()])
+    parts = torch.split(chunk.to(subject.device, dtype), [w.size for w in weights.values()])
     for (name, w), part in zip(weights.items(), parts, strict=True):
         laid = part.view(w.shape) if layout == "chunk" else place(w, layout, dtype, subject.device)
         _replace(module, name, laid)
@@ -300,13 +302,10 @@ def memory_grows_linearly_in_time(subject: Subject, case: Case, check: Check) ->
         lengths = None if case.lengths is None else tuple(n << doubling for n in case.lengths)
         longer = case.but(time=time, lengths=lengths)
         x, states = subject.given(longer)
+        call = partial(subject.call, longer, module, x, states)
         with torch.set_grad_enabled(case.variant != "no_grad"):
-            peaks.append(
-                peak_bytes(
-                    lambda c=longer, x=x, s=states: subject.call(c, module, x, s), subject.device
-                )
-            )
+            peaks.append(peak_bytes(call, subject.device))
     shown = ", ".join(str(p) for p in peaks)
-    faster = all(more > 2 * peak for peak, more in zip(peaks, peaks[1:], strict=False))
+    faster = all(more > 2 * peak for peak, more in pairwise(peaks))
     label = f"that memory more than doubles whenever time does, from 8 to 64 ({shown} bytes),"
     check.same(label, faster, False)

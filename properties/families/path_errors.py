@@ -96,9 +96,8 @@ def _paths(
             first = case.batch_first and not case.cell
             arrays = [np.take(a, 0, axis=0 if first and a is arrays[0] else -2) for a in arrays]
             case = case.but(batch=None)
-        x, *states = (
-            subject.tensor(a, case.but(precision=p)) for a, p in zip(arrays, precisions, strict=True)
-        )
+        held = zip(arrays, precisions, strict=True)
+        x, *states = (subject.tensor(a, case.but(precision=p)) for a, p in held)
         built = module(case)
         with torch.no_grad(), mode():
             return subject.call(case, built, x, tuple(states))

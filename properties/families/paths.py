@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
+
 import numpy as np
 import torch
 
@@ -18,7 +20,7 @@ from ..comparison import Check, agree
 from ..oracle import expected
 from ..property import CPU_PRECISIONS, Family
 from ..strategies.cases import Case
-from ..subjects.protocol import ALL_KINDS, DTYPES, KINDS, Results, Subject, Unsupported
+from ..subjects.protocol import ALL_KINDS, DTYPES, Results, Subject, Unsupported
 
 FAMILY = Family("paths")
 
@@ -30,15 +32,16 @@ THREADS = 3
 @contextmanager
 def without_onednn() -> Iterator[None]:
     """oneDNN's kernels switched off; raises `Unsupported` where torch has none to switch off."""
-    if not torch.backends.mkldnn.is_available():
+    onednn: Any = torch.backends.mkldnn
+    if not onednn.is_available():
         raise Unsupported(f"torch {torch.__version__} was built without oneDNN")
     # `flags` would set oneDNN's TF32 as well, which warns where there is no Intel GPU.
-    before = torch.backends.mkldnn.enabled
-    torch.backends.mkldnn.enabled = False
+    before = onednn.enabled
+    onednn.enabled = False
     try:
         yield
     finally:
-        torch.backends.mkldnn.enabled = before
+        onednn.enabled = before
 
 
 @contextmanager
@@ -228,7 +231,8 @@ def empty_batch_has_zero_gradients(subject: Subject, case: Case, check: Check) -
     module = subject.build(case)
     x, states = subject.given(case)
     with torch.enable_grad():
-        loss = sum(t.sum() for t in subject.call(case, module, x, states).values())
+        results = subject.call(case, module, x, states)
+        loss = torch.stack([t.sum() for t in results.values()]).sum()
     named = dict(module.named_parameters())
     gradients = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
     for name, gradient in zip(named, gradients, strict=True):

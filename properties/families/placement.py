@@ -125,7 +125,7 @@ def state_on_another_device_is_refused(subject: Subject, case: Case, check: Chec
 
 
 @FAMILY.claims(
-    "With cuDNN told to be deterministic, the same call twice gives the same bits, forward and back.",
+    "With cuDNN told to be deterministic, a call and its gradients repeat their bits.",
     "f(x) = f(x), ∂f/∂W = ∂f/∂W under torch.backends.cudnn.flags(deterministic=True)",
     kinds=LAYERS,
     share=0.2,
