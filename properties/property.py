@@ -28,8 +28,8 @@ class Property:
 
     `share` scales the profile's number of examples: more for claims over all options, fewer for
     discrete ones.  `isolated` cases may kill or hang the process that they run in.
-    `devices` are the types of device that it is claimed on: on others it is not
-    planned at all, so a claim about CUDA leaves no record where no CUDA device is.
+    `devices` are the types of device that it is claimed on: on others it is not planned at all,
+    so a claim about CUDA leaves no record where no CUDA device is.
     """
 
     name: str

@@ -14,9 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
+from reference.ball import Ball
+
 from ..allocation import peak_bytes
-from ..comparison import Check, agree, bits
-from ..oracle import expected
+from ..comparison import Check, bits
+from ..oracle import agree_all, expected
 from ..property import CPU_PRECISIONS, LAYERS, Family
 from ..strategies.cases import Case
 from ..strategies.layouts import ALL_LAYOUTS, fitted, place
@@ -87,14 +89,17 @@ def input_layout_does_not_matter(subject: Subject, case: Case, check: Check) -> 
     with torch.no_grad():
         plain = _call(subject, case, module, _packed(subject, case, dense), states)
         got = _call(subject, case, module, sequence, states)
-    want = expected(case, x=x)
-    if case.lengths is not None:
-        want["output"] = _packed_rows(subject, case, want["output"])
-    for name, ball in want.items():
-        agree(check, f"{name} for {case.variant} input", got[name], plain[name], ball, ball)
+
+    def bounds() -> dict[str, Ball]:
+        want = expected(case, x=x)
+        if case.lengths is not None:
+            want["output"] = _packed_rows(subject, case, want["output"])
+        return want
+
+    agree_all(check, got, plain, bounds, f"for {case.variant} input")
 
 
-def _packed_rows(subject: Subject, case: Case, output: Any) -> Any:
+def _packed_rows(subject: Subject, case: Case, output: Ball) -> Ball:
     """A padded output (T, B, ·) or (B, T, ·) in the order of packed data, (Σ lengths, ·)."""
     rows = np.arange(int(np.prod(case.input_shape[:-1]))).reshape(*case.input_shape[:-1], 1)
     order = subject.pack(case, torch.from_numpy(rows)).data[:, 0].numpy()
@@ -119,8 +124,8 @@ def state_layout_does_not_matter(subject: Subject, case: Case, check: Check) -> 
     with torch.no_grad():
         plain = subject.call(case, module, x, states)
         got = subject.call(case, module, x, strange)
-    for name, ball in expected(case, state=arrays).items():
-        agree(check, f"{name} for {case.variant} states", got[name], plain[name], ball, ball)
+    bounds = partial(expected, case, state=arrays)
+    agree_all(check, got, plain, bounds, f"for {case.variant} states")
 
 
 def _replace(module: nn.Module, name: str, weight: Tensor) -> None:
@@ -150,8 +155,8 @@ def weight_layout_does_not_matter(subject: Subject, case: Case, check: Check) ->
         laid = part.view(w.shape) if layout == "chunk" else place(w, layout, dtype, subject.device)
         _replace(module, name, laid)
     got = subject.run(case, module)
-    for name, ball in expected(case, weights=weights).items():
-        agree(check, f"{name} for {layout} weights", got[name], plain[name], ball, ball)
+    bounds = partial(expected, case, weights=weights)
+    agree_all(check, got, plain, bounds, f"for {layout} weights")
 
 
 @FAMILY.claims(
@@ -263,7 +268,7 @@ def earlier_results_are_kept(subject: Subject, case: Case, check: Check) -> None
     share=0.2,
 )
 def results_are_the_callers_to_overwrite(subject: Subject, case: Case, check: Check) -> None:
-    module, want = subject.build(case), expected(case)
+    module = subject.build(case)
     x, states = subject.given(case)
     with torch.no_grad():
         first = subject.call(case, module, x, states)
@@ -271,8 +276,7 @@ def results_are_the_callers_to_overwrite(subject: Subject, case: Case, check: Ch
         for t in first.values():
             t.fill_(torch.nan)
         got = subject.call(case, module, x, states)
-    for name, ball in want.items():
-        agree(check, f"{name} after overwriting", got[name], before[name], ball, ball)
+    agree_all(check, got, before, partial(expected, case), "after overwriting")
 
 
 @FAMILY.claims(

@@ -21,7 +21,7 @@ from ..comparison import Check
 from ..property import LAYERS
 from ..strategies.cases import Case
 from ..subjects.protocol import Subject, SubjectFault, Unsupported
-from .paths import FAMILY, without_onednn
+from .paths import FAMILY, THREADS, threads, without_onednn
 
 #: What is amiss, as `argument: how`.
 NOTHING = "nothing"
@@ -37,6 +37,7 @@ MODES: dict[str, Mode] = {
     "plain": nullcontext,
     "in grad mode": torch.enable_grad,
     "in inference mode": torch.inference_mode,
+    f"with {THREADS} threads": partial(threads, THREADS),
     "with oneDNN off": without_onednn,
 }
 
@@ -132,7 +133,12 @@ def _agree_on_raising(subject: Subject, case: Case, check: Check) -> None:
         raise reasons[0]
 
 
-COMMON: dict[str, Any] = {"forms": ("dense",), "layout": "contiguous", "with_state": True}
+COMMON: dict[str, Any] = {
+    "isolated": True,
+    "forms": ("dense",),
+    "layout": "contiguous",
+    "with_state": True,
+}
 
 
 @FAMILY.claims(

@@ -7,17 +7,16 @@ opens: oneDNN, grad and inference mode, threads, the dtype, a projection, an emp
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
-from reference.ball import Ball
-
 from ..comparison import Check, agree
-from ..oracle import expected
+from ..oracle import agree_all, expected
 from ..property import CPU_PRECISIONS, Family
 from ..strategies.cases import Case
 from ..subjects.protocol import ALL_KINDS, DTYPES, Results, Subject, Unsupported
@@ -55,13 +54,11 @@ def threads(number: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def same_along(
-    check: Check, door: str, got: Results, plain: Results, want: Mapping[str, Ball]
-) -> None:
+def same_along(check: Check, door: str, got: Results, plain: Results, case: Case) -> None:
     """Require the results along a door to have the plain ones' dtypes, and values that agree."""
-    for name, ball in want.items():
-        check.same(f"dtype of {name} {door}", got[name].dtype, plain[name].dtype)
-        agree(check, f"{name} {door}", got[name], plain[name], ball, ball)
+    for name, result in got.items():
+        check.same(f"dtype of {name} {door}", result.dtype, plain[name].dtype)
+    agree_all(check, got, plain, partial(expected, case), door)
 
 
 @FAMILY.claims(
@@ -77,7 +74,7 @@ def onednn_off_gives_the_same(subject: Subject, case: Case, check: Check) -> Non
     plain = subject.run(case, module)
     with without_onednn():
         got = subject.run(case, module)
-    same_along(check, "with oneDNN off", got, plain, expected(case))
+    same_along(check, "with oneDNN off", got, plain, case)
 
 
 @FAMILY.claims(
@@ -96,14 +93,13 @@ def grad_mode_gives_the_same(subject: Subject, case: Case, check: Check) -> None
         t.requires_grad_(case.variant == "of everything" and t.is_floating_point())
     with torch.enable_grad():
         got = subject.call(case, module, x, states)
-    same_along(check, f"with gradients {case.variant}", got, plain, expected(case))
+    same_along(check, f"with gradients {case.variant}", got, plain, case)
 
 
 @FAMILY.claims(
     "Inference mode gives the same.",
     "f(x) = f(x) under inference_mode, with tensors made outside it and within",
     kinds=ALL_KINDS,
-    precisions=CPU_PRECISIONS,
     share=0.2,
     variants=INFERENCE,
 )
@@ -115,7 +111,7 @@ def inference_mode_gives_the_same(subject: Subject, case: Case, check: Check) ->
         if case.variant == "tensors of its own":
             x, states = subject.given(case)
         got = subject.call(case, module, x, states)
-    same_along(check, f"in inference mode, {case.variant}", got, plain, expected(case))
+    same_along(check, f"in inference mode, {case.variant}", got, plain, case)
 
 
 @FAMILY.claims(
@@ -123,7 +119,8 @@ def inference_mode_gives_the_same(subject: Subject, case: Case, check: Check) ->
     "f(x) = f(x) with torch.set_num_threads(3), at sizes that are worth sharing out",
     kinds=ALL_KINDS,
     devices=("cpu",),
-    share=0.1,
+    share=0.07,
+    isolated=True,  # a process that has run several threads cannot be forked any more
     least={"batch": 9, "hidden": 32},
 )
 def several_threads_give_the_same(subject: Subject, case: Case, check: Check) -> None:
@@ -132,7 +129,7 @@ def several_threads_give_the_same(subject: Subject, case: Case, check: Check) ->
         plain = subject.run(case, module)
     with threads(THREADS):
         got = subject.run(case, module)
-    same_along(check, f"with {THREADS} threads", got, plain, expected(case))
+    same_along(check, f"with {THREADS} threads", got, plain, case)
 
 
 @FAMILY.claims(
@@ -140,7 +137,7 @@ def several_threads_give_the_same(subject: Subject, case: Case, check: Check) ->
     "|f(x) − f_float64(x)| <= r + r_float64",
     kinds=ALL_KINDS,
     precisions=("float32", "float16", "bfloat16"),
-    share=0.25,
+    share=0.2,
 )
 def float64_gives_the_same(subject: Subject, case: Case, check: Check) -> None:
     wide, w = case.but(precision="float64"), case.weight_arrays

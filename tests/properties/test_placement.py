@@ -123,11 +123,14 @@ class RefusesWithoutAReason(nn.LSTM):
 
 
 class Noisy(nn.LSTM):
-    """Sums in an order of chance."""
+    """No call gives the bits of another."""
+
+    calls = 0
 
     def forward(self, input: Any, hx: Any = None) -> Any:
         output, (h, c) = super().forward(input, hx)
-        return output, (h, c * (1 + 1e-6 * torch.rand(())))
+        Noisy.calls += 1
+        return output, (h, c + 0.001 * Noisy.calls)
 
 
 @pytest.mark.parametrize(
