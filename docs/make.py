@@ -9,16 +9,21 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 DOCS = Path(__file__).resolve().parent
 sys.path.insert(0, str(DOCS.parent))
 
+import torch  # noqa: E402
+
+from properties.article import CLAIMS, brief, record  # noqa: E402
 from properties.catalogue import CATALOGUE  # noqa: E402
 from properties.families import FAMILIES  # noqa: E402
 from properties.known_issues import known_issues  # noqa: E402
 from properties.property import ALL_DEVICES  # noqa: E402
+from properties.records import FALSIFIED  # noqa: E402
 from properties.subjects.protocol import KINDS  # noqa: E402
 
 
@@ -39,6 +44,7 @@ def properties_page() -> str:
             kinds = "all" if p.kinds == KINDS else ", ".join(p.kinds)
             formula = p.formula.replace("|", "\\|")
             only = "" if p.devices == ALL_DEVICES else f"; on {', '.join(p.devices)} alone"
+            only += "" if p.profile == "quick" else f"; at profile {p.profile} and fuller"
             precisions = ", ".join(p.precisions) + only
             row = (f"`{p.name}`", p.sentence, formula, kinds, precisions)
             lines.append(f"| {' | '.join(row)} |")
@@ -63,7 +69,57 @@ def known_issues_page() -> str:
         lines += [f"- covers {where}"]
         for label, names in (("devices", issue.devices), ("precisions", issue.precisions)):
             lines += [f"- {label} {', '.join(names)}"] if names else []
+        lines += (
+            [f"- on machines without {issue.lacking} for the precision"] if issue.lacking else []
+        )
         lines += [f"- witness `{issue.witness}`", f"- {issue.link}"]
+    return "\n".join(lines) + "\n"
+
+
+_ARTICLE_HEAD = """\
+# The article's claims
+
+Made by `python docs/make.py` from a run; do not edit.
+
+A tutorial on recurrent networks in PyTorch (程序练习(二):循环神经网络的PyTorch实现, \
+<https://www.cnblogs.com/corianderfiend/p/16583130.html>) writes four networks and says how they \
+compare. Its networks are in `impl/concat_cells.py` and `impl/tagger.py`: as its code has them \
+(`RNN`, `LSTMCell`, `GRUCell`, `LSTMTagger`), and as its text describes them, with a layer for \
+each gate (`IndependentRNN`, `IndependentLSTMCell`, `IndependentGRUCell`).
+
+Each row below is a property put to a subject, and a test: \
+`pytest tests/properties/test_article.py -k "test_verdict and ID"`. A row that holds is also in \
+`tests/conformance`, with the same id and more cases, where its subject is one of a run's. A claim \
+is refuted by a property that says what the article says; its smallest witness is the case that is \
+left when nothing in it can be made simpler, and `properties.strategies.cases.Case` takes it as it \
+stands. Counts are integers; other numbers are cut to the digits that matter."""
+
+
+def article_page() -> str:
+    """The claims of the article, each with its verdict, properties and smallest witnesses.
+
+    Raises `ValueError` where a run gives a row another status than the claim states.
+    """
+    torch.set_num_threads(1)
+    warnings.filterwarnings("ignore", "LSTM with projections")  # about speed alone
+    lines = [_ARTICLE_HEAD, "", "| | claim | the article's words | verdict |", "|" + " --- |" * 4]
+    for number, claim in enumerate(CLAIMS, 1):
+        lines.append(f"| {number} | {claim.says} | {claim.words} | {claim.verdict} |")
+    for number, claim in enumerate(CLAIMS, 1):
+        lines += ["", f"## {number}. {claim.says}", "", f"> {claim.words}", ""]
+        lines += [f"**{claim.verdict.capitalize()}.** {claim.because}".rstrip(), ""]
+        lines += ["| test id | property | verdict |", "|" + " --- |" * 3]
+        witnesses = []
+        for row in claim.rows:
+            found = record(row)
+            if found.status != row.status:
+                raise ValueError(f"{found.id}: {found.status}, stated {row.status}")
+            refuted = found.status == FALSIFIED
+            verdict = "**refuted**" if refuted else found.status
+            lines.append(f"| `{found.id}` | {row.plan.prop.sentence} | {verdict} |")
+            if refuted:
+                witnesses += [f"- `{found.id}`", f"  `{found.case}`", f"  {brief(found.message)}"]
+        lines += ["", "Smallest witnesses:", "", *witnesses] if witnesses else []
     return "\n".join(lines) + "\n"
 
 
@@ -71,6 +127,7 @@ def known_issues_page() -> str:
 PAGES: dict[str, Callable[[], str]] = {
     "properties.md": properties_page,
     "known-issues.md": known_issues_page,
+    "article.md": article_page,
 }
 
 

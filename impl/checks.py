@@ -13,7 +13,7 @@ NONLINEARITIES = ("tanh", "relu")
 def check_size(name: str, value: object, least: int = 1) -> None:
     """Raise `TypeError` unless an int, `ValueError` unless at least `least`."""
     if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{name} should be of type int, got: {type(value).__name__}")
+        raise TypeError(f"{name} should be of type int, got: {type(value).__name__} {value!r}")
     if value < least:
         bound = "greater than zero" if least == 1 else f"at least {least}"
         raise ValueError(f"{name} must be {bound}, got {value}")
@@ -34,6 +34,12 @@ def check_dropout(value: object) -> None:
             "dropout should be a number in range [0, 1] representing the probability of an "
             f"element being zeroed, got {value!r}"
         )
+
+
+def check_tensor(name: str, value: object) -> None:
+    """Raise `TypeError` unless a tensor."""
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{name} should be a Tensor, got: {type(value).__name__} {value!r}")
 
 
 def check_dtype(name: str, x: Tensor, weight: Tensor) -> None:

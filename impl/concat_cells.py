@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import log_softmax
 
-from .checks import check_dtype, check_size
+from .checks import check_dtype, check_size, check_tensor
 
 Device = torch.device | str | None
 
@@ -38,7 +38,6 @@ class _ConcatCell(nn.Module):
         }
         for name, value in sizes.items():
             check_size(name, value)
-            setattr(self, name, value)
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.output_size = output_size
@@ -51,18 +50,18 @@ class _ConcatCell(nn.Module):
         self.output = nn.Linear(self.hidden_size, self.output_size, device=device, dtype=dtype)
 
     def extra_repr(self) -> str:
-        """The sizes."""
+        """The sizes, in the order of the arguments."""
         return f"{self.input_size}, {self.hidden_size}, {self.output_size}"
 
     def initHidden(self, batch: int = 1) -> Tensor:
         """A zero state (batch, hidden_size)."""
         check_size("batch", batch)
-        weight = next(self.parameters())
-        return weight.new_zeros(batch, self.hidden_size)
+        return next(self.parameters()).new_zeros(batch, self.hidden_size)
 
     def _states(self, x: Tensor, **states: Tensor | None) -> list[Tensor]:
         """The states, zeros where None; raises for what does not fit."""
         name, weight = type(self).__name__, next(self.parameters())
+        check_tensor(f"{name}: input", x)
         if x.dim() != 2 or x.size(1) != self.input_size:
             raise ValueError(
                 f"{name}: input has shape {tuple(x.shape)}, expected (batch, {self.input_size})"
@@ -73,6 +72,7 @@ class _ConcatCell(nn.Module):
         for label, state in states.items():
             if state is None:
                 state = x.new_zeros(shape)
+            check_tensor(f"{name}: {label}", state)
             if tuple(state.shape) != shape:
                 raise ValueError(
                     f"{name}: {label} has shape {tuple(state.shape)}, expected {shape}"
@@ -135,6 +135,7 @@ class _LSTM(_ConcatCell):
         device: Device = None,
         dtype: torch.dtype | None = None,
     ) -> None:
+        check_size("hidden_size", hidden_size)
         check_size("cell_size", cell_size)
         if cell_size != hidden_size:
             raise ValueError(
@@ -143,6 +144,10 @@ class _LSTM(_ConcatCell):
             )
         super().__init__(input_size, hidden_size, output_size, device, dtype)
         self.cell_size = cell_size
+
+    def extra_repr(self) -> str:
+        """The sizes, in the order of the arguments."""
+        return f"{self.input_size}, {self.hidden_size}, {self.cell_size}, {self.output_size}"
 
     def initCell(self, batch: int = 1) -> Tensor:
         """A zero cell state (batch, cell_size)."""

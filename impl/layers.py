@@ -2,15 +2,17 @@
 
 The input products of all time steps of a layer are one matmul; only the recurrent product is in
 the loop.  A packed sequence is run on its own data, so padding does not exist.  Stated
-differences from torch.nn 2.13: `proj_size` is refused by RNN and GRU however it is passed, and
-dtypes of states are checked as the input's is.
+differences from torch.nn 2.13: `proj_size` is refused by RNN and GRU however it is passed, dtypes
+of states are checked as the input's is, the repr names `nonlinearity` where it is not tanh, and
+each weight is read from the module once a forward and kept nowhere, so that one that was deleted
+is missed and one that is parametrized is evaluated once.
 """
 
 from __future__ import annotations
 
 import math
 import warnings
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,13 +24,15 @@ from .cells import gru_step, lstm_step, rnn_step
 from .checks import check_dropout, check_dtype, check_nonlinearity, check_size
 
 State = tuple[Tensor, ...]
+#: The weights of one layer and direction, by name without the suffix.
+Weights = dict[str, Tensor]
 Device = torch.device | str | None
 
 
 class _Layers(nn.Module):
     """Stacked layers of one kind: weights, checks and the walk over layers and directions.
 
-    A subclass gives `mode`, `gates` and `_step(x, state, suffix)`.
+    A subclass gives `mode`, `gates` and `_step(x, state, weights)`.
     """
 
     mode: str
@@ -122,7 +126,7 @@ class _Layers(nn.Module):
         return [[getattr(self, name) for name in names] for names in self._all_names]
 
     def extra_repr(self) -> str:
-        """Sizes, and what differs from the defaults, as torch.nn prints them."""
+        """Sizes, and what differs from the defaults, in the order in which torch.nn prints it."""
         text = f"{self.input_size}, {self.hidden_size}"
         defaults = {
             "proj_size": 0,
@@ -131,6 +135,7 @@ class _Layers(nn.Module):
             "batch_first": False,
             "dropout": 0.0,
             "bidirectional": False,
+            "nonlinearity": "tanh",
         }
         for name, default in defaults.items():
             value = getattr(self, name, default)
@@ -151,13 +156,13 @@ class _Layers(nn.Module):
                 "input.size(-1) must be equal to input_size. "
                 f"Expected {self.input_size}, got {x.size(-1)}"
             )
-        check_dtype(f"{self.mode}: input", x, cast(Tensor, self.weight_ih_l0))
+        check_dtype(f"{self.mode}: input", x, next(self.parameters()))
 
     def _check_states(self, states: State, batch: int) -> None:
         for (name, expected), state in zip(self._state_shapes(batch).items(), states, strict=True):
             if tuple(state.shape) != expected:
                 raise RuntimeError(f"Expected {name} size {expected}, got {list(state.shape)}")
-            check_dtype(f"{self.mode}: {name} state", state, cast(Tensor, self.weight_ih_l0))
+            check_dtype(f"{self.mode}: {name} state", state, next(self.parameters()))
 
     def _as_states(self, hx: Any) -> State | None:
         """hx as a tuple of tensors; raises `TypeError` where it is of another make."""
@@ -253,8 +258,9 @@ class _Layers(nn.Module):
     def _direction(
         self, x: Tensor, state: State, suffix: str, sizes: list[int] | None, reverse: bool
     ) -> tuple[Tensor, State]:
-        weight, bias = getattr(self, f"weight_ih{suffix}"), getattr(self, f"bias_ih{suffix}", None)
-        shares = linear(x, weight, bias)
+        names = self._all_names[self._suffixes().index(suffix)]
+        weights = {name.removesuffix(suffix): getattr(self, name) for name in names}
+        shares = linear(x, weights["weight_ih"], weights.get("bias_ih"))
         steps = shares.unbind(0) if sizes is None else torch.split(shares, sizes)
         order = range(len(steps))[::-1] if reverse else range(len(steps))
         outputs: list[Tensor] = [shares] * len(steps)
@@ -270,13 +276,13 @@ class _Layers(nn.Module):
                 state = tuple(
                     torch.cat((s, w[held:rows])) for s, w in zip(state, whole, strict=True)
                 )
-            state = self._step(steps[t], state, suffix)
+            state = self._step(steps[t], state, weights)
             outputs[t] = state[0]
         parts = [state, *reversed(ended)]
         state = tuple(torch.cat(p) for p in zip(*parts, strict=True)) if ended else state
         return (torch.stack(outputs) if sizes is None else torch.cat(outputs)), state
 
-    def _step(self, x: Tensor, state: State, suffix: str) -> State:
+    def _step(self, x: Tensor, state: State, weights: Weights) -> State:
         raise NotImplementedError
 
 
@@ -299,8 +305,8 @@ class RNN(_Layers):
         super().__init__(*args, **kwargs)
         self.nonlinearity = nonlinearity
 
-    def _step(self, x: Tensor, state: State, suffix: str) -> State:
-        w, b = getattr(self, f"weight_hh{suffix}"), getattr(self, f"bias_hh{suffix}", None)
+    def _step(self, x: Tensor, state: State, weights: Weights) -> State:
+        w, b = weights["weight_hh"], weights.get("bias_hh")
         return (rnn_step(x, state[0], w, b, self.nonlinearity),)
 
 
@@ -309,10 +315,10 @@ class LSTM(_Layers):
 
     mode, gates = "LSTM", 4
 
-    def _step(self, x: Tensor, state: State, suffix: str) -> State:
-        w, b = getattr(self, f"weight_hh{suffix}"), getattr(self, f"bias_hh{suffix}", None)
+    def _step(self, x: Tensor, state: State, weights: Weights) -> State:
+        w, b = weights["weight_hh"], weights.get("bias_hh")
         h, c = state
-        return lstm_step(x, h, c, w, b, getattr(self, f"weight_hr{suffix}", None))
+        return lstm_step(x, h, c, w, b, weights.get("weight_hr"))
 
 
 class GRU(_Layers):
@@ -325,6 +331,6 @@ class GRU(_Layers):
             raise ValueError("proj_size argument is only supported for LSTM, not RNN or GRU")
         super().__init__(*args, **kwargs)
 
-    def _step(self, x: Tensor, state: State, suffix: str) -> State:
-        w, b = getattr(self, f"weight_hh{suffix}"), getattr(self, f"bias_hh{suffix}", None)
+    def _step(self, x: Tensor, state: State, weights: Weights) -> State:
+        w, b = weights["weight_hh"], weights.get("bias_hh")
         return (gru_step(x, state[0], w, b),)

@@ -8,9 +8,23 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import log_softmax
 
-from .checks import check_size
+from .checks import check_size, check_tensor
+
+try:
+    from torch.compiler import is_compiling
+except ImportError:  # torch before 2.1
+
+    def is_compiling() -> bool:
+        """Never: this torch does not say."""
+        return False
+
 
 INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+
+
+def _has_values(x: Tensor) -> bool:
+    """Whether a tensor's values can be read: not on meta, and not while a graph is recorded."""
+    return not (x.is_meta or is_compiling())
 
 
 class LSTMTagger(nn.Module):
@@ -18,11 +32,13 @@ class LSTMTagger(nn.Module):
 
     `lstm(embedding_dim, hidden_dim, device=, dtype=)` makes the recurrent layer: torch.nn.LSTM or
     any drop-in for it.  A sentence starts from a zero state, unless `carry_state` is set: then the
-    state of the sentence before is kept, as a tutorial's tagger does, together with its graph, so
-    that a second `backward` fails until `detach` or `reset` is called.
+    state of the sentence before is kept in `hidden`, as a tutorial's tagger does, together with
+    its graph, so that a second `backward` fails until `detach` or `reset` is called.
 
-    Raises `ValueError` or `TypeError` for sizes below 1, an empty sentence, ids that are no
-    integers or outside the vocabulary.
+    Parameters have the tutorial's names: word_embeddings.weight (V, E), lstm.* as torch.nn.LSTM's,
+    hidden2tag.weight (K, H) and hidden2tag.bias (K,).  Raises `ValueError` or `TypeError` for
+    sizes below 1, an empty sentence, ids that are no integers or outside the vocabulary; of a
+    compiled or exported tagger, the embedding raises for the last of these.
     """
 
     hidden: tuple[Tensor, Tensor] | None
@@ -61,7 +77,14 @@ class LSTMTagger(nn.Module):
             h, c = self.hidden
             self.hidden = (h.detach(), c.detach())
 
-    def _check(self, sentence: Tensor) -> None:
+    def init_hidden(self) -> tuple[Tensor, Tensor]:
+        """Zero states h and c, each (1, 1, hidden_dim), as (num_layers, batch, hidden_dim)."""
+        zeros = self.hidden2tag.weight.new_zeros(1, 1, self.hidden_dim)
+        return zeros, zeros.clone()
+
+    def _ids(self, sentence: Tensor) -> Tensor:
+        """The word ids as int64; raises for what are none."""
+        check_tensor("LSTMTagger: sentence", sentence)
         if sentence.dim() != 1 or sentence.numel() == 0:
             raise ValueError(
                 f"LSTMTagger: sentence has shape {tuple(sentence.shape)}, "
@@ -71,18 +94,19 @@ class LSTMTagger(nn.Module):
             raise TypeError(
                 f"LSTMTagger: sentence has dtype {sentence.dtype}, expected integer word ids"
             )
-        outside = (sentence < 0) | (sentence >= self.vocab_size)
-        if outside.any():
+        ids = sentence.long()  # first: a size above 127 does not compare with int8
+        outside = (ids < 0) | (ids >= self.vocab_size)
+        if _has_values(outside) and outside.any():
             place = int(outside.int().argmax())
             raise ValueError(
-                f"LSTMTagger: word id {int(sentence[place])} at position {place} is outside the "
+                f"LSTMTagger: word id {int(ids[place])} at position {place} is outside the "
                 f"vocabulary, expected 0 to {self.vocab_size - 1}"
             )
+        return ids
 
     def forward(self, sentence: Tensor) -> Tensor:
         """Log-probabilities of the tags of each word."""
-        self._check(sentence)
-        embedded = self.word_embeddings(sentence.long()).unsqueeze(1)
+        embedded = self.word_embeddings(self._ids(sentence)).unsqueeze(1)
         output, hidden = self.lstm(embedded, self.hidden if self.carry_state else None)
         self.hidden = hidden if self.carry_state else None
         return log_softmax(self.hidden2tag(output.squeeze(1)), dim=1)

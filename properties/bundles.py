@@ -93,7 +93,7 @@ def bundled_script(subject: Subject, case: Case, prop: Property, head: str) -> s
     body = _BUNDLED.format(
         archive=_archive(),
         spec=spec,
-        kind=subject.kind if colon else None,
+        kind=(subject.like or subject.kind) if colon else None,
         case=repr(case),
         prop=prop.name,
         device=subject.device,
@@ -104,7 +104,7 @@ def bundled_script(subject: Subject, case: Case, prop: Property, head: str) -> s
 def _archive() -> str:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for room in ("reference", "impl", "properties"):
+        for room in ("reference", "impl", "properties", "peers"):
             for path in sorted((ROOT / room).rglob("*.py")):
                 archive.write(path, path.relative_to(ROOT).as_posix())
     text = base64.b64encode(buffer.getvalue()).decode()

@@ -10,10 +10,6 @@ CATALOGUE: dict[str, Property] = {p.name: p for family in FAMILIES for p in fami
 
 
 def properties_for(kind: str, precision: str, device: str = "cpu") -> list[Property]:
-    """The properties that are claimed of a kind in a precision on a device, `cuda:1` say."""
-    where = device.partition(":")[0]
-    return [
-        p
-        for p in CATALOGUE.values()
-        if kind in p.kinds and precision in p.precisions and where in p.devices
-    ]
+    """The properties that are claimed of a kind in a precision on a device."""
+    of = [p for p in CATALOGUE.values() if p.claimed_of(kind, device)]
+    return [p for p in of if precision in p.precisions]

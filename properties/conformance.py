@@ -17,17 +17,18 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.database import ExampleDatabase
 
 from . import sandbox
-from .catalogue import CATALOGUE, properties_for
+from .catalogue import CATALOGUE
 from .comparison import Check, Mismatch
 from .known_issues import Issue, issues_of
 from .property import ALL_PRECISIONS, Property
-from .records import FALSIFIED, FLAKY, HOLDS, KNOWN_ISSUE, UNSUPPORTED, VACUOUS, Record
+from .records import FALSIFIED, FLAKY, HOLDS, KNOWN_ISSUE, NOT_RUN, UNSUPPORTED, VACUOUS, Record
 from .sandbox import CASE_TIMEOUT
 from .sandbox_process import Claim
 from .strategies.cases import Case
+from .subjects.loading import as_subject
 from .subjects.protocol import Subject, SubjectFault, Unsupported
 
-#: Profile → examples of a property whose share is 1.
+#: Profile → examples of a property whose share is 1; the fuller ones later.
 EXAMPLES = {"quick": 20, "standard": 60, "thorough": 1000}
 
 
@@ -56,13 +57,18 @@ def plans(
     devices: Iterable[str] = ("cpu",),
     precisions: Iterable[str] = ("float64", "float32", "float16", "bfloat16"),
 ) -> Iterator[Plan]:
-    """Every property that is claimed of each subject, on each device, in each precision."""
+    """Every property that is claimed of each subject, on each device, in each precision.
+
+    Precisions are innermost, so that a fault of a late family waits for no precision of another.
+    """
     devices, precisions = list(devices), list(precisions)
     for subject in subjects:
         for device in devices:
-            for precision in precisions:
-                for prop in properties_for(subject.kind, precision, device):
-                    yield Plan(prop, subject.on(device), precision)
+            for prop in CATALOGUE.values():
+                if prop.claimed_of(subject.kind, device):
+                    for precision in precisions:
+                        if precision in prop.precisions:
+                            yield Plan(prop, subject.on(device), precision)
 
 
 class _Enough(BaseException):
@@ -162,12 +168,18 @@ def _run(
     # Hypothesis keys its database on the name of the function.
     body.__name__ = body.__qualname__ = re.sub(r"\W", "_", plan.id)
     config = profile_settings(profile, prop.share, database)
-    test = hypothesis.seed(own_seed)(
-        config(given(prop.strategy(subject.kind, plan.precision))(body))
-    )
     record = Record(
         subject.name, subject.device, plan.precision, prop.name, prop.family, HOLDS, own_seed
     )
+    profiles = list(EXAMPLES)
+    if profiles.index(profile) < profiles.index(prop.profile):
+        left = f"left to profile {prop.profile}, and this is {profile}"
+        return replace(record, status=NOT_RUN, message=left)
+    try:
+        strategy = prop.cases_for(subject, plan.precision)
+    except Unsupported as reason:
+        return replace(record, status=UNSUPPORTED, message=str(reason))
+    test = hypothesis.seed(own_seed)(config(given(strategy)(body)))
     start = time.perf_counter()
     allow_tf32(plan.precision == "tf32")
     issues, stale = reproduced(plan, case_timeout)
@@ -175,6 +187,8 @@ def _run(
         return replace(record, status=FALSIFIED, message="; ".join(stale), cases=len(stale))
     try:
         test()
+        for edge in prop.edge_cases(subject, plan.precision, own_seed % 2**32):
+            body(edge)
     except (Exception, _Enough) as error:
         if failing is None:  # Hypothesis itself failed, which is no verdict on the subject
             raise
@@ -197,6 +211,7 @@ def _run(
         record,
         cases=drawn,
         excused=excused,
+        unoffered=len(reasons),
         comparisons=check.comparisons,
         elements=check.elements,
         unbounded=check.unbounded,
@@ -211,6 +226,8 @@ def _run(
         if reasons:
             return replace(record, status=UNSUPPORTED, message=reasons[0])
         return replace(record, status=VACUOUS, message=f"{drawn} cases, and nothing was compared")
+    if record.status == HOLDS and reasons:
+        return replace(record, message=reasons[0])
     return record
 
 
@@ -226,7 +243,8 @@ def apart(plan: Plan, claim: Claim, case: Case, check: Check, timeout: float) ->
     """What `claim(subject, case, check)` returns, from where the plan's cases are put."""
     if plan.isolated:
         try:
-            return sandbox.current(plan.subject, timeout).put(claim, case, check)
+            patience = timeout * plan.prop.patience
+            return sandbox.current(plan.subject, patience).put(claim, case, check)
         except sandbox.CannotIsolate:
             if plan.prop.isolated:
                 raise
@@ -292,8 +310,8 @@ def _message(error: BaseException) -> str:
     return "the subject raised\n" + "".join(trace[-12:])
 
 
-def explain(plan: Plan, record: Record, run_seed: int, profile: str) -> str:
-    """What a person reads when a property does not hold."""
+def explain(plan: Plan, record: Record, run_seed: int, profile: str, again: str = "") -> str:
+    """What a person reads when a property does not hold; `again` says how to see it once more."""
     lines = [
         f"{plan.subject.name}: property {record.name} is {record.status}",
         f"  claim   {plan.prop.sentence}",
@@ -306,17 +324,18 @@ def explain(plan: Plan, record: Record, run_seed: int, profile: str) -> str:
         lines.append("  looks   " + "\n          ".join(record.diagnosis.splitlines()))
     if record.script:
         lines.append(f"  script  {record.script} (needs torch and NumPy alone)")
+    again = again or f"--hypothesis-seed={run_seed} -k '{plan.id}'"
     lines.append(
-        f"  {record.cases} cases drawn at profile {profile}; reproduce with "
-        f"--hypothesis-seed={run_seed} -k '{plan.id}'"
+        f"  {record.cases} cases drawn at profile {profile}; reproduce with {again}"
         + (f", or {record.blob}" if record.blob else "")
     )
     return "\n".join(lines)
 
 
 def check_conformance(
-    subject: Subject,
+    subject: Any,
     *,
+    like: str | None = None,
     properties: Iterable[str] | None = None,
     precisions: Iterable[str] = ("float64", "float32"),
     profile: str = "standard",
@@ -325,10 +344,26 @@ def check_conformance(
 ) -> list[Record]:
     """Run the properties of a subject (all, or those named) and return their records.
 
-    A case that may hang is stopped after `case_timeout` seconds.
+    `subject` is a class or factory with torch.nn's constructor, an `Adapter`, a `Subject`, or a
+    spec as `--subject` takes it; `like` is its kind where its name does not tell.  A case that may
+    hang is stopped after `case_timeout` seconds.
 
-    Raises `ValueError` when a property or precision is not known.
+    Raises `ValueError`, one line, when the subject cannot be used or a property or precision is not
+    known.
     """
+    return [
+        run(plan, profile=profile, seed=seed, case_timeout=case_timeout)
+        for plan in chosen([subject], like, properties, precisions)
+    ]
+
+
+def chosen(
+    subjects: Iterable[Any],
+    like: str | None = None,
+    properties: Iterable[str] | None = None,
+    precisions: Iterable[str] = ("float64", "float32"),
+) -> list[Plan]:
+    """The plans of subjects, for all properties or those named; raises as `check_conformance`."""
     wanted = set(CATALOGUE) if properties is None else set(properties)
     unknown = sorted(wanted - set(CATALOGUE))
     if unknown:
@@ -337,8 +372,10 @@ def check_conformance(
     for precision in precisions:
         if precision not in ALL_PRECISIONS:
             raise ValueError(f"precision {precision!r} is not one of {', '.join(ALL_PRECISIONS)}")
+    found = [as_subject(subject, like) for subject in subjects]
     return [
-        run(plan, profile=profile, seed=seed, case_timeout=case_timeout)
+        plan
+        for subject in found
         for plan in plans([subject], [subject.device], precisions)
         if plan.prop.name in wanted
     ]

@@ -37,14 +37,26 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 }
 
 
+def _onednn(precision: str) -> bool:
+    """Whether oneDNN has kernels for a low precision on this CPU."""
+    short = {"float16": "fp16", "bfloat16": "bf16"}[precision]
+    asked = getattr(torch.ops.mkldnn, f"_is_mkldnn_{short}_supported", None)
+    return asked is not None and bool(asked())
+
+
+#: Feature of a machine → whether it is there in a precision.
+FEATURES: dict[str, Callable[[str], bool]] = {"oneDNN kernels": _onednn}
+
+
 @dataclass(frozen=True)
 class Issue:
     """One entry.
 
     `prop` names a property (`property` in the file).  `subject` is the full name of a class, and
     covers its subclasses as well.  `torch` is a range such as ">=2.9,<2.14".  Empty `devices` or
-    `precisions` mean all.  `where` gives Case fields and the value, or the list of values, that a
-    covered case has.  `witness` is the repr of a Case; its precision is that of the run.
+    `precisions` mean all.  `lacking` names what a machine without the issue has, of `FEATURES`.
+    `where` gives Case fields, or `form`, and the value, or the list of values, that a covered case
+    has.  `witness` is the repr of a Case; its precision is that of the run.
     """
 
     name: str
@@ -56,6 +68,7 @@ class Issue:
     witness: str
     devices: tuple[str, ...] = ()
     precisions: tuple[str, ...] = ()
+    lacking: str = ""
     where: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -114,7 +127,9 @@ def parse(text: str) -> tuple[Issue, ...]:
             in_range(torch.__version__, issue.torch)
         except Exception as error:
             raise ValueError(f"known issue {label}: {error}") from error
-        strange = set(issue.where) - {f.name for f in fields(Case)}
+        if issue.lacking and issue.lacking not in FEATURES:
+            raise ValueError(f"known issue {label}: {issue.lacking!r} is not one of {[*FEATURES]}")
+        strange = set(issue.where) - {f.name for f in fields(Case)} - {"form"}
         if strange:
             raise ValueError(f"known issue {label}: a Case has no field {sorted(strange)[0]!r}")
         issues.append(issue)
@@ -137,4 +152,5 @@ def issues_of(subject: Subject, prop: str, precision: str) -> list[Issue]:
         and (not issue.devices or subject.device in issue.devices)
         and (not issue.precisions or precision in issue.precisions)
         and in_range(torch.__version__, issue.torch)
+        and not (issue.lacking and FEATURES[issue.lacking](precision))
     ]

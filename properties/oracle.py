@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from reference import concat_cells
+from reference.activations import constant, settled
+from reference.backward import cell_backward, layer_backward
 from reference.ball import Ball, exact
 from reference.cells import cell, input_share, step
+from reference.concat_backward import concat_backward, tag_backward
 from reference.concat_cells import CONCAT_KINDS
+from reference.dual import Dual
 from reference.formats import Array
 from reference.tagger import tag
 from reference.unroll import layer
 
 from .comparison import Check, agree
 from .strategies.cases import Case
+from .strategies.values import seeded, values
 from .subjects.protocol import Results
 
 
@@ -25,26 +31,161 @@ def expected(
     x: Array | Ball | None = None,
     state: Sequence[Array | Ball] | None = None,
     weights: Mapping[str, Array] | None = None,
+    masks: Sequence[Array | Ball] = (),
 ) -> dict[str, Ball]:
-    """The results of a case by name, with their bounds; arrays given replace the case's own."""
-    p = case.rounding
-    inputs = case.input_array if x is None else x
-    states = case.state_arrays if state is None else state
-    balls = [s if isinstance(s, Ball) else exact(s, p) for s in states]
-    ball = inputs if isinstance(inputs, Ball) else exact(inputs, p)
-    w = case.weight_arrays if weights is None else weights
-    if case.kind in CONCAT_KINDS:
-        with np.errstate(all="ignore"):
-            return concat_cells.step(case.kind, w, ball, tuple(balls))
+    """The results of a case by name, with their bounds; arrays given replace the case's own.
+
+    `masks` are the dropout masks between a layer's layers, as `reference.unroll.layer` takes them.
+    """
+    w, inputs, states = _arguments(case, x, state, weights)
+    with np.errstate(all="ignore"):
+        return _forward(case, w, inputs, states, masks)
+
+
+def result_shapes(case: Case) -> dict[str, tuple[int, ...]]:
+    """Name → shape of every result of a case."""
     if case.kind == "Tagger":
-        words = w["word_embeddings.weight"][case.input_array.astype(np.int64)]
-        zero = exact(np.zeros((1, case.hidden_size)), p)
-        with np.errstate(all="ignore"):
-            return {"output": tag(w, exact(words, p), (zero, zero))}
+        return {"output": (case.time, case.output_size)}
     if case.cell:
-        new = cell(case.options, w, ball, tuple(balls))
-        return dict(zip(("h", "c"), new, strict=False))
-    return layer(case.options, w, ball, balls, case.lengths, case.batch_first).named()
+        results = dict(zip(("h", "c"), case.state_shapes, strict=False))
+        if case.kind in CONCAT_KINDS:
+            results["output"] = (*case.state_shapes[0][:-1], case.output_size)
+        return results
+    output = (*case.input_shape[:-1], case.options.output_size)
+    return {"output": output, **dict(zip(("h_n", "c_n"), case.state_shapes, strict=False))}
+
+
+def upstream_arrays(case: Case) -> dict[str, Array]:
+    """A loss's derivative by every result, by name; exact in the format, from the case's seed.
+
+    No entry is small, so that no result's part in a gradient hides behind another's.
+    """
+    rng = seeded(case.seed, _UPSTREAM)
+    storage = case.rounding.storage
+    return {n: values(rng, "spread", shape, storage) for n, shape in result_shapes(case).items()}
+
+
+#: The stream of a case's seed that the upstream gradients are drawn from.
+_UPSTREAM = 4
+
+
+def expected_gradients(
+    case: Case,
+    upstream: Mapping[str, Array],
+    *,
+    x: Array | None = None,
+    state: Sequence[Array] | None = None,
+    weights: Mapping[str, Array] | None = None,
+    masks: Sequence[Array | Ball] = (),
+) -> dict[str, Ball]:
+    """The gradients by input, h_0, c_0 and every weight, with their bounds.
+
+    `upstream` maps any of the results to a loss's derivative by it; what is absent is zero.
+    Arrays given replace the case's own; `masks` are those of `expected`.  A tagger has gradients
+    by its weights alone.
+    """
+    arguments = _arguments(case, x, state, weights)
+    p = case.rounding
+    return _gradients(case, arguments, {name: exact(d, p) for name, d in upstream.items()}, masks)
+
+
+def expected_jvp(case: Case, tangents: Mapping[str, Array]) -> dict[str, Ball]:
+    """The derivative of every result in the direction of `tangents`, with its bound.
+
+    `tangents` maps any of input, h_0, c_0 and the weights' names to a direction of its shape;
+    what is absent is zero.  A tagger has no direction of its input.
+    """
+    w, x, state = _duals(case, tangents)
+    with np.errstate(all="ignore"):
+        results = _forward(case, w, x, state)
+        return {name: settled(dual.tangent) for name, dual in results.items()}
+
+
+def expected_hvp(
+    case: Case, upstream: Mapping[str, Array], tangents: Mapping[str, Array]
+) -> dict[str, Ball]:
+    """The derivative of every gradient in the direction of `tangents`, with its bound.
+
+    Of a loss Σ upstream∘results that is the Hessian–vector product.  Arguments are those of
+    `expected_gradients` and `expected_jvp`.
+    """
+    p = case.rounding
+    d = {name: Dual(exact(values, p)) for name, values in upstream.items()}
+    with np.errstate(all="ignore"):
+        gradients = _gradients(case, _duals(case, tangents), d)
+        return {name: settled(dual.tangent) for name, dual in gradients.items()}
+
+
+#: Weights, input and states, of one arithmetic.
+Arguments = tuple[Mapping[str, Any], Any, Sequence[Any]]
+
+
+def _arguments(
+    case: Case,
+    x: Array | Ball | None,
+    state: Sequence[Array | Ball] | None,
+    weights: Mapping[str, Array] | None,
+) -> Arguments:
+    """The case's arguments, or those given in their place, as exact Balls; ids as integers."""
+    p = case.rounding
+
+    def ball(values: Array | Ball) -> Ball:
+        return values if isinstance(values, Ball) else exact(values, p)
+
+    w: Mapping[str, Any] = case.weight_arrays if weights is None else weights
+    inputs = case.input_array if x is None else x
+    states = [ball(s) for s in (case.state_arrays if state is None else state)]
+    if case.kind == "Tagger":
+        ids = np.asarray(inputs.v if isinstance(inputs, Ball) else inputs, dtype=np.int64)
+        return {**w, _WORDS: exact(w[_WORDS], p)}, ids, states
+    return w, ball(inputs), states
+
+
+def _duals(case: Case, tangents: Mapping[str, Array]) -> Arguments:
+    """The case's arguments as Duals.  Raises `ValueError` for a tangent of what is no argument."""
+    p = case.rounding
+    w, x, state = _arguments(case, None, None, None)
+    starts = dict(zip(("h_0", "c_0"), state, strict=False))
+    own: dict[str, Any] = {**w, **starts} if case.kind == "Tagger" else {**w, **starts, "input": x}
+    unknown = sorted(set(tangents) - set(own))
+    if unknown:
+        raise ValueError(f"tangent {unknown[0]!r} is not one of {', '.join(own)}")
+    for name, value in own.items():
+        v = value if isinstance(value, Ball) else exact(value, p)
+        own[name] = Dual(v, exact(tangents[name], p) if name in tangents else None)
+    return {name: own[name] for name in w}, own.get("input", x), [own[name] for name in starts]
+
+
+def _forward(
+    case: Case, w: Mapping[str, Any], x: Any, state: Sequence[Any], masks: Sequence[Any] = ()
+) -> dict[str, Any]:
+    if case.kind in CONCAT_KINDS:
+        return concat_cells.step(case.kind, w, x, tuple(state))
+    if case.kind == "Tagger":
+        words = w[_WORDS][x]
+        zero = constant(words, np.zeros((1, case.hidden_size)))
+        return {"output": tag(w, words, (zero, zero))}
+    if case.cell:
+        return dict(zip(("h", "c"), cell(case.options, w, x, tuple(state)), strict=False))
+    return layer(case.options, w, x, state, case.lengths, case.batch_first, masks).named()
+
+
+def _gradients(
+    case: Case, arguments: Arguments, upstream: Mapping[str, Any], masks: Sequence[Any] = ()
+) -> dict[str, Any]:
+    w, x, state = arguments
+    if case.kind == "Tagger":
+        return tag_backward(w, x, upstream)
+    if case.kind in CONCAT_KINDS:
+        return concat_backward(case.kind, w, x, tuple(state), upstream)
+    if case.cell:
+        return cell_backward(case.options, w, x, state, upstream)
+    sequence = (case.lengths, case.batch_first, masks)
+    return layer_backward(case.options, w, x, state, upstream, *sequence)
+
+
+#: The tagger's weight that its ids choose rows of.
+_WORDS = "word_embeddings.weight"
 
 
 def compare_all(check: Check, got: Results, want: Mapping[str, Ball], prefix: str = "") -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from hypothesis.strategies import SearchStrategy
 
 from .comparison import Check
-from .strategies.cases import Case, cases, network_cases
+from .strategies.cases import Case, cases, edge_cases, network_cases
+from .subjects.capabilities import Unsupported, narrowed
 from .subjects.protocol import KINDS, Subject
 
 CELLS = tuple(k for k in KINDS if k.endswith("Cell"))
@@ -27,9 +28,13 @@ class Property:
     """One claim.  `constraints` narrow the cases to those that the claim speaks of.
 
     `share` scales the profile's number of examples: more for claims over all options, fewer for
-    discrete ones.  `isolated` cases may kill or hang the process that they run in.
-    `devices` are the types of device that it is claimed on: on others it is not planned at all,
-    so a claim about CUDA leaves no record where no CUDA device is.
+    discrete ones.  `devices` are the types of device that it is claimed on: on others it is not
+    planned at all, so a claim about CUDA leaves no record where no CUDA device is.  `profile` is
+    the least one that runs it: at a lesser one it leaves a record that says so.  `isolated` cases
+    may kill or hang the process that they run in, and `patience` is how many times the usual time
+    a case may take there.  `needs` names capabilities, of `subjects.capabilities.OTHER`, that the
+    claim cannot do without.  With `edges` a run ends with a case for every tile edge of every
+    size, which drawing meets by chance only.
     """
 
     name: str
@@ -40,23 +45,55 @@ class Property:
     kinds: tuple[str, ...] = KINDS
     precisions: tuple[str, ...] = BASIC_PRECISIONS
     share: float = 1.0
-    isolated: bool = False
     devices: tuple[str, ...] = ALL_DEVICES
+    profile: str = "quick"
+    isolated: bool = False
+    patience: float = 1.0
     constraints: dict[str, Any] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()
+    edges: bool = False
 
-    def strategy(self, kind: str, precision: str) -> SearchStrategy[Case]:
+    def strategy(
+        self, kind: str, precision: str, constraints: Mapping[str, Any] | None = None
+    ) -> SearchStrategy[Case]:
         """The strategy of this property's cases for a kind in a precision."""
         cell = kind.endswith("Cell")
         family = kind.removesuffix("Cell")
         draw = cases if kind in KINDS else network_cases
-        return draw(family, cell, precision, **self.constraints)
+        return draw(family, cell, precision, **(constraints or self.constraints))
+
+    def claimed_of(self, kind: str, device: str) -> bool:
+        """Whether it is claimed of a kind on a device, `cuda:1` say."""
+        return kind in self.kinds and device.partition(":")[0] in self.devices
+
+    def cases_for(self, subject: Subject, precision: str) -> SearchStrategy[Case]:
+        """The strategy of the cases that a subject offers, in what it computes a precision in.
+
+        Raises `Unsupported` where the subject states that it does not offer what is claimed.
+        """
+        for name in (precision, self.family, self.name, *self.needs):
+            if name in subject.unsupported:
+                raise Unsupported(subject.unsupported[name])
+        within = narrowed(self.constraints, subject.unsupported, subject.form)
+        return self.strategy(subject.kind, subject.computes.get(precision, precision), within)
+
+    def edge_cases(self, subject: Subject, precision: str, seed: int) -> Iterator[Case]:
+        """The cases at tile edges that a run ends with, within what a subject offers."""
+        if not self.edges or subject.kind not in KINDS:
+            return
+        computed = subject.computes.get(precision, precision)
+        within = narrowed({}, subject.unsupported, subject.form)
+        within.pop("forms", None)
+        for case in edge_cases(subject.family, subject.cell, computed, seed):
+            yield case.but(**within)
 
 
 class Family:
-    """Collects the properties of one family; a module holds one."""
+    """Collects the properties of one family; a module holds one.  Each needs what `needs` names."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, needs: tuple[str, ...] = ()) -> None:
         self.name = name
+        self.needs = needs
         self.properties: list[Property] = []
 
     def claims(
@@ -67,8 +104,12 @@ class Family:
         kinds: tuple[str, ...] = KINDS,
         precisions: tuple[str, ...] = BASIC_PRECISIONS,
         share: float = 1.0,
-        isolated: bool = False,
         devices: tuple[str, ...] = ALL_DEVICES,
+        profile: str = "quick",
+        isolated: bool = False,
+        patience: float = 1.0,
+        needs: tuple[str, ...] = (),
+        edges: bool = False,
         **constraints: Any,
     ) -> Callable[[Claim], Claim]:
         """Register a function `(subject, case, check)` as the property of its name."""
@@ -84,9 +125,13 @@ class Family:
                     kinds,
                     precisions,
                     share,
-                    isolated,
                     devices,
+                    profile,
+                    isolated,
+                    patience,
                     constraints,
+                    (*self.needs, *needs),
+                    edges,
                 )
             )
             return claim

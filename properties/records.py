@@ -13,7 +13,8 @@ KNOWN_ISSUE = "known issue"
 VACUOUS = "vacuous"
 CRASHED = "crashed"
 FLAKY = "flaky"
-STATUSES = (HOLDS, FALSIFIED, UNSUPPORTED, KNOWN_ISSUE, VACUOUS, CRASHED, FLAKY)
+NOT_RUN = "not run"
+STATUSES = (HOLDS, FALSIFIED, UNSUPPORTED, KNOWN_ISSUE, VACUOUS, CRASHED, FLAKY, NOT_RUN)
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,8 @@ class Record:
 
     `diagnosis` says what the fault is like, `script` is the path of a script that shows it, and
     `blob` is Hypothesis's own `@reproduce_failure`.  `excused` counts the cases that a known issue
-    covers: they were drawn, and not put to the claim.
+    covers: they were drawn, and not put to the claim.  `unoffered` counts those that asked for what
+    the subject does not offer; `message` has a reason.
     """
 
     subject: str
@@ -39,6 +41,7 @@ class Record:
     vacuous: int = 0
     discriminating: int = 0
     excused: int = 0
+    unoffered: int = 0
     worst: float = 0.0
     seconds: float = 0.0
     case: str = ""
@@ -54,8 +57,8 @@ class Record:
 
     @property
     def passed(self) -> bool:
-        """Whether nothing is amiss: it holds, is stated as not offered, or is a known issue."""
-        return self.status in (HOLDS, UNSUPPORTED, KNOWN_ISSUE)
+        """Whether nothing is amiss: it holds, is not offered, is a known issue, or is left out."""
+        return self.status in (HOLDS, UNSUPPORTED, KNOWN_ISSUE, NOT_RUN)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -91,3 +94,18 @@ def summary(records: Iterable[Record]) -> list[str]:
             f"{empty} arrays had no finite bound and were not compared"
         )
     return lines
+
+
+def not_offered(records: Iterable[Record]) -> list[str]:
+    """A line for each thing that a subject does not offer, with the reason and what it left out."""
+    counts: dict[tuple[str, str], list[int]] = {}
+    for record in records:
+        if record.status == UNSUPPORTED or (record.status == HOLDS and record.unoffered):
+            count = counts.setdefault((record.subject, record.message), [0, 0])
+            count[0] += record.status == UNSUPPORTED
+            count[1] += record.unoffered
+    return [
+        f"not offered by {subject}: {reason} (unsupported properties: {properties}, "
+        f"cases left out: {cases})"
+        for (subject, reason), (properties, cases) in counts.items()
+    ]

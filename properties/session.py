@@ -23,12 +23,12 @@ from .comparison import Check
 from .conformance import EXAMPLES, Plan, apart, explain, plans, profile_settings, run
 from .diagnosis import diagnose
 from .property import ALL_PRECISIONS
-from .records import CRASHED, Record, summary
+from .records import CRASHED, Record, not_offered, summary
 from .sandbox import CASE_TIMEOUT, Death
 from .scripts import script
 from .strategies.cases import Case
 from .subjects.builtin import BUILTIN
-from .subjects.loading import SubjectError, load_subject
+from .subjects.loading import AUTO, SubjectError, as_subject
 from .subjects.protocol import ALL_KINDS, Subject
 
 DEVICES = ("cpu", "cuda", "all")
@@ -46,7 +46,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     },
     "--like": {
         "metavar": "KIND",
-        "help": f"kind of the subjects whose name does not say it: {', '.join(ALL_KINDS)}",
+        "help": "kind of the subjects whose name does not say it: "
+        f"{', '.join(ALL_KINDS)}; {AUTO} finds their conventions by probing",
     },
     "--device": {
         "metavar": "DEVICE",
@@ -157,6 +158,7 @@ class Run:
         left = len(self.by_id) - len(records)
         ran = f"{len(records)} of {len(self.by_id)} properties × precisions were run"
         lines.append(ran + (f"; {left} were not selected or not reached" if left else ""))
+        lines += not_offered(records)
         for record in records:
             if not record.passed:
                 lines.append(f"{record.status}: {record.id}")
@@ -247,10 +249,7 @@ def _subjects(specs: list[str] | None, like: str | None) -> tuple[Subject, ...]:
         if like is not None:
             raise SubjectError(f"--like {like!r} is given without a --subject")
         return tuple(BUILTIN.values())
-    return tuple(
-        BUILTIN[s] if s in BUILTIN and like is None else load_subject(s, like)
-        for s in dict.fromkeys(specs)
-    )
+    return tuple(as_subject(spec, like) for spec in dict.fromkeys(specs))
 
 
 def _integer(stated: str) -> int:

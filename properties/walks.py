@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from reference.ball import Ball, exact
+from reference.cells import weights_of
 from reference.unroll import Lengths, Unrolled, direction, reversal
 
 from .faults import Call, Fault
@@ -34,12 +35,8 @@ class Leg:
         lengths = changes.get("lengths", self.lengths)
         reverse = changes.get("reverse", self.reverse)
         c = self.call
-        return direction(c.options, c.weights, suffix, self.x, self.state, lengths, reverse)
-
-    def needs(self, condition: bool, what: str) -> None:
-        """Raise `ValueError` where the case cannot show the fault."""
-        if not condition:
-            raise ValueError(what)
+        own = weights_of(c.weights, suffix, self.x)
+        return direction(c.options, own, self.x, self.state, lengths, reverse)
 
 
 Legs = Callable[[Leg], Walked]

@@ -10,12 +10,64 @@ as B.  A bias may be None.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from functools import singledispatch
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from .activations import blend, relu, sigmoid
+from .activations import blend, constant, lstm_activations, relu, settled, sigmoid
 from .parameters import Options
+
+
+class Weights(NamedTuple):
+    """The weights of one layer in one direction, without their suffix; None where there is none."""
+
+    ih: Any
+    hh: Any
+    b_ih: Any = None
+    b_hh: Any = None
+    hr: Any = None
+
+
+def weights_of(weights: Mapping[str, Any], suffix: str, like: Any) -> Weights:
+    """The weights with a suffix, in the arithmetic of `like`."""
+    names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
+    return Weights(*(constant(like, weights.get(name + suffix)) for name in names))
+
+
+class RNNParts(NamedTuple):
+    """What a step of an RNN goes through: the new state, and its pre-activation a."""
+
+    h: Any
+    a: Any
+
+
+class LSTMParts(NamedTuple):
+    """What a step of an LSTM goes through: i, f, g, o (B, 4H), and m = o∘tanh(c') (B, H).
+
+    m is h' before any projection.
+    """
+
+    h: Any
+    c: Any
+    gates: Any
+    tanh_c: Any
+    m: Any
+
+
+class GRUParts(NamedTuple):
+    """What a step of a GRU goes through: r, z (B, 2H), the candidate n, and what r multiplies.
+
+    That `inner` is W_hn h + b_hn, or h where the reset gate comes before the product.
+    """
+
+    h: Any
+    rz: Any
+    inner: Any
+    n: Any
+
+
+Parts = RNNParts | LSTMParts | GRUParts
 
 
 def affine(x: Any, w: Any, b: Any = None) -> Any:
@@ -24,89 +76,96 @@ def affine(x: Any, w: Any, b: Any = None) -> Any:
     return y if b is None else y + b
 
 
-def rnn_step(x_share: Any, h: Any, w_hh: Any, b_hh: Any = None, nonlinearity: str = "tanh") -> Any:
+def rnn_parts(
+    x_share: Any, h: Any, w_hh: Any, b_hh: Any = None, nonlinearity: str = "tanh"
+) -> RNNParts:
     """h' = tanh(W_ih x + b_ih + W_hh h + b_hh), or relu of it (Elman 1990).
 
     Shapes: x_share (B, H), h (B, H) → (B, H).
     """
     a = x_share + affine(h, w_hh, b_hh)
-    return np.tanh(a) if nonlinearity == "tanh" else relu(a)
+    return RNNParts(np.tanh(a) if nonlinearity == "tanh" else relu(a), a)
 
 
-def lstm_gates(x_share: Any, h: Any, w_hh: Any, b_hh: Any = None) -> tuple[Any, Any, Any, Any]:
-    """i, f, o = σ(·) and g = tanh(·) of the pre-activations, each (B, H), as (i, f, g, o)."""
-    a = x_share + affine(h, w_hh, b_hh)
-    size = a.shape[-1] // 4
-    s = sigmoid(a)
-    g = np.tanh(a[..., 2 * size : 3 * size])
-    return s[..., :size], s[..., size : 2 * size], g, s[..., 3 * size :]
-
-
-def lstm_step(
+def lstm_parts(
     x_share: Any, h: Any, c: Any, w_hh: Any, b_hh: Any = None, w_hr: Any = None
-) -> tuple[Any, Any]:
+) -> LSTMParts:
     """c' = f∘c + i∘g;  h' = o∘tanh(c'), projected to W_hr h' where there is a `w_hr`.
 
-    Hochreiter & Schmidhuber 1997 with the forget gate of Gers et al. 2000, no peepholes; the
-    projection is that of Sak et al. 2014.  Shapes: x_share (B, 4H), h (B, R), c (B, H) →
+    i, f, o = σ(·) and g = tanh(·) of the blocks of W_ih x + b_ih + W_hh h + b_hh, in the order
+    i f g o.  Hochreiter & Schmidhuber 1997 with the forget gate of Gers et al. 2000, no peepholes;
+    the projection is that of Sak et al. 2014.  Shapes: x_share (B, 4H), h (B, R), c (B, H) →
     h' (B, R), c' (B, H).
     """
-    i, f, g, o = lstm_gates(x_share, h, w_hh, b_hh)
+    gates = lstm_activations(x_share + affine(h, w_hh, b_hh))
+    c, tanh_c, m = lstm_state(gates, c)
+    return LSTMParts(m if w_hr is None else m @ w_hr.T, c, gates, tanh_c, m)
+
+
+@singledispatch
+def lstm_state(gates: Any, c: Any) -> tuple[Any, Any, Any]:
+    """c' = f∘c + i∘g, tanh(c') and m = o∘tanh(c'), each (B, H), from i, f, g, o (B, 4H)."""
+    size = c.shape[-1]
+    i, f, g, o = (gates[..., k * size : (k + 1) * size] for k in range(4))
     c = f * c + i * g
-    h = o * np.tanh(c)
-    return (h if w_hr is None else h @ w_hr.T), c
+    tanh_c = np.tanh(c)
+    return c, tanh_c, o * tanh_c
 
 
-def gru_gates(
-    x_share: Any, h: Any, w_hh: Any, b_hh: Any = None, reset_after: bool = True
-) -> tuple[Any, Any, Any]:
-    """r, z and the candidate n of a GRU, each (B, H).
-
-    torch's form (`reset_after`): n = tanh(W_in x + b_in + r∘(W_hn h + b_hn)).  The original form
-    (Cho et al. 2014): n = tanh(W_in x + b_in + W_hn (r∘h) + b_hn).
-    """
-    size = x_share.shape[-1] // 3
-    rz, n = slice(0, 2 * size), slice(2 * size, 3 * size)
-    if reset_after:
-        a_h = affine(h, w_hh, b_hh)
-        s = sigmoid(x_share[..., rz] + a_h[..., rz])
-        r, z = s[..., :size], s[..., size:]
-        return r, z, np.tanh(x_share[..., n] + r * a_h[..., n])
-    b_rz, b_n = (None, None) if b_hh is None else (b_hh[rz], b_hh[n])
-    s = sigmoid(x_share[..., rz] + affine(h, w_hh[rz], b_rz))
-    r, z = s[..., :size], s[..., size:]
-    return r, z, np.tanh(x_share[..., n] + affine(r * h, w_hh[n], b_n))
-
-
-def gru_step(
+def gru_parts(
     x_share: Any,
     h: Any,
     w_hh: Any,
     b_hh: Any = None,
     reset_after: bool = True,
     update_keeps: bool = True,
-) -> Any:
+) -> GRUParts:
     """h' = (1−z)∘n + z∘h, or with `update_keeps=False` h' = z∘n + (1−z)∘h.
 
     torch, Keras and ONNX keep the old state where z = 1 (Cho et al. 2014); Chung et al. 2014
-    print the other.  Shapes: x_share (B, 3H), h (B, H) → (B, H).
+    print the other.  torch's form (`reset_after`): n = tanh(W_in x + b_in + r∘(W_hn h + b_hn)).
+    The original form (Cho et al. 2014): n = tanh(W_in x + b_in + W_hn (r∘h) + b_hn).  Shapes:
+    x_share (B, 3H), h (B, H) → (B, H).
     """
-    _, z, n = gru_gates(x_share, h, w_hh, b_hh, reset_after)
-    return blend(z, h, n) if update_keeps else blend(z, n, h)
+    if reset_after:
+        return gru_state(x_share, affine(h, w_hh, b_hh), h, update_keeps)
+    size = h.shape[-1]
+    rz_, n_ = slice(0, 2 * size), slice(2 * size, 3 * size)
+    b_rz, b_n = (None, None) if b_hh is None else (b_hh[rz_], b_hh[n_])
+    rz = sigmoid(x_share[..., rz_] + affine(h, w_hh[rz_], b_rz))
+    n = np.tanh(x_share[..., n_] + affine(rz[..., :size] * h, w_hh[n_], b_n))
+    z = rz[..., size:]
+    return GRUParts(blend(z, h, n) if update_keeps else blend(z, n, h), rz, h, n)
+
+
+@singledispatch
+def gru_state(x_share: Any, a_h: Any, h: Any, update_keeps: bool) -> GRUParts:
+    """The step of torch's form, from its two products: x_share and a_h = W_hh h + b_hh (B, 3H)."""
+    size = h.shape[-1]
+    rz_, n_ = slice(0, 2 * size), slice(2 * size, 3 * size)
+    rz = sigmoid(x_share[..., rz_] + a_h[..., rz_])
+    inner = a_h[..., n_]
+    n = np.tanh(x_share[..., n_] + rz[..., :size] * inner)
+    z = rz[..., size:]
+    return GRUParts(blend(z, h, n) if update_keeps else blend(z, n, h), rz, inner, n)
+
+
+def parts(options: Options, w: Weights, x_share: Any, state: tuple[Any, ...]) -> Parts:
+    """One step of any kind, with all that it goes through."""
+    if options.kind == "LSTM":
+        h, c = state
+        return lstm_parts(x_share, h, c, w.hh, w.b_hh, w.hr)
+    (h,) = state
+    if options.kind == "GRU":
+        return gru_parts(x_share, h, w.hh, w.b_hh, options.reset_after, options.update_keeps)
+    return rnn_parts(x_share, h, w.hh, w.b_hh, options.nonlinearity)
 
 
 def step(
     options: Options, weights: Mapping[str, Any], suffix: str, x_share: Any, state: tuple[Any, ...]
 ) -> tuple[Any, ...]:
     """One step of any kind: state (h,) or (h, c) → the next state, weights found by `suffix`."""
-    w_hh, b_hh = weights[f"weight_hh{suffix}"], weights.get(f"bias_hh{suffix}")
-    if options.kind == "LSTM":
-        h, c = state
-        return lstm_step(x_share, h, c, w_hh, b_hh, weights.get(f"weight_hr{suffix}"))
-    (h,) = state
-    if options.kind == "GRU":
-        return (gru_step(x_share, h, w_hh, b_hh, options.reset_after, options.update_keeps),)
-    return (rnn_step(x_share, h, w_hh, b_hh, options.nonlinearity),)
+    return tuple(parts(options, weights_of(weights, suffix, x_share), x_share, state))[: len(state)]
 
 
 def input_share(weights: Mapping[str, Any], suffix: str, x: Any) -> Any:
@@ -119,4 +178,6 @@ def cell(
 ) -> tuple[Any, ...]:
     """A torch.nn cell: x (B, I) or (I,), state (h,) or (h, c) of (B, H) or (H,) → next state."""
     with np.errstate(all="ignore"):
-        return step(options, weights, "", input_share(weights, "", x), state)
+        w = weights_of(weights, "", x)
+        through = parts(options, w, affine(x, w.ih, w.b_ih), state)
+        return tuple(settled(s) for s in through[: len(state)])

@@ -7,14 +7,14 @@ names and shapes, and a layer `gate` is the pair `gate.weight` (H, I+H), `gate.b
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any
 
 import numpy as np
 
-from .activations import blend, sigmoid
-from .cells import affine
+from .activations import blend, constant, join, lstm_activations, settled, sigmoid
+from .cells import affine, lstm_state
 from .log_softmax import log_softmax
 from .parameters import GATE_NAMES
 
@@ -67,9 +67,38 @@ def linear(weights: Mapping[str, Any], layer: str, u: Any) -> Any:
     return affine(u, weights[f"{layer}.weight"], weights[f"{layer}.bias"])
 
 
-def join(x: Any, h: Any) -> Any:
-    """[x, h] along the last axis: (B, I), (B, H) → (B, I+H)."""
-    return np.concatenate([x, h], axis=-1)
+def side_by_side(weights: Mapping[str, Any], layers: Sequence[str]) -> tuple[Any, Any]:
+    """Several layers' weights (k·H, I+H) and biases (k·H,), one above the other."""
+    parts = ([weights[f"{layer}.{part}"] for layer in layers] for part in ("weight", "bias"))
+    w, b = (np.concatenate(part) for part in parts)
+    return w, b
+
+
+def parts(kind: str, weights: Mapping[str, Any], x: Any, state: tuple[Any, ...]) -> dict[str, Any]:
+    """One step with all that it goes through, by the letters of the equations in `step`.
+
+    `gates` are i, f, g, o of an LSTM side by side, `rz` the gates of a GRU, and `stacked` the
+    weights of their layers.
+    """
+    layers, u = gate_layers(kind), join([x, state[0]])
+    if kind == "SharedRNN":
+        y = log_softmax(linear(weights, "i2o", u))
+        return {"output": y, "h": linear(weights, "i2h", u), "u": u}
+    p: dict[str, Any] = {"u": u}
+    if cell_of(kind) == "RNN":
+        h = np.tanh(linear(weights, layers[0], u))
+    elif cell_of(kind) == "LSTM":
+        p["stacked"], b = (constant(u, w) for w in side_by_side(weights, layers))
+        p["gates"] = lstm_activations(affine(u, p["stacked"], b))
+        p["c"], p["tanh_c"], h = lstm_state(p["gates"], state[1])
+    else:
+        p["stacked"], b = (constant(u, w) for w in side_by_side(weights, layers[:2]))
+        p["rz"] = sigmoid(affine(u, p["stacked"], b))
+        H = state[0].shape[-1]
+        p["v"] = join([x, p["rz"][..., :H] * state[0]])
+        p["n"] = np.tanh(linear(weights, layers[2], p["v"]))
+        h = blend(p["rz"][..., H:], p["n"], state[0])
+    return p | {"output": log_softmax(linear(weights, "output", h)), "h": h}
 
 
 def step(kind: str, weights: Mapping[str, Any], x: Any, state: tuple[Any, ...]) -> dict[str, Any]:
@@ -78,20 +107,7 @@ def step(kind: str, weights: Mapping[str, Any], x: Any, state: tuple[Any, ...]) 
     RNN, shared: h' = W_i2h u + b without a nonlinearity and y = log_softmax(W_i2o u + b), with
     u = [x, h] and the old h.  RNN, independent: h' = tanh(W u + b), y = log_softmax(W_out h' + b).
     LSTM: c' = f∘c + i∘g, h' = o∘tanh(c'); i, f, o = σ and g = tanh of their layers of u.
-    GRU: n = tanh(W [x, r∘h] + b), h' = (1−z)∘h + z∘n; its z is one minus torch's.
+    GRU: n = tanh(W v + b) with v = [x, r∘h], h' = (1−z)∘h + z∘n; its z is one minus torch's.
     """
-    layers, u = gate_layers(kind), join(x, state[0])
-    if kind == "SharedRNN":
-        return {"output": log_softmax(linear(weights, "i2o", u)), "h": linear(weights, "i2h", u)}
-    results: dict[str, Any] = {}
-    if cell_of(kind) == "RNN":
-        h = np.tanh(linear(weights, layers[0], u))
-    elif cell_of(kind) == "LSTM":
-        a_i, a_f, a_g, a_o = (linear(weights, name, u) for name in layers)
-        results["c"] = sigmoid(a_f) * state[1] + sigmoid(a_i) * np.tanh(a_g)
-        h = sigmoid(a_o) * np.tanh(results["c"])
-    else:
-        r, z = (sigmoid(linear(weights, name, u)) for name in layers[:2])
-        n = np.tanh(linear(weights, layers[2], join(x, r * state[0])))
-        h = blend(z, n, state[0])
-    return {"output": log_softmax(linear(weights, "output", h)), "h": h, **results}
+    through = parts(kind, weights, x, state)
+    return {name: settled(through[name]) for name in ("output", "h", "c") if name in through}

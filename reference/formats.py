@@ -7,6 +7,8 @@ and of NVIDIA's TensorFloat-32 (binary32's range with 11 significand bits).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -70,6 +72,27 @@ BFLOAT16 = Format("bfloat16", 8, -126, 127)
 TFLOAT32 = Format("tfloat32", 11, -126, 127)
 
 
+#: Charges are rounded up by so much: what float64 may lose over a million operations on radii.
+SLACK = 1.0 + 2.0**-20
+
+
+#: An underflow is charged larger by so much: factors below 1 that carry it on may be a few
+#: roundings above it.
+UNDERFLOW_SLACK = 1.0 + 2.0**-4
+
+
+class Charge(NamedTuple):
+    """What a sum of magnitude m may be off by: rate·m + floor, in arrays of no dimension.
+
+    `rate` is divided by `scale`, which takes m past float64's largest number where m(1+rate) is
+    past the storage's: m·scale is infinite there, and its product with `rate` stays so.
+    """
+
+    scale: Array
+    rate: Array
+    floor: Array
+
+
 @dataclass(frozen=True)
 class Precision:
     """What an implementation states that it computes in.
@@ -80,6 +103,8 @@ class Precision:
     `accumulation`.  The default of 4 is the largest that the libraries behind torch state: 4 for
     tanh in MKL VML's LA mode, 2 in CUDA's, 1 in SLEEF's; and 1/(1+exp(-x)) has 2 for CUDA's exp
     (the CUDA C++ Programming Guide's table), 0.5 for the sum and 0.5 for the quotient.
+    `floor` is what σ and tanh may be off by whatever their value, in units of `u_accumulation`:
+    for a library whose σ is accurate beside 1 and not beside itself in its tail.
     """
 
     name: str
@@ -87,6 +112,7 @@ class Precision:
     products: Format
     accumulation: Format
     ulps: float = 4.0
+    floor: float = 0.0
 
     @property
     def u(self) -> float:
@@ -110,6 +136,45 @@ class Precision:
             return 0.0  # the factors are exact in their storage already
         return 2 * self.products.u + self.products.u**2
 
+    @cached_property
+    def library(self) -> tuple[Array, Array]:
+        """A library function's own error, 2·ulps·u of its value, and its underflow and `floor`."""
+        least = self.accumulation.eta + self.floor * self.u_accumulation
+        parts = (2.0 * self.ulps * self.u_accumulation, least)
+        return np.asarray(SLACK * parts[0]), np.asarray(SLACK * parts[1])
+
+    @cached_property
+    def slope(self) -> tuple[Array, Array, Array]:
+        """Own error of σ′ or tanh′: rates of the slope and of the activation's square, floor.
+
+        Three roundings or the library's error of two activations, and the square's rounding.
+        """
+        rate = 3.0 * self.u + 4.0 * self.ulps * self.u_accumulation
+        parts = (SLACK * rate, SLACK * self.u, 2.0 * UNDERFLOW_SLACK * self.storage.eta)
+        return np.asarray(parts[0]), np.asarray(parts[1]), np.asarray(parts[2])
+
+    @cached_property
+    def cache(self) -> dict[Any, Any]:
+        """Constants of this precision by name; hashing the precision itself takes a microsecond."""
+        return {}
+
+    def charge(self, products: int, roundings: int, underflows: int = 0) -> Charge:
+        """The charge for `products` summed in accumulation and `roundings` to storage.
+
+        `underflows` are those beside the one of each product and of each rounding.
+        """
+        found: Charge | None = self.cache.get((products, roundings, underflows))
+        if found is None:
+            rate = gamma(roundings, self.u) + gamma(products, self.u_accumulation)
+            floor = (roundings + underflows) * self.storage.eta + products * self.accumulation.eta
+            most = self.storage.largest / (1.0 + rate) if rate < np.inf else 1.0
+            scale = FLOAT64.largest / most * (1.0 + 2.0**-50) if most != FLOAT64.largest else 1.0
+            parts = (scale, SLACK * rate / scale, UNDERFLOW_SLACK * floor)
+            found = self.cache[products, roundings, underflows] = Charge(
+                *(np.asarray(a) for a in parts)
+            )
+        return found
+
 
 PRECISIONS: dict[str, Precision] = {
     p.name: p
@@ -120,6 +185,7 @@ PRECISIONS: dict[str, Precision] = {
         Precision("bfloat16", BFLOAT16, BFLOAT16, FLOAT32),
         Precision("tf32", FLOAT32, TFLOAT32, FLOAT32),
         Precision("float16_accumulate", FLOAT16, FLOAT16, FLOAT16),
+        Precision("float32_absolute", FLOAT32, FLOAT32, FLOAT32, floor=4.0),
     )
 }
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from functools import singledispatch
 from typing import Any
 
 import numpy as np
 
-from .ball import Ball
-from .formats import gamma
+from .ball_core import Ball, charged, settled_ball
+from .formats import SLACK, Array, Precision, gamma
+
+_ONE, _TWICE = np.asarray(1.0), np.asarray(2.0 * SLACK)
 
 
 @singledispatch
@@ -36,20 +39,113 @@ def _(x: Ball) -> Ball:
     the argument's ball.
     """
     p, r = x.precision, x.radius
-    w, n = p.u_accumulation + p.stores * p.u, x.v.shape[-1]
-    ulps = 2.0 * p.ulps * p.u_accumulation
-    y = log_softmax(x.v)
-    with np.errstate(all="ignore"):
-        widest = np.max(r, axis=-1, keepdims=True)
-        m = np.max(np.abs(x.v) + r, axis=-1, keepdims=True)
-        d = np.abs(x.v - np.max(x.v, axis=-1, keepdims=True)) + r + widest
-        share = np.exp(np.minimum(y + r + widest, 0.0))  # e_j / t
-        relative = np.sum(share * (w * d + w + ulps), axis=-1, keepdims=True)
-        rho = gamma(n, p.u_accumulation) + w + relative + n * p.accumulation.eta
-        log_t = np.log(float(n))  # 0 ≤ L ≤ log n
-        own = rho / (1.0 - rho) + (ulps + w) * log_t + p.accumulation.eta
-        own = own + w * (d + m + log_t + np.abs(y))
-        # exp(ε) − 1 ≤ 2ε for the small ε of the exponents, and every charge above is one of these.
-        radius = np.where(rho < 0.5, r + widest + 2.0 * own, np.inf)
-        radius = radius + 0.0 * widest
+    w, w_ulps, rho_0, own_0 = _rates(p, x.v.shape[-1])
+    d = x.v - _over_last(np.maximum, x.v)
+    y = d - np.log(_over_last(np.add, np.exp(d)))
+    widest = _over_last(np.maximum, r)
+    moved = r + widest
+    m = _over_last(np.maximum, x.absolute + r)
+    d = np.abs(d) + moved
+    share = np.exp(np.minimum(y + moved, 0.0))  # e_j / t
+    relative = _over_last(np.add, share * (w * d + w_ulps))
+    rho = relative + rho_0
+    own = rho / (_ONE - rho) + w * (d + m + np.abs(y)) + own_0
+    # exp(ε) − 1 ≤ 2ε for the small ε of the exponents, and every charge above is one of these.
+    radius = moved + _TWICE * own
+    if not rho.max() < 0.5:
+        radius = np.where(rho < 0.5, radius, np.inf) + 0.0 * widest
     return Ball(y, p, radius, roundings=p.stores)
+
+
+def _rates(p: Precision, n: int) -> tuple[Array, ...]:
+    """w, w + ulps, and what of ρ and of the whole does not depend on the argument."""
+    found: tuple[Array, ...] | None = p.cache.get(("log_softmax", n))
+    if found is None:
+        w, eta = p.u_accumulation + p.stores * p.u, p.accumulation.eta
+        ulps = 2.0 * p.ulps * p.u_accumulation
+        rho = gamma(n, p.u_accumulation) + w + n * eta
+        own = (ulps + 2.0 * w) * math.log(n) + eta  # 0 ≤ L ≤ log n
+        found = tuple(np.asarray(a) for a in (w, w + ulps, rho, own))
+        p.cache["log_softmax", n] = found
+    return found
+
+
+def _over_last(ufunc: np.ufunc, a: Array) -> Array:
+    """A reduction over the last axis, which stays; in half of np.sum's and np.max's time."""
+    reduced: Array = ufunc.reduce(a, axis=-1, keepdims=True)
+    return reduced
+
+
+@singledispatch
+def softmax(y: Any) -> Any:
+    """p = exp(y) from y = log_softmax(x)."""
+    return np.exp(y)
+
+
+@softmax.register
+def _(y: Ball) -> Ball:
+    """y's radius R is charged for every rounding of x − m, exp and log.
+
+    Those are the roundings of a softmax formed as e/Σe too; so p̃ = p·e^δ with |δ| ≤ R, and the
+    exponential or the quotient is off once more, by less than a slope's own rate.
+    """
+    p, f = y.precision, np.exp(y.v)
+    rate, _, floor = p.slope
+    r = f * np.expm1(y.radius) + rate * f + floor
+    if p.stores:
+        r = charged(p, f + r, r, p.charge(0, 1))
+    ball = settled_ball(p, f, r)
+    ball._absolute = f
+    return ball
+
+
+@singledispatch
+def through_log_softmax(y: Any, tangent: Any) -> Any:
+    """ẏ = ẋ − Σ p∘ẋ over the last axis, from y = log_softmax(x)."""
+    return tangent - np.sum(np.exp(y) * tangent, axis=-1, keepdims=True)
+
+
+@through_log_softmax.register
+def _(y: Ball, tangent: Any) -> Ball:
+    """As the formula; and charged for a maximum that is not cut from the graph.
+
+    Then ḋ = ẋ − ẋ_m is what goes on, where m is the place of the maximum or one that may be.
+    """
+    d, p = y._lift(tangent), softmax(y)
+    dy = d - np.sum(p * d, axis=-1, keepdims=True)
+    top = y.v + y.radius >= _over_last(np.maximum, y.v - y.radius)
+    most = _over_last(np.maximum, np.where(top, d.magnitude, 0.0))
+    # ẋ_m is there twice, in ẋ_i − ẋ_m and in Σ p_j (ẋ_j − ẋ_m), and cancels where Σ p is 1.
+    r = dy.r + most * _over_last(np.add, p.radius)
+    m, roundings = dy.magnitude + 2.0 * most, dy.roundings + 1
+    return Ball(dy.v, y.precision, r, m, dy.products, dy.additions + 1, roundings)
+
+
+@singledispatch
+def log_softmax_backward(y: Any, upstream: Any) -> Any:
+    """dx = dy − exp(y) Σ dy over the last axis, from y = log_softmax(x); (..., O) → (..., O)."""
+    return upstream - np.exp(y) * np.sum(upstream, axis=-1, keepdims=True)
+
+
+@log_softmax_backward.register
+def _(y: Ball, upstream: Any) -> Ball:
+    """As the formula; and charged for a maximum that is not cut from the graph.
+
+    Where an implementation differentiates its maximum as well, the entry at the maximum
+    gains −Σ_j dx_j, which is zero but for the errors of each dx_j: those are added there, and the
+    entry is charged as if all their terms had been summed on the way.
+    """
+    p, share, R, dy = y.precision, softmax(y), y.radius, y._lift(upstream)
+    n, f, r = y.shape[-1], share.v, share.radius
+    # Σ dy as `np.sum`, its product with p and their difference, as Ball's own operations.
+    total, m = _over_last(np.add, dy.v), _over_last(np.add, dy.magnitude)
+    moved = None if dy.exact else _over_last(np.add, dy.radius)
+    radius = charged(p, m, moved, p.charge(n, p.stores))
+    far = np.abs(total) + radius
+    v, r = f * total, r * far + f * radius
+    m = np.abs(v) + r + dy.magnitude
+    if dy.r is not None:
+        r = r + dy.r
+    top = y.v + R >= _over_last(np.maximum, y.v - R)
+    r, m = (part + top * _over_last(np.add, part) for part in (r, m))
+    return Ball(dy.v - v, p, r, m, n + dy.products, 1 + dy.additions, max(1, dy.roundings))

@@ -18,7 +18,8 @@ class Options:
     """What decides the weights and the equations of a layer (or, with `cell`, of one step).
 
     `reset_after` and `update_keeps` choose the form of the GRU: torch's applies the reset gate
-    after the recurrent matmul and keeps the old state where z = 1.
+    after the recurrent matmul and keeps the old state where z = 1.  `biases` names those that
+    there are, of b_ih and b_hh: a GRU without b_hh has no b_hn inside its reset product.
     """
 
     kind: str
@@ -31,6 +32,7 @@ class Options:
     nonlinearity: str = "tanh"
     reset_after: bool = True
     update_keeps: bool = True
+    biases: tuple[str, ...] = ("ih", "hh")
     cell: bool = False
 
     @property
@@ -69,8 +71,7 @@ def weight_shapes(options: Options) -> dict[str, tuple[int, ...]]:
         shapes[f"weight_ih{suffix}"] = (rows, width)
         shapes[f"weight_hh{suffix}"] = (rows, options.state_size)
         if options.bias:
-            shapes[f"bias_ih{suffix}"] = (rows,)
-            shapes[f"bias_hh{suffix}"] = (rows,)
+            shapes |= {f"bias_{end}{suffix}": (rows,) for end in options.biases}
         if options.proj_size:
             shapes[f"weight_hr{suffix}"] = (options.proj_size, options.hidden_size)
     return shapes

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .cells import input_share, step
+from .activations import join, settled, stack
+from .cells import Parts, Weights, affine, parts, weights_of
 from .parameters import Options, suffixes
 
 Lengths = npt.NDArray[np.int64]
@@ -39,27 +40,40 @@ def reversal(time: int, lengths: Lengths) -> npt.NDArray[np.int64]:
     return np.where(t < lengths, lengths - 1 - t, t)
 
 
+def reversed_in_time(x: Any, lengths: Lengths | None) -> Any:
+    """x (T, B, ·) backward in time, each sequence within its own length; its own inverse."""
+    if lengths is None:
+        return x[::-1]
+    return x[reversal(x.shape[0], lengths), np.arange(x.shape[1])]
+
+
 def direction(
     options: Options,
-    weights: Mapping[str, Any],
-    suffix: str,
+    w: Weights,
     x: Any,
     state: tuple[Any, ...],
     lengths: Lengths | None = None,
     reverse: bool = False,
+    tape: list[tuple[tuple[Any, ...], Parts]] | None = None,
 ) -> tuple[list[Any], tuple[Any, ...]]:
     """One layer in one direction: x (T, B, I), state of (B, ·) → T hidden states and the last.
 
     With `lengths` (B,) a row's state stops changing at its own end, and a hidden state past it
-    is zero, as `pad_packed_sequence` fills it.
+    is zero, as `pad_packed_sequence` fills it.  A `tape` is given the state before each step and
+    all that the step went through, in the order of the steps.
     """
     time = x.shape[0]
     if reverse:
-        x = x[::-1] if lengths is None else x[reversal(time, lengths), np.arange(x.shape[1])]
-    shares = input_share(weights, suffix, x)
+        x = reversed_in_time(x, lengths)
+    shares = affine(x, w.ih, w.b_ih)
+    if w.b_hh is not None and options.kind != "GRU":
+        shares, w = shares + w.b_hh, w._replace(b_hh=None)  # one sum for all steps
     outputs = []
     for t in range(time):
-        new = step(options, weights, suffix, shares[t], state)
+        through = parts(options, w, shares[t], state)
+        if tape is not None:
+            tape.append((state, through))
+        new: tuple[Any, ...] = through[: len(state)]
         h = new[0]
         if lengths is not None and not (t < lengths).all():
             running = (t < lengths)[:, None]
@@ -71,8 +85,7 @@ def direction(
         if lengths is None:
             outputs.reverse()
         else:
-            index = reversal(time, lengths)
-            stacked = np.stack(outputs)[index, np.arange(index.shape[1])]
+            stacked = reversed_in_time(stack(outputs), lengths)
             outputs = [stacked[t] for t in range(time)]
     return outputs, state
 
@@ -107,19 +120,21 @@ def layer(
         for index, suffix in enumerate(suffixes(options)):
             start = tuple(s[index] for s in state)
             reverse = index % options.directions == 1
-            outputs, final = direction(options, weights, suffix, x, start, ends, reverse)
+            w = weights_of(weights, suffix, x)
+            outputs, final = direction(options, w, x, start, ends, reverse)
             finals.append(final)
             if options.bidirectional and not reverse:
                 forward = outputs
                 continue
             if reverse:
                 pairs = zip(forward, outputs, strict=True)
-                outputs = [np.concatenate(pair, axis=-1) for pair in pairs]
+                outputs = [join(pair) for pair in pairs]
             below = index // options.directions
-            x = np.stack(outputs)
+            x = stack(outputs)
             if masks and below < options.num_layers - 1:
                 x = x * masks[below]
-        states = [np.stack(part) for part in zip(*finals, strict=True)]
+        x = settled(x)
+        states = [stack(part) for part in zip(*finals, strict=True)]
     if unbatched:
         x, states = x[:, 0], [s[:, 0] for s in states]
     elif batch_first:

@@ -17,6 +17,7 @@ FAMILY = Family("agreement")
     kinds=ALL_KINDS,
     precisions=ALL_PRECISIONS,
     share=2.0,
+    edges=True,
 )
 def equals_reference(subject: Subject, case: Case, check: Check) -> None:
     got = subject.run(case)

@@ -12,7 +12,7 @@ from ..comparison import Check, agree
 from ..oracle import expected
 from ..property import LAYERS, Family
 from ..strategies.cases import Case
-from ..subjects.protocol import Results, Subject
+from ..subjects.protocol import Results, Subject, Unsupported
 
 FAMILY = Family("composition")
 
@@ -40,10 +40,14 @@ def _names(got: Results) -> list[str]:
     proj_size=0,
 )
 def layer_equals_unrolled_cell(subject: Subject, case: Case, check: Check) -> None:
+    if not (case.reset_after and case.update_keeps):
+        raise Unsupported("torch.nn has no GRU of this form")
     kind = f"{case.kind}Cell"
     cell = Subject(f"torch.nn.{kind}", kind, getattr(torch.nn, kind), subject.device)
-    one = case.but(cell=True, time=1, with_state=True)
+    one = case.but(cell=True, time=1, with_state=True, biases=("ih", "hh"))
     w = {name.removesuffix("_l0"): v for name, v in case.weight_arrays.items()}
+    for name, shape in one.weight_shapes.items():
+        w.setdefault(name, np.zeros(shape))  # a bias that the subject does without
     got, module = subject.run(case), cell.build(one, w)
     want = expected(case)
     state = [s[0] for s in case.state_arrays]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import torch
-
 from .. import surroundings
 from ..comparison import Check
 from ..property import Family
@@ -25,7 +23,7 @@ def the_process_is_left_as_found(subject: Subject, case: Case, check: Check) -> 
     before = surroundings.settings()
     with surroundings.printing() as printed:
         try:
-            subject.call(case, subject.build(case), *_arguments(subject, case))
+            subject.call(case, subject.build(case), *subject.given(case))
         finally:
             after = surroundings.settings()
             surroundings.restore(before)
@@ -41,16 +39,10 @@ def the_process_is_left_as_found(subject: Subject, case: Case, check: Check) -> 
     share=0.25,
 )
 def a_call_draws_no_random_number(subject: Subject, case: Case, check: Check) -> None:
-    module, given = subject.build(case), _arguments(subject, case)
-    before = surroundings.generators()
-    subject.call(case, module, *given)
-    for name, digest in surroundings.generators().items():
-        check.same(name, digest, before[name])
-
-
-def _arguments(
-    subject: Subject, case: Case
-) -> tuple[torch.Tensor, tuple[torch.Tensor, ...] | None]:
-    x = subject.input_tensor(case.input_array, case)
-    states = tuple(subject.tensor(s, case) for s in case.state_arrays)
-    return x, states if case.with_state and states else None
+    module, given = subject.build(case), subject.given(case)
+    for mode in ("training", "evaluation"):
+        module.train(mode == "training")
+        before = surroundings.generators()
+        subject.call(case, module, *given)
+        for name, digest in surroundings.generators().items():
+            check.same(f"{name} after a call in {mode}", digest, before[name])

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..comparison import Check, agree, bits
+from ..comparison import Check, agree
 from ..oracle import expected
 from ..property import Family
 from ..strategies.cases import Case
@@ -76,27 +76,10 @@ def missing_state_is_zero(subject: Subject, case: Case, check: Check) -> None:
 
 
 @FAMILY.claims(
-    "The same call twice gives the same bits on a CPU, and agrees within the bound elsewhere.",
-    "f(x) = f(x)",
-    kinds=ALL_KINDS,
-    share=0.5,
-)
-def repeated_call_gives_the_samebits(subject: Subject, case: Case, check: Check) -> None:
-    module = subject.build(case)
-    first, second = subject.run(case, module), subject.run(case, module)
-    if subject.device == "cpu":
-        for name, result in first.items():
-            same = torch.equal(bits(result), bits(second[name]))
-            check.same(f"{name} has the same bits", same, True)
-    else:
-        for name, ball in expected(case).items():
-            agree(check, name, second[name], first[name], ball, ball)
-
-
-@FAMILY.claims(
     "Results require a gradient when the weights do, and not under no_grad.",
     "requires_grad(f(x)) = grad mode",
     kinds=ALL_KINDS,
+    needs=("gradients",),
     share=0.25,
 )
 def results_require_grad_as_weights_do(subject: Subject, case: Case, check: Check) -> None:

@@ -14,7 +14,7 @@ from ..oracle import compare_all, expected
 from ..property import CELLS, LAYERS, Family
 from ..strategies.cases import Case
 from ..strategies.values import ORDINARY
-from ..subjects.protocol import CONCAT_CELLS, KINDS, Subject
+from ..subjects.protocol import CONCAT_CELLS, KINDS, Subject, Unsupported
 
 FAMILY = Family("invariance")
 
@@ -150,8 +150,11 @@ def hidden_permutation(subject: Subject, case: Case, check: Check) -> None:
 
 
 def _exchanged_biases(case: Case) -> dict[str, Array]:
-    """Weights with b_ih and b_hh exchanged; the rows of the GRU's candidate stay."""
-    keep = slice(2 * case.hidden_size if case.kind == "GRU" else None)
+    """Weights with b_ih and b_hh exchanged; the rows of a candidate that is reset stay."""
+    if len(case.biases) < 2:
+        raise Unsupported(f"there is one bias, b_{case.biases[0]}")
+    reset = case.kind == "GRU" and case.reset_after
+    keep = slice(2 * case.hidden_size if reset else None)
     weights = dict(case.weight_arrays)
     for name in case.weight_arrays:
         if name.startswith("bias_hh"):
@@ -183,6 +186,10 @@ def bias_may_be_split_anyhow(subject: Subject, case: Case, check: Check) -> None
     regimes=ORDINARY,
 )
 def candidate_bias_is_reset(subject: Subject, case: Case, check: Check) -> None:
+    if not case.reset_after:
+        raise Unsupported("the reset gate comes before the matmul, and b_hn after it")
+    if len(case.biases) < 2:
+        raise Unsupported(f"there is one bias, b_{case.biases[0]}")
     weights = dict(case.weight_arrays)
     n = slice(2 * case.hidden_size, None)
     for name in case.weight_arrays:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from reference.ball import Ball, exact
-from reference.cells import gru_gates, input_share
+from reference.cells import gru_parts, input_share
 from reference.formats import Array
 from reference.parameters import GATE_NAMES
 
@@ -30,13 +30,14 @@ SATURATED = 1024.0
 def _forced(case: Case, **gates: float) -> dict[str, Array]:
     """Weights in which the named gates' pre-activations are ±SATURATED whatever the input."""
     weights = {name: w.copy() for name, w in case.weight_arrays.items()}
+    bias = f"bias_{case.biases[0]}"
     for gate, sign in gates.items():
         k = GATE_NAMES[case.kind].index(gate)
         rows = slice(k * case.hidden_size, (k + 1) * case.hidden_size)
         for name, w in weights.items():
             if name.startswith("weight_hr"):
                 continue
-            w[rows] = sign * SATURATED if name.startswith("bias_ih") else 0.0
+            w[rows] = sign * SATURATED if name.startswith(bias) else 0.0
     return weights
 
 
@@ -102,7 +103,7 @@ def cell_state_decays_at_the_forget_gates_rate(subject: Subject, case: Case, che
     weights = _forced(case, f=1.0, i=-1.0)
     rows = slice(case.hidden_size, 2 * case.hidden_size)
     for name, w in weights.items():
-        if name.startswith("bias_ih"):
+        if name.startswith(f"bias_{case.biases[0]}"):
             w[rows] = a
     name = _LAST[subject.kind]
     got, want = subject.run(case, weights=weights), expected(case, weights=weights)
@@ -125,9 +126,14 @@ def closed_output_gate_hides_the_cell(subject: Subject, case: Case, check: Check
     check.close(name, got[name], _limit(want[name], np.zeros(want[name].shape)))
 
 
+def _update(case: Case, kept: bool) -> float:
+    """The sign of z's pre-activation that keeps the state, or takes the candidate."""
+    return 1.0 if kept == case.update_keeps else -1.0
+
+
 @FAMILY.claims(
     "With the update gate at 1, the hidden state is kept.",
-    "z = 1 ⇒ h_T = h_0",
+    "z = 1 ⇒ h_T = h_0; z = 0 where the subject states that z takes the candidate",
     kinds=("GRU", "GRUCell"),
     precisions=CPU,
     share=0.5,
@@ -136,7 +142,7 @@ def closed_output_gate_hides_the_cell(subject: Subject, case: Case, check: Check
     regimes=ORDINARY,
 )
 def update_gate_at_one_keeps_the_state(subject: Subject, case: Case, check: Check) -> None:
-    weights = _forced(case, z=1.0)
+    weights = _forced(case, z=_update(case, kept=True))
     name = _LAST[subject.kind]
     got, want = subject.run(case, weights=weights), expected(case, weights=weights)
     check.close(name, got[name], _limit(want[name], case.state_arrays[0]))
@@ -144,7 +150,7 @@ def update_gate_at_one_keeps_the_state(subject: Subject, case: Case, check: Chec
 
 @FAMILY.claims(
     "With the update gate at 0, the hidden state becomes the candidate.",
-    "z = 0 ⇒ h' = n",
+    "z = 0 ⇒ h' = n; z = 1 where the subject states that z takes the candidate",
     kinds=("GRUCell",),
     precisions=CPU,
     share=0.5,
@@ -152,7 +158,7 @@ def update_gate_at_one_keeps_the_state(subject: Subject, case: Case, check: Chec
     regimes=ORDINARY,
 )
 def update_gate_at_zero_takes_the_candidate(subject: Subject, case: Case, check: Check) -> None:
-    weights = _forced(case, z=-1.0)
+    weights = _forced(case, z=_update(case, kept=False))
     n = _candidate(case, weights)
     got, want = subject.run(case, weights=weights), expected(case, weights=weights)
     check.close("h", got["h"], _limit(want["h"], n.v))
@@ -160,7 +166,7 @@ def update_gate_at_zero_takes_the_candidate(subject: Subject, case: Case, check:
 
 @FAMILY.claims(
     "With the reset gate at 0, the recurrent part of the candidate is cut.",
-    "r = 0 ⇒ n does not depend on W_hn and b_hn",
+    "r = 0 ⇒ n does not depend on W_hn, nor on a b_hn that is reset",
     kinds=("GRU", "GRUCell"),
     precisions=CPU,
     share=0.5,
@@ -171,7 +177,7 @@ def closed_reset_gate_cuts_the_recurrence(subject: Subject, case: Case, check: C
     weights = _forced(case, r=-1.0)
     other = {name: w.copy() for name, w in weights.items()}
     for name, w in other.items():
-        if "_hh" in name:
+        if name.startswith("weight_hh") or (name.startswith("bias_hh") and case.reset_after):
             w[2 * case.hidden_size :] = 1.0 - w[2 * case.hidden_size :]
             other[name] = case.rounding.storage.round(w)
     got, changed = subject.run(case, weights=weights), subject.run(case, weights=other)
@@ -184,7 +190,7 @@ def _candidate(case: Case, weights: Mapping[str, Array]) -> Ball:
     p = case.rounding
     share = input_share(weights, "", exact(case.input_array, p))
     h = exact(case.state_arrays[0], p)
-    return gru_gates(share, h, weights["weight_hh"], weights.get("bias_hh"))[2]
+    return gru_parts(share, h, weights["weight_hh"], weights.get("bias_hh"), case.reset_after).n
 
 
 @FAMILY.claims(

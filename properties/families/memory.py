@@ -143,6 +143,7 @@ def _replace(module: nn.Module, name: str, weight: Tensor) -> None:
     kinds=ALL_KINDS,
     precisions=CPU_PRECISIONS,
     share=0.2,
+    needs=("torch_names",),
     variants=WEIGHT_LAYOUTS,
 )
 def weight_layout_does_not_matter(subject: Subject, case: Case, check: Check) -> None:
@@ -167,6 +168,8 @@ def weight_layout_does_not_matter(subject: Subject, case: Case, check: Check) ->
     variants=GRAD_MODES,
 )
 def arguments_are_unmodified(subject: Subject, case: Case, check: Check) -> None:
+    if case.variant == "backward" and "gradients" in subject.unsupported:
+        raise Unsupported(subject.unsupported["gradients"])
     module = subject.build(case)
     x, states = subject.given(case)
     sequence = _packed(subject, case, x)

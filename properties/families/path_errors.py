@@ -192,6 +192,7 @@ class _With(nn.Module):
     "A weight with a row or a column too many is refused along every path.",
     "raises(functional_call(f, {W: W′}, x)) with W′ of W's shape and one more",
     share=0.2,
+    needs=("torch_names",),
     bias=True,
     variants=(*WEIGHTS, *BIASES),
     **COMMON,

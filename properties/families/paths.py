@@ -220,6 +220,7 @@ def empty_batch_gives_empty_results(subject: Subject, case: Case, check: Check) 
 @FAMILY.claims(
     "An empty batch has zero gradients.",
     "B = 0: ∂Σf/∂W = 0 for every weight",
+    needs=("gradients",),
     share=0.15,
     forms=("dense",),
     batch=0,

@@ -128,6 +128,7 @@ def state_on_another_device_is_refused(subject: Subject, case: Case, check: Chec
     "With cuDNN told to be deterministic, a call and its gradients repeat their bits.",
     "f(x) = f(x), ∂f/∂W = ∂f/∂W under torch.backends.cudnn.flags(deterministic=True)",
     kinds=LAYERS,
+    needs=("gradients",),
     share=0.2,
     **CUDA,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import MISSING, dataclass, fields, replace
 from functools import cached_property
 from typing import Any
@@ -16,7 +17,7 @@ from reference.parameters import Options, weight_shapes
 from reference.tagger import tagger_weight_shapes
 
 from .layouts import LAYOUTS, fitted
-from .shapes import Sizes, sizes
+from .shapes import NAMES, TILE_EDGES, Sizes, sizes
 from .values import ANY, Triple, seeded, values
 
 
@@ -28,6 +29,8 @@ class Case:
     `with_state` False passes no initial state.  The arrays follow from the seed and the regimes.
     `output_size` is that of a network that ends in a log softmax, `vocab_size` that of a tagger.
     `variant` is for the property to read: one of those that it lists.
+    `reset_after`, `update_keeps` and `biases` are the subject's form, as in
+    `reference.parameters.Options`; they are torch's unless an adapter states another.
     """
 
     kind: str
@@ -55,6 +58,9 @@ class Case:
     layout: str = "contiguous"
     precision: str = "float32"
     variant: str = ""
+    reset_after: bool = True
+    update_keeps: bool = True
+    biases: tuple[str, ...] = ("ih", "hh")
 
     def __repr__(self) -> str:
         shown = [
@@ -69,6 +75,13 @@ class Case:
         return replace(self, **changes)
 
     @property
+    def form(self) -> str:
+        """How the input is passed: `dense`, `unbatched`, or packed `equal` or `ragged`."""
+        if self.lengths is None:
+            return "unbatched" if self.batch is None else "dense"
+        return "equal" if len(set(self.lengths)) == 1 else "ragged"
+
+    @property
     def options(self) -> Options:
         """What decides the weights and the equations."""
         return Options(
@@ -80,6 +93,9 @@ class Case:
             bidirectional=self.bidirectional,
             proj_size=self.proj_size,
             nonlinearity=self.nonlinearity,
+            reset_after=self.reset_after,
+            update_keeps=self.update_keeps,
+            biases=self.biases,
             cell=self.cell,
         )
 
@@ -175,6 +191,7 @@ def cases(
     precision: str,
     *,
     least: dict[str, int] | None = None,
+    most: dict[str, int] | None = None,
     forms: tuple[str, ...] = ("dense", "unbatched", "equal", "ragged"),
     regimes: st.SearchStrategy[Triple] = ANY,
     variants: tuple[str, ...] = (),
@@ -183,10 +200,10 @@ def cases(
     """Draw a case of `kind` in `precision`; `fixed` fields are not drawn.
 
     `forms` are the admissible ways of passing the input, of `dense`, `unbatched`, and the packed
-    `equal` and `ragged`; `least` raises the smallest sizes; `variant` is one of `variants`.
+    `equal` and `ragged`; `least` and `most` bound the sizes; `variant` is one of `variants`.
     """
     weights, inputs, states = draw(regimes)
-    size: Sizes = draw(sizes(tuple((least or {}).items())))
+    size: Sizes = draw(sizes(tuple((least or {}).items()), tuple((most or {}).items())))
     flags = draw(_FLAGS)
     form, layout = draw(_PASSING)
     if form not in forms:
@@ -244,7 +261,8 @@ def network_cases(
 ) -> Case:
     """Draw a case of a network that ends in a log softmax: a concat cell or a tagger."""
     weights, inputs, states = draw(regimes)
-    size: Sizes = draw(sizes(tuple(fixed.pop("least", {}).items())))
+    bounds = (tuple(fixed.pop(name, {}).items()) for name in ("least", "most"))
+    size: Sizes = draw(sizes(*bounds))
     fixed.pop("forms", None)
     fields_: dict[str, Any] = {
         "kind": kind,
@@ -265,6 +283,29 @@ def network_cases(
     if variants:
         fields_["variant"] = draw(st.sampled_from(variants))
     return Case(**(fields_ | fixed), seed=draw(_SEED))
+
+
+def edge_cases(kind: str, cell: bool, precision: str, seed: int) -> Iterator[Case]:
+    """A case for every tile edge of every size, the other sizes small; values by the seed.
+
+    Drawing meets each of them by chance only, and a kernel's fault may show at one alone.
+    """
+    for name in NAMES[:3] if cell else NAMES:
+        for place, edge in enumerate(TILE_EDGES):
+            size = {"input": 2, "hidden": 3, "batch": 2, "time": 2, name: edge}
+            yield Case(
+                kind,
+                cell=cell,
+                input_size=size["input"],
+                hidden_size=size["hidden"],
+                batch=size["batch"],
+                time=1 if cell else size["time"],
+                weights="spread",
+                inputs="spread",
+                states="spread",
+                seed=(seed + place) % 2**32,
+                precision=precision,
+            )
 
 
 def _lengths(seed: int, form: str, batch: int, time: int) -> dict[str, Any]:

@@ -13,12 +13,12 @@ TILE_EDGES = (7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129)
 #: Multiply–adds of one direction of one layer that a case may cost; about a millisecond.
 WORK_BUDGET = 2_000_000
 
-_NAMES = ("input", "hidden", "batch", "time")
+NAMES = ("input", "hidden", "batch", "time")
 #: Hypothesis draws the ends of a range more often; time 1 hides the recurrence, so it comes once.
 _SMALL = (1, 2, 3, 4, 5, 6, 4, 3, 2, 3, 2)
 #: Two sizes in one draw, since draws are what a case costs.
 _PAIR = st.sampled_from(sorted(((a, b) for a in _SMALL for b in _SMALL), key=sum))
-_WIDE = st.sampled_from([("", 0)] * 196 + [(n, edge) for edge in TILE_EDGES for n in _NAMES])
+_WIDE = st.sampled_from([("", 0)] * 196 + [(n, edge) for edge in TILE_EDGES for n in NAMES])
 _DRAW = st.tuples(_PAIR, _PAIR, _WIDE)
 
 
@@ -33,13 +33,18 @@ class Sizes:
 
 
 def _sizes(
-    drawn: tuple[tuple[int, int], tuple[int, int], tuple[str, int]], least: Mapping[str, int]
+    drawn: tuple[tuple[int, int], tuple[int, int], tuple[str, int]],
+    least: Mapping[str, int],
+    most: Mapping[str, int],
 ) -> Sizes:
-    values = dict(zip(_NAMES, (*drawn[0], *drawn[1]), strict=True))
+    values = dict(zip(NAMES, (*drawn[0], *drawn[1]), strict=True))
     wide, edge = drawn[2]
     if wide:
         values[wide] = edge
-    values = {name: max(value, least.get(name, 0)) for name, value in values.items()}
+    values = {
+        name: max(min(value, most.get(name, value)), least.get(name, 0))
+        for name, value in values.items()
+    }
     while wide and work(**values) > WORK_BUDGET:
         values[wide] = values[wide] // 2
     return Sizes(**values)
@@ -51,7 +56,9 @@ def work(input: int, hidden: int, batch: int, time: int) -> int:
 
 
 @lru_cache
-def sizes(least: tuple[tuple[str, int], ...] = ()) -> st.SearchStrategy[Sizes]:
-    """Draw sizes; `least` raises the smallest of `input`, `hidden`, `batch` or `time`."""
-    smallest = dict(least)
-    return _DRAW.map(lambda drawn: _sizes(drawn, smallest))
+def sizes(
+    least: tuple[tuple[str, int], ...] = (), most: tuple[tuple[str, int], ...] = ()
+) -> st.SearchStrategy[Sizes]:
+    """Draw sizes; `least` and `most` bound any of `input`, `hidden`, `batch` or `time`."""
+    smallest, largest = dict(least), dict(most)
+    return _DRAW.map(lambda drawn: _sizes(drawn, smallest, largest))

@@ -131,3 +131,6 @@ ORDINARY = _simplest_first(
 SUMMABLE = _simplest_first(
     [(w, x, x) for w in _PLAIN for x in ("zeros", "ones", "one_hot", "dyadic") for _ in range(4)]
 )
+
+#: Nothing is zero or near it, so that a NaN or an infinity reaches whatever reads it.
+NONZERO = _simplest_first([("ones",) * 3] + [("spread",) * 3] * 7)

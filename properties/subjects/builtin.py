@@ -41,3 +41,9 @@ _TAGGERS = [
 BUILTIN: dict[str, Subject] = {
     s.name: s for s in [*_of(torch.nn, "torch.nn"), *_of(impl, "impl"), *_CONCAT, *_TAGGERS]
 }
+
+#: A tagger as tutorials write it, which keeps its state between sentences: not a subject of a run,
+#: for that is a fault, but one that claims are put to.
+CARRYING_TAGGER = subject(
+    "impl.LSTMTagger+carry_state", "Tagger", partial(LSTMTagger, carry_state=True)
+)

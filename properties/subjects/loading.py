@@ -1,4 +1,4 @@
-"""Subjects from anywhere: `pkg.mod:Name` or `path/to/file.py:Name`."""
+"""Subjects from anywhere: `pkg.mod:Name`, `path/to/file.py:Name`, or an object in hand."""
 
 from __future__ import annotations
 
@@ -14,23 +14,35 @@ from typing import Any
 
 import torch.nn
 
+from ..catalogue import CATALOGUE
+from .adapters import Adapter
+from .builtin import BUILTIN
+from .capabilities import SubjectError as SubjectError
+from .capabilities import check_names, gaps_of
+from .identify import identify
 from .networks import subject
 from .protocol import ALL_KINDS, KINDS, Subject
+
+#: The kind that is found by probing.
+AUTO = "auto"
 
 #: What the name of a module that was loaded from a file starts with.
 FILE_MODULE = "gatewise_subject_"
 
 
-class SubjectError(ValueError):
-    """A `--subject` that cannot be used; the text is one line for a person."""
-
-
 def load_subject(spec: str, like: str | None = None) -> Subject:
-    """The subject that `spec` names; `like` is one of `ALL_KINDS` and overrides what its name says.
+    """The subject that `spec` names.
 
-    `Name` is a class with torch.nn's constructor, or a factory that returns a module.
-    Raises `SubjectError` when it cannot be imported, is neither, or its kind cannot be told.
+    `Name` is a class with torch.nn's constructor, a factory that returns a module, or an `Adapter`.
+    `like` is one of `ALL_KINDS` and overrides what the name says, or "auto", which finds the
+    conventions by probing.  Raises `SubjectError` when it cannot be imported, is none of these,
+    its kind cannot be told, or what it states of itself contradicts it.
     """
+    return as_subject(find(spec), like, spec)
+
+
+def find(spec: str) -> Any:
+    """The object that `spec` names; raises `SubjectError` where there is none."""
     where, colon, attribute = spec.rpartition(":")
     if not colon or not where or not attribute:
         raise SubjectError(
@@ -43,16 +55,55 @@ def load_subject(spec: str, like: str | None = None) -> Subject:
             names = ", ".join(n for n in vars(module) if not n.startswith("_")) or "nothing"
             raise SubjectError(f"--subject {spec!r}: {where} has no {attribute!r}; it has {names}")
         target = getattr(target, part)
+    return target
+
+
+def as_subject(target: Any, like: str | None = None, name: str = "") -> Subject:
+    """A subject from what a person has in hand: a class, a factory, an adapter, a subject, a spec
+    as `load_subject` takes it, or the name of a built-in subject.
+
+    Raises `SubjectError`, as `load_subject` does.
+    """
+    if isinstance(target, str):
+        known = target in BUILTIN and like is None
+        return BUILTIN[target] if known else load_subject(target, like)
+    found = _subject(target, like, name or _name(target))
+    claims = {n for p in CATALOGUE.values() for n in (p.name, p.family)}
+    check_names(found.name, found.unsupported, claims)
+    return found if isinstance(target, Subject) else replace(found, like=like, trusted=False)
+
+
+def _subject(target: Any, like: str | None, name: str) -> Subject:
+    if isinstance(target, Subject):
+        return target
+    if isinstance(target, Adapter):
+        if like not in (None, AUTO, target.kind):
+            raise SubjectError(f"--like {like!r}: {name} is an adapter of kind {target.kind}")
+        return target.subject(name)
     if isinstance(target, type):
         if not issubclass(target, torch.nn.Module):
-            raise SubjectError(f"--subject {spec!r}: the class is not a torch.nn.Module")
+            raise SubjectError(
+                f"--subject {name!r}: the class is not a torch.nn.Module; an Adapter takes others"
+            )
     elif not callable(target) or isinstance(target, torch.nn.Module):
         raise SubjectError(
-            f"--subject {spec!r}: a {type(target).__name__} was given; expected a class or a "
-            "factory called with (input_size, hidden_size, **options)"
+            f"--subject {name!r}: a {type(target).__name__} was given; expected a class or a "
+            "factory called with (input_size, hidden_size, **options), or an Adapter"
         )
-    found = subject(spec, kind_of(spec, attribute, target, like), target)
-    return replace(found, trusted=False)
+    if like == AUTO:
+        found = identify(target, name)
+        if not found.drop_in:
+            return found.adapter.subject(name)
+        like = found.kind
+    kind = kind_of(name, name.rpartition(":")[2], target, like)
+    return replace(subject(name, kind, target), unsupported=gaps_of(target, kind))
+
+
+def _name(target: Any) -> str:
+    if isinstance(target, Subject):
+        return target.name
+    own = target.own if isinstance(target, Adapter) else target
+    return f"{getattr(own, '__module__', '')}:{getattr(own, '__qualname__', type(own).__name__)}"
 
 
 def kind_of(spec: str, name: str, target: Callable[..., Any], like: str | None) -> str:
@@ -62,7 +113,7 @@ def kind_of(spec: str, name: str, target: Callable[..., Any], like: str | None) 
     """
     if like is not None:
         if like not in ALL_KINDS:
-            raise SubjectError(f"--like {like!r}: expected one of {', '.join(ALL_KINDS)}")
+            raise SubjectError(f"--like {like!r}: expected one of {', '.join((*ALL_KINDS, AUTO))}")
         return like
     if inspect.isclass(target):
         for kind in KINDS:
@@ -75,7 +126,7 @@ def kind_of(spec: str, name: str, target: Callable[..., Any], like: str | None) 
             return kind
     raise SubjectError(
         f"--subject {spec!r}: its kind cannot be told from its base classes or its name; "
-        f"give --like with one of {', '.join(ALL_KINDS)}"
+        f"give --like with one of {', '.join((*ALL_KINDS, AUTO))}"
     )
 
 

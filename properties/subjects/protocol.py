@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -15,6 +15,10 @@ from reference.formats import Array
 
 from ..strategies.cases import Case
 from ..strategies.layouts import place
+from .adapted import drop_in
+from .capabilities import OPTIONS
+from .capabilities import SubjectFault as SubjectFault  # met by all who know subjects
+from .capabilities import Unsupported as Unsupported
 
 #: The kinds of torch.nn, of networks that end in a log softmax, and all.
 KINDS = ("RNNCell", "LSTMCell", "GRUCell", "RNN", "LSTM", "GRU")
@@ -28,17 +32,10 @@ DTYPES = {
     "bfloat16": torch.bfloat16,
     "tf32": torch.float32,
     "float16_accumulate": torch.float16,
+    "float32_absolute": torch.float32,
 }
 
 Results = dict[str, Tensor]
-
-
-class Unsupported(Exception):
-    """The subject states that it does not offer what a case asks; the text is its reason."""
-
-
-class SubjectFault(AssertionError):
-    """The subject broke its contract in a way that is no matter of numbers."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +45,10 @@ class Subject:
     `kind` is one of `ALL_KINDS`.
     `factory(input_size, hidden_size, **options)` is called with those options only that differ
     from torch.nn's defaults, and the module is then moved `.to(device, dtype)`.
+    `unsupported` names what it does not offer, with the reasons; `form` are the Case fields that
+    it has no choice in (a GRU that resets before the matmul); `computes` names the row of
+    `reference.formats.PRECISIONS` that it computes a precision in, where that is another; `like`
+    is what a loader must be told beside the name to make the subject again.
     A subject that is not `trusted` may end or hang its process, or change its state.
     """
 
@@ -56,6 +57,10 @@ class Subject:
     factory: Callable[..., nn.Module]
     device: str = "cpu"
     trusted: bool = True
+    unsupported: Mapping[str, str] = field(default_factory=dict, hash=False)
+    form: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    computes: Mapping[str, str] = field(default_factory=dict, hash=False)
+    like: str | None = None
 
     @property
     def cell(self) -> bool:
@@ -73,30 +78,28 @@ class Subject:
 
     def arguments(self, case: Case) -> tuple[tuple[int, ...], dict[str, Any]]:
         """What the factory is called with: sizes, and the options that are not the default."""
-        defaults = {
-            "num_layers": 1,
-            "bias": True,
-            "batch_first": False,
-            "dropout": 0.0,
-            "bidirectional": False,
-            "proj_size": 0,
-            "nonlinearity": "tanh",
-        }
         options = {
             name: getattr(case, name)
-            for name, default in defaults.items()
-            if getattr(case, name) != default
+            for name, default in OPTIONS.items()
+            if getattr(case, name) != default and name not in self.form
         }
         return (case.input_size, case.hidden_size), options
 
+    def make(self, case: Case, **placing: Any) -> nn.Module:
+        """What the factory returns for the case's options and `placing` (`device`, `dtype`)."""
+        sizes, options = self.arguments(case)
+        for name in options:
+            if name in self.unsupported:
+                raise Unsupported(self.unsupported[name])
+        try:
+            module = self.factory(*sizes, **options, **placing)
+        except NotImplementedError as reason:
+            raise Unsupported(str(reason) or f"NotImplementedError for {options}") from reason
+        return drop_in(module, case.options) if self.kind in KINDS else module
+
     def construct(self, case: Case) -> nn.Module:
         """A fresh module in training mode, with the case's options and its own initial weights."""
-        sizes, options = self.arguments(case)
-        try:
-            module = self.factory(*sizes, **options)
-        except NotImplementedError as reason:
-            raise Unsupported(f"{self.name}({options}): {reason}") from reason
-        return module.to(device=self.device, dtype=DTYPES[case.precision])
+        return self.make(case).to(device=self.device, dtype=DTYPES[case.precision])
 
     def build(self, case: Case, weights: Mapping[str, Array] | None = None) -> nn.Module:
         """A module holding the case's weights, or those given."""
@@ -143,7 +146,18 @@ class Subject:
     def call(
         self, case: Case, module: nn.Module, x: Tensor, states: tuple[Tensor, ...] | None
     ) -> Results:
-        """Call the module on tensors as they are, packing the input where the case says so."""
+        """Call the module on tensors as they are, packing the input where the case says so.
+
+        Raises `Unsupported` for a form of call that the subject states it does not offer: a claim
+        may go on from a case that was drawn to another.
+        """
+        for word, asked in (
+            ("state", states is not None),
+            ("unbatched", case.batch is None),
+            ("packed", case.lengths is not None),
+        ):
+            if asked and word in self.unsupported:
+                raise Unsupported(self.unsupported[word])
         if self.cell:
             given = _passed(self.family, states)
             returned = module(x) if given is None else module(x, given)
@@ -185,7 +199,8 @@ def padded(results: dict[str, Any], batch_first: bool, total_length: int) -> Res
 
 
 def load(module: nn.Module, weights: Mapping[str, Array]) -> None:
-    """Copy float64 arrays into the parameters of the same names.
+    """Copy float64 arrays into the parameters of the same names; for a module that has torch.nn's
+    names in its state_dict alone, `adapted.drop_in` has made parameters of them.
 
     Raises `SubjectFault` when names or shapes differ from torch.nn's.
     """

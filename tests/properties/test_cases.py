@@ -18,6 +18,7 @@ from properties.strategies.cases import Case, cases
 from properties.strategies.layouts import LAYOUTS, place
 from properties.strategies.shapes import TILE_EDGES, WORK_BUDGET, work
 from properties.strategies.values import REGIMES, values
+from properties.subjects.builtin import BUILTIN
 from properties.subjects.protocol import DTYPES, KINDS
 from reference.formats import PRECISIONS
 
@@ -154,3 +155,18 @@ def test_a_layout_is_what_it_promises_and_holds_its_values(
 def test_an_unknown_layout_is_named() -> None:
     with pytest.raises(ValueError, match="layout 'diagonal' is not one of contiguous"):
         place(np.zeros((2, 2)), "diagonal", torch.float32, "cpu")
+
+
+def test_a_run_of_agreement_ends_at_every_tile_edge() -> None:
+    prop = CATALOGUE["equals_reference"]
+    seen = {
+        (name, getattr(case, name))
+        for case in prop.edge_cases(BUILTIN["torch.nn.GRU"], "float32", 7)
+        for name in ("input_size", "hidden_size", "batch", "time")
+    }
+    assert {
+        (name, edge)
+        for name in ("input_size", "hidden_size", "batch", "time")
+        for edge in TILE_EDGES
+    } <= seen
+    assert not list(CATALOGUE["time_split"].edge_cases(BUILTIN["torch.nn.GRU"], "float32", 7))

@@ -78,6 +78,21 @@ def test_other_versions_and_precisions_are_not_excused(monkeypatch: pytest.Monke
         assert record_of(ReluIsTanh, text, monkeypatch).status == FALSIFIED
 
 
+def test_a_machine_that_has_what_an_issue_lacks_is_not_excused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    text = ENTRY.replace('torch = ">=2.0"', 'torch = ">=2.0"\nlacking = "a feature"')
+    for there, status in ((False, KNOWN_ISSUE), (True, FALSIFIED)):
+        monkeypatch.setitem(known_issues.FEATURES, "a feature", lambda _, there=there: there)
+        assert record_of(ReluIsTanh, text, monkeypatch).status == status
+
+
+def test_an_entry_may_name_the_form_of_the_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    where = 'nonlinearity = "relu", form = ["dense", "unbatched"]'
+    text = ENTRY.replace('nonlinearity = "relu" }', f"{where} }}")
+    assert record_of(ReluIsTanh, text, monkeypatch).status == FALSIFIED
+
+
 @pytest.mark.parametrize(
     ("old", "new", "line"),
     [
@@ -85,6 +100,7 @@ def test_other_versions_and_precisions_are_not_excused(monkeypatch: pytest.Monke
         ("seed=1", "sed=1", "known issue relu-is-tanh: .*unexpected keyword argument 'sed'"),
         ("where = { nonl", "where = { nol", "a Case has no field 'nolinearity'"),
         ("reason", "because", "unknown field 'because'"),
+        ("reason", 'lacking = "luck"\nreason', "'luck' is not one of"),
     ],
 )
 def test_an_entry_that_cannot_be_used_is_named(old: str, new: str, line: str) -> None:

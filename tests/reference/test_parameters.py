@@ -59,3 +59,15 @@ def test_four_and_three_times_an_rnn(options: Options) -> None:
 @pytest.mark.parametrize("options", PROJECTED, ids=str)
 def test_a_projection_departs_by_exactly_this_much(options: Options) -> None:
     assert count(options) - 4 * rnn_beside(options) == projection_departure(options)
+
+
+@pytest.mark.parametrize("end", ["ih", "hh"])
+def test_one_bias_leaves_the_other_out(end: str) -> None:
+    one = Options("GRU", 3, 2, biases=(end,))
+    both = weight_shapes(Options("GRU", 3, 2))
+    kept = {n: s for n, s in both.items() if not n.startswith("bias") or f"_{end}" in n}
+    assert weight_shapes(one) == kept
+    assert count(one) == count(Options("GRU", 3, 2)) - 6
+    assert weight_shapes(Options("GRU", 3, 2, bias=False, biases=(end,))) == weight_shapes(
+        Options("GRU", 3, 2, bias=False)
+    )

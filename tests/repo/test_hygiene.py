@@ -11,9 +11,9 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 CODE = [
     p
-    for room in ("reference", "impl", "properties", "tests", "bench")
+    for room in ("reference", "impl", "properties", "peers", "tests", "bench", "examples")
     for p in sorted((ROOT / room).rglob("*.py"))
-] + [ROOT / "conftest.py"]
+] + [ROOT / "conftest.py", ROOT / "gatewise_pytest.py"]
 TEXT = [*CODE, *ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "tox.ini"]
 
 #: Words of hand-set tolerances; bench/sharpness.py puts assert_close's defaults beside the bound.

@@ -9,13 +9,25 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("reference", "impl", "properties")
+ROOMS = ("reference", "impl", "properties", "peers")
 
 #: Room → what it may import beside itself and the standard library.
 MAY_IMPORT = {
     "reference": {"numpy"},
     "impl": {"torch"},
     "properties": {"reference", "hypothesis", "torch", "numpy", "impl", "tomli"},
+    # Each module of peers has one package of others, an optional extra.
+    "peers": {
+        "reference",
+        "properties",
+        "torch",
+        "numpy",
+        "onnx",
+        "onnxruntime",
+        "keras",
+        "flax",
+        "jax",
+    },
 }
 ONLY_IMPORTER_OF_IMPL = "properties.subjects.builtin"
 
@@ -61,6 +73,12 @@ def test_one_module_knows_impl() -> None:
     assert importers == {ONLY_IMPORTER_OF_IMPL}
 
 
+def test_nothing_needs_the_peers() -> None:
+    for name in FILES:
+        if not name.startswith("peers"):
+            assert not {n for n in imported(name) if n.partition(".")[0] == "peers"}
+
+
 def test_no_circles() -> None:
     edges = {name: imported(name) & set(FILES) - {name} for name in FILES}
     # A package imports its own modules, and they nothing of it: its name alone is no edge.
@@ -92,3 +110,9 @@ def test_the_check_sees_a_circle_and_a_wrong_room(
 def test_properties_run_without_pytest() -> None:
     for name in FILES:
         assert not {n for n in imported(name) if n.partition(".")[0] in ("pytest", "_pytest")}
+
+
+def test_one_module_beside_the_tests_knows_pytest() -> None:
+    tree = ast.parse((ROOT / "gatewise_pytest.py").read_text(encoding="utf-8"))
+    found = {n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
+    assert found <= {"__future__", "collections.abc", "typing", "properties.checks"}

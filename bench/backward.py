@@ -1,0 +1,116 @@
+"""What a gradient costs: NumPy BPTT beside the NumPy forward, and its Balls beside its arrays.
+
+Usage: python bench/backward.py [--cases 200] [--repeats 5] [--seed 0] [--kinds LSTM]
+
+Medians over the agreement cases in float32.  `forward` and `BPTT` are milliseconds of the
+reference on float64 arrays, for upstream gradients on every result; a BPTT runs the forward pass
+itself.  `Balls` is the same BPTT on Balls, with the radius of every gradient.  Each time is the
+shortest of some repeats, taken in turn, and each ratio is that of one case's own times.
+Exits 1 when a median ratio over all kinds is past 4.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from statistics import median
+from typing import Any
+
+import numpy as np
+from common import draw
+
+from properties.oracle import expected_gradients, upstream_arrays
+from properties.strategies.cases import Case
+from properties.subjects.protocol import ALL_KINDS
+from reference import concat_cells
+from reference.backward import cell_backward, layer_backward
+from reference.cells import cell
+from reference.concat_backward import concat_backward, tag_backward
+from reference.concat_cells import CONCAT_KINDS
+from reference.tagger import tag
+from reference.unroll import layer
+
+ASKED = 4.0
+
+
+def calls(case: Case) -> list[Callable[[], Any]]:
+    """The forward pass, BPTT and BPTT on Balls of a case."""
+    w, x, state = case.weight_arrays, case.input_array, case.state_arrays
+    d, o = upstream_arrays(case), case.options
+
+    def balls() -> None:
+        for ball in expected_gradients(case, d).values():
+            ball.radius  # noqa: B018
+
+    if case.kind == "Tagger":
+        ids = x.astype(np.int64)
+        zeros = (np.zeros((1, case.hidden_size)),) * 2
+        return [
+            lambda: tag(w, w["word_embeddings.weight"][ids], zeros),
+            lambda: tag_backward(w, ids, d),
+            balls,
+        ]
+    if case.kind in CONCAT_KINDS:
+        return [
+            lambda: concat_cells.step(case.kind, w, x, state),
+            lambda: concat_backward(case.kind, w, x, state, d),
+            balls,
+        ]
+    if case.cell:
+        return [lambda: cell(o, w, x, state), lambda: cell_backward(o, w, x, state, d), balls]
+    form = (case.lengths, case.batch_first)
+    return [
+        lambda: layer(o, w, x, state, *form),
+        lambda: layer_backward(o, w, x, state, d, *form),
+        balls,
+    ]
+
+
+def shortest(functions: list[Callable[[], Any]], repeats: int) -> list[float]:
+    """The shortest time of each in milliseconds; each is called in turn."""
+    times = [float("inf")] * len(functions)
+    for _ in range(repeats):
+        for k, function in enumerate(functions):
+            start = time.perf_counter()
+            function()
+            times[k] = min(times[k], 1e3 * (time.perf_counter() - start))
+    return times
+
+
+def main() -> int:
+    """Print the table; the status is 1 when a median ratio is past what is asked."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cases", type=int, default=200)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--kinds", nargs="+", default=ALL_KINDS, choices=ALL_KINDS)
+    args = parser.parse_args()
+    print(f"asked: both ratios at most {ASKED:g} in the median")
+    print("kind                 forward    BPTT   Balls  BPTT/forward  Balls/BPTT")
+    every: list[list[float]] = []
+    for kind in args.kinds:
+        cases = draw(kind, "float32", args.cases, args.seed)
+        with np.errstate(all="ignore"):
+            times = [shortest(calls(case), args.repeats) for case in cases]
+        every += times
+        print(row(kind, times), flush=True)
+    print(row("all", every))
+    return 1 if max(ratios(every)) > ASKED else 0
+
+
+def ratios(times: list[list[float]]) -> tuple[float, float]:
+    """Medians of BPTT / forward and of Balls / BPTT."""
+    return median(t[1] / t[0] for t in times), median(t[2] / t[1] for t in times)
+
+
+def row(name: str, times: list[list[float]]) -> str:
+    """A line of the table."""
+    milliseconds = "  ".join(f"{median(t[k] for t in times):6.3f}" for k in range(3))
+    first, second = ratios(times)
+    return f"{name:19}  {milliseconds}  {first:12.2f}  {second:10.2f}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

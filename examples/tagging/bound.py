@@ -1,0 +1,107 @@
+"""What a training step of the tagger must give, with the bound on its rounding.
+
+A step is the loss L = −(1/T) Σ_t log p_t(tag_t) of one sentence, its gradient and the new weights
+w' = w − η ∂L/∂w.  The reference takes the subject's own weights w as exact and computes L, ∂L/∂w
+(backpropagation through time by hand) and w', all in ball arithmetic: the radius bounds how far a
+correct float64 implementation may be, of the loss at w and of the weights after a step from w.
+
+So each curve is bounded step by step, from its own weights, and by induction it is the curve of
+gradient descent up to such roundings.  Two curves are then within r₁ + r₂ + |L(w₁) − L(w₂)| of one
+another at every step, where the last term is the reference's.  One ball carried from the first
+weights through all steps would need no such term, but it grows some 10⁵-fold a step, for a ball
+forgets that the errors of one weight's uses are the same error, and says nothing after two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from torch import nn
+
+from properties.comparison import Check, as_array
+from reference.ball import Ball, exact
+from reference.concat_backward import tag_backward
+from reference.formats import PRECISIONS, Array
+from reference.tagger import tag
+
+from .data import Ids
+
+P = PRECISIONS["float64"]
+_EMBEDDING = "word_embeddings.weight"
+
+
+def weights_of(tagger: nn.Module) -> dict[str, Array]:
+    """A copy of the weights by name."""
+    return {name: as_array(p).copy() for name, p in tagger.named_parameters()}
+
+
+def _reciprocal(n: int, shape: tuple[int, ...] = ()) -> Ball:
+    """1/n, rounded here and in the subject; dividing by n rounds no more than multiplying by it."""
+    v = np.full(shape, 1.0 / n)
+    return Ball(v, P, 2.0 * P.storage.u * v)
+
+
+def expected_loss(weights: Mapping[str, Array], words: Ids, tags: Ids) -> Ball:
+    """The mean loss () of a sentence, words (T,) and tags (T,), at the weights given."""
+    H = weights["hidden2tag.weight"].shape[1]
+    zero = exact(np.zeros((1, H)), P)
+    y = tag(weights, exact(weights[_EMBEDDING][words], P), (zero, zero))
+    return -(np.sum(y[np.arange(len(words)), tags]) * _reciprocal(len(words)))
+
+
+def expected_weights(
+    weights: Mapping[str, Array], words: Ids, tags: Ids, rate: float
+) -> dict[str, Ball]:
+    """The weights after one step of gradient descent at a rate, by name."""
+    K = weights["hidden2tag.bias"].shape[0]
+    chosen = np.arange(K) == tags[:, None]
+    upstream = np.where(chosen, -_reciprocal(len(words), chosen.shape), 0.0)
+    embedding = exact(weights[_EMBEDDING], P)
+    gradients = tag_backward({**weights, _EMBEDDING: embedding}, words, {"output": upstream})
+    return {name: exact(w, P) - gradients[name] * rate for name, w in weights.items()}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of one subject: its loss, the reference's at the same weights, and the radius."""
+
+    loss: float
+    expected: float
+    radius: float
+
+
+class StepByStep:
+    """Checks steps of one subject and keeps them; `check` counts, `weights` is of new weights.
+
+    Raises `properties.comparison.Mismatch` where a loss or a new weight exceeds its bound.
+    """
+
+    def __init__(self) -> None:
+        self.steps: list[Step] = []
+        self.check, self.weights = Check(), Check()
+
+    def __call__(
+        self,
+        before: Mapping[str, Array],
+        after: Mapping[str, Array],
+        loss: float,
+        words: Ids,
+        tags: Ids,
+        rate: float,
+    ) -> None:
+        """One step, from the weights before it to those after."""
+        turn, want = len(self.steps), expected_loss(before, words, tags)
+        self.check.close(f"step {turn}: loss", loss, want)
+        for name, ball in expected_weights(before, words, tags, rate).items():
+            self.weights.close(f"step {turn}: new {name}", after[name], ball)
+        self.steps.append(Step(loss, float(want.v), float(want.radius)))
+
+
+def difference_bounds(one: list[Step], two: list[Step]) -> list[tuple[float, float]]:
+    """|L₁ − L₂| of each step, and its bound r₁ + r₂ + |L(w₁) − L(w₂)|."""
+    return [
+        (abs(a.loss - b.loss), a.radius + b.radius + abs(a.expected - b.expected))
+        for a, b in zip(one, two, strict=True)
+    ]

@@ -1,0 +1,302 @@
+"""Gradients: backpropagation through time, each gradient by its own name.
+
+Upstream gradients are drawn for every result; the reference's BPTT on Balls gives each gradient
+and its bound.  A layer in a 16-bit format is put to one step from a state of its own, since the
+bound of a whole sequence soon exceeds what it bounds.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import torch
+
+from reference.ball import Ball
+from reference.formats import Array
+from reference.parameters import suffixes
+
+from ..comparison import Check, Expected, agree, as_array
+from ..derivatives import (
+    STATES,
+    Gradients,
+    Recorded,
+    arguments,
+    compare_gradients,
+    record,
+    tell,
+    tensors,
+)
+from ..oracle import expected_gradients, upstream_arrays
+from ..property import LAYERS, Claim, Family
+from ..strategies.cases import Case
+from ..strategies.values import ORDINARY, seeded
+from ..subjects.protocol import CONCAT_CELLS, KINDS, Subject, Unsupported
+
+FAMILY = Family("gradients", needs=("gradients",))
+
+CPU = ("float64", "float32", "float16", "bfloat16")
+SHORT = ("float16", "bfloat16")
+#: Of a profile's examples: there are many claims here, and each case costs a BPTT on Balls.
+SHARE = 0.15
+#: σ(−1024) is below the smallest subnormal of every format.
+SATURATED = 1024.0
+STATEFUL = (*KINDS, *CONCAT_CELLS)
+LSTMS = ("LSTM", "LSTMCell", "SharedLSTMCell", "IndependentLSTMCell")
+
+
+def one_step(subject: Subject, case: Case) -> tuple[Case, Array, list[Array]]:
+    """A step of a layer, at a drawn time, from the subject's own state there."""
+    axis = 1 if case.batch_first and case.batch is not None else 0
+    t, dense = case.seed % case.time, case.but(lengths=None)
+    x, state = case.input_array, list(case.state_arrays)
+    if t:
+        before = subject.run(dense.but(time=t), x=np.take(x, range(t), axis=axis), state=state)
+        state = [before[n].double().cpu().numpy() for n in ("h_n", "c_n") if n in before]
+    return dense.but(time=1, with_state=True), np.take(x, [t], axis=axis), state
+
+
+def first_order(subject: Subject, case: Case) -> tuple[Gradients, dict[str, Ball]]:
+    """All gradients of a case and their balls; of one step where a layer's format is short."""
+    given, x, state = None, None, None
+    if case.precision in SHORT and not case.cell and case.kind != "Tagger":
+        case, x, state = one_step(subject, case)
+        given = arguments(subject, case, x, state)
+    upstream = upstream_arrays(case)
+    run = record(subject, case, given=given)
+    run.backward(tensors(subject, case, upstream))
+    return run.gradients, expected_gradients(case, upstream, x=x, state=state)
+
+
+def _by_name(what: str, part: str, kinds: tuple[str, ...], **constraints: Any) -> Claim:
+    """Register the claim of the gradients in whose names `part` is found, and return it.
+
+    The caller binds it to its own name, by which another process finds it.
+    """
+
+    def claim(subject: Subject, case: Case, check: Check) -> None:
+        got, want = first_order(subject, case)
+        named = {n: g for n, g in got.items() if re.search(part, n)}
+        if not named:
+            raise Unsupported(f"it has no {what}")
+        check.discriminating += tell({n: want[n] for n in named})
+        compare_gradients(check, named, want)
+
+    claim.__name__ = claim.__qualname__ = f"gradient_of_{what}"
+    return FAMILY.claims(
+        f"The gradient of {what} equals backpropagation through time.",
+        f"|∂Σ⟨u, result⟩/∂{what} − v| ≤ r",
+        kinds=kinds,
+        precisions=CPU,
+        share=SHARE,
+        **constraints,
+    )(claim)
+
+
+NAMED = (*KINDS, "Tagger")
+gradient_of_input = _by_name("input", "input", STATEFUL)
+gradient_of_h_0 = _by_name("h_0", "h_0", STATEFUL, with_state=True)
+gradient_of_c_0 = _by_name("c_0", "c_0", LSTMS, with_state=True)
+gradient_of_weight_ih = _by_name("weight_ih", "weight_ih", NAMED)
+gradient_of_weight_hh = _by_name("weight_hh", "weight_hh", NAMED)
+gradient_of_bias_ih = _by_name("bias_ih", "bias_ih", NAMED, bias=True)
+gradient_of_bias_hh = _by_name("bias_hh", "bias_hh", NAMED, bias=True)
+gradient_of_weight_hr = _by_name(
+    "weight_hr", "weight_hr", ("LSTM",), least={"hidden": 2}, proj_size=1
+)
+gradient_of_gate_layers = _by_name("gate_layers", r"^(gate.*|i2h)\.", CONCAT_CELLS)
+gradient_of_output_layer = _by_name(
+    "output_layer", r"^(output|i2o|hidden2tag)\.", (*CONCAT_CELLS, "Tagger")
+)
+gradient_of_word_embeddings = _by_name("word_embeddings", "word_embeddings", ("Tagger",))
+
+
+def through(subject: Subject, case: Case, check: Check, *results: str) -> None:
+    """All gradients, with an upstream gradient for the named results alone."""
+    upstream = {n: u for n, u in upstream_arrays(case).items() if n in results}
+    run = record(subject, case)
+    run.backward(tensors(subject, case, upstream))
+    compare_gradients(check, run.gradients, expected_gradients(case, upstream))
+
+
+@FAMILY.claims(
+    "Every gradient is right where the output alone has an upstream gradient.",
+    "u_h = u_c = 0",
+    kinds=(*LAYERS, *CONCAT_CELLS),
+    share=SHARE,
+)
+def gradients_through_the_output_alone(subject: Subject, case: Case, check: Check) -> None:
+    through(subject, case, check, "output")
+
+
+@FAMILY.claims(
+    "Every gradient is right where the hidden state alone has an upstream gradient.",
+    "u_output = u_c = 0",
+    kinds=(*LAYERS, "LSTMCell", *CONCAT_CELLS),
+    share=SHARE,
+)
+def gradients_through_the_hidden_state_alone(subject: Subject, case: Case, check: Check) -> None:
+    through(subject, case, check, "h", "h_n")
+
+
+@FAMILY.claims(
+    "Every gradient is right where the cell state alone has an upstream gradient.",
+    "u_output = u_h = 0",
+    kinds=LSTMS,
+    share=SHARE,
+)
+def gradients_through_the_cell_state_alone(subject: Subject, case: Case, check: Check) -> None:
+    through(subject, case, check, "c", "c_n")
+
+
+@FAMILY.claims(
+    "From the final states gradients reach the first step through all steps, layers, directions.",
+    "∂⟨u, s_T⟩/∂s_0 and ∂⟨u, s_T⟩/∂x_1 with T ≥ 10",
+    kinds=LAYERS,
+    share=SHARE,
+    least={"time": 10},
+    forms=("dense", "unbatched"),
+    with_state=True,
+    regimes=ORDINARY,
+)
+def gradients_flow_through_all_steps(subject: Subject, case: Case, check: Check) -> None:
+    upstream = {n: u for n, u in upstream_arrays(case).items() if n != "output"}
+    run = record(subject, case)
+    run.backward(tensors(subject, case, upstream))
+    want = expected_gradients(case, upstream)
+    got = {n: g for n, g in run.gradients.items() if n in ("input", *STATES)}
+    check.discriminating += tell({"h_0": want["h_0"]})
+    compare_gradients(check, got, want)
+
+
+@FAMILY.claims(
+    "No gradient flows into the padding of a packed sequence, nor out of it.",
+    "∂/∂x_t = 0 for t ≥ length, whatever u is there",
+    kinds=LAYERS,
+    share=SHARE,
+    least={"batch": 2, "time": 2},
+    forms=("ragged",),
+)
+def no_gradient_flows_into_padding(subject: Subject, case: Case, check: Check) -> None:
+    padding = np.arange(case.time)[:, None] >= np.asarray(case.lengths)
+    padding = padding.T if case.batch_first else padding
+    upstream = upstream_arrays(case)
+    given = {**upstream, "output": np.where(padding[..., None], 1024.0, upstream["output"])}
+    run = record(subject, case)
+    run.backward(tensors(subject, case, given))
+    x = run.leaves["input"].grad
+    inside = np.zeros(case.input_shape) if x is None else as_array(x)
+    inside = inside[padding]
+    zero = np.zeros_like(inside)
+    check.close("gradient of input in the padding", inside, Expected(zero, zero, "exact"))
+    compare_gradients(check, run.gradients, expected_gradients(case, upstream))
+
+
+@FAMILY.claims(
+    "The slope of relu at exactly 0 is 0, as torch has it.",
+    "W_ih x + b_ih + W_hh h + b_hh = 0 ⇒ ∂ = 0",
+    kinds=("RNN", "RNNCell"),
+    share=SHARE,
+    forms=("dense",),
+    nonlinearity="relu",
+    bias=True,
+    with_state=True,
+    batch=1,
+    time=1,
+    num_layers=1,
+    weights="dyadic",
+    inputs="dyadic",
+    states="dyadic",
+)
+def relu_has_slope_zero_at_zero(subject: Subject, case: Case, check: Check) -> None:
+    w = dict(case.weight_arrays)
+    x, (states,) = case.input_array.reshape(1, -1), case.state_arrays
+    for d, end in enumerate(suffixes(case.options)):
+        h = states if case.cell else states[d]
+        # Sums of multiples of 1/16, which every order of summation gives exactly.
+        a = x @ w[f"weight_ih{end}"].T + h @ w[f"weight_hh{end}"].T + w[f"bias_hh{end}"]
+        w[f"bias_ih{end}"] = -a[0]
+    run = record(subject, case, module=subject.build(case, w))
+    run.backward(tensors(subject, case, upstream_arrays(case)))
+    for name, leaf in run.leaves.items():
+        zero = np.zeros(tuple(leaf.shape))
+        got = zero if leaf.grad is None else leaf.grad
+        check.close(f"gradient of {name}", got, Expected(zero, zero, "exact"))
+
+
+@FAMILY.claims(
+    "Where every gate is saturated, gradients are finite, and right however small.",
+    "|a| ≥ 512 ⇒ σ′(a), tanh′(a) → 0, never NaN",
+    precisions=CPU,
+    share=SHARE,
+    bias=True,
+    nonlinearity="tanh",
+    regimes=ORDINARY,
+)
+def saturated_gates_give_finite_gradients(subject: Subject, case: Case, check: Check) -> None:
+    w = dict(case.weight_arrays)
+    rng = seeded(case.seed, 8)
+    for name, b in case.weight_arrays.items():
+        if name.startswith("bias_ih"):
+            w[name] = SATURATED * rng.choice((-1.0, 1.0), b.shape)
+    upstream = upstream_arrays(case)
+    run = record(subject, case, module=subject.build(case, w))
+    run.backward(tensors(subject, case, upstream))
+    got = run.gradients
+    for name, g in got.items():
+        check.same(f"gradient of {name} is finite", g is None or bool(g.isfinite().all()), True)
+    compare_gradients(check, got, expected_gradients(case, upstream, weights=w))
+
+
+@FAMILY.claims(
+    "The gradients of a torch.nn cell iterated by hand equal the layer's.",
+    "∂ of output_t = h_t, s_{t+1} = cell(x_t, s_t)",
+    kinds=LAYERS,
+    share=SHARE,
+    forms=("dense", "unbatched"),
+    num_layers=1,
+    bidirectional=False,
+    batch_first=False,
+    proj_size=0,
+)
+def gradients_equal_those_of_the_unrolled_cell(subject: Subject, case: Case, check: Check) -> None:
+    upstream = upstream_arrays(case)
+    placed = tensors(subject, case, upstream)
+    run = record(subject, case)
+    run.backward(placed)
+    by_hand = unrolled_cell(subject, case)
+    by_hand.backward(placed)
+    want, peer = expected_gradients(case, upstream), by_hand.gradients
+    for name, got in run.gradients.items():
+        ball, other = want[name], peer[name.removesuffix("_l0")]
+        zero = np.zeros(ball.shape)
+        label = f"gradient of {name}" + (" (None)" if got is None else "")
+        agree(
+            check,
+            label,
+            zero if got is None else got,
+            zero if other is None else other,
+            ball,
+            ball,
+        )
+
+
+def unrolled_cell(subject: Subject, case: Case) -> Recorded:
+    """torch.nn's cell of the layer's kind, iterated over time with its graph."""
+    kind = f"{case.kind}Cell"
+    cell = Subject(f"torch.nn.{kind}", kind, getattr(torch.nn, kind), subject.device)
+    one = case.but(cell=True, time=1)
+    weights = {name.removesuffix("_l0"): v for name, v in case.weight_arrays.items()}
+    module, given = cell.build(one, weights), arguments(cell, case)
+    leaves = {**given, **dict(module.named_parameters())}
+    for leaf in leaves.values():
+        leaf.requires_grad_()
+    state = tuple(given[n][0] for n in STATES if n in given) or None
+    steps = []
+    for x in given["input"]:
+        results = cell.call(one, module, x, state)
+        state = tuple(results.values())
+        steps.append(results["h"])
+    finals = {f"{n}_n": s[None] for n, s in results.items()}
+    return Recorded(leaves, {"output": torch.stack(steps), **finals})

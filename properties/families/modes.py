@@ -1,0 +1,274 @@
+"""Modes: what holds when a module trains, infers, is under autocast or has another dtype."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from ..comparison import Check, bits
+from ..oracle import compare_all, expected
+from ..property import CPU_PRECISIONS, Family
+from ..strategies.cases import Case
+from ..subjects.protocol import ALL_KINDS, DTYPES, Subject, Unsupported, load
+
+FAMILY = Family("modes")
+
+LOW = ("float16", "bfloat16")
+
+
+@FAMILY.claims(
+    "Without dropout, training mode and evaluation mode give the same.",
+    "f(x) in train() and in eval(): |f − v| ≤ r",
+    kinds=ALL_KINDS,
+    share=0.2,
+)
+def training_and_evaluation_give_the_same(subject: Subject, case: Case, check: Check) -> None:
+    module, want = subject.build(case), expected(case)
+    for training, mode in ((True, "training"), (False, "evaluation")):
+        module.train(training)
+        states = {m.training for m in module.modules()}
+        check.same(f"training of all submodules in {mode} mode", states, {training})
+        compare_all(check, subject.run(case, module), want, f"in {mode} mode: ")
+
+
+@FAMILY.claims(
+    "Results do not depend on whether, or of what, gradients are recorded.",
+    "f(x) with grad, in inference_mode, with frozen weights: |f − v| ≤ r",
+    kinds=ALL_KINDS,
+    needs=("gradients",),
+    share=0.12,
+)
+def grad_modes_give_the_same(subject: Subject, case: Case, check: Check) -> None:
+    module, want = subject.build(case), expected(case)
+    for mode in ("grad", "inference", "frozen weights", "frozen weights and grad of input"):
+        module.requires_grad_(not mode.startswith("frozen"))
+        with torch.inference_mode(mode == "inference"):
+            x, states = subject.given(case)
+            of_input = mode.endswith("input") and x.is_floating_point()
+            results = subject.call(case, module, x.requires_grad_(of_input), states)
+        for name, result in results.items():
+            label, recorded = f"{name} with {mode}", mode == "grad" or of_input
+            check.same(f"is_inference of {label}", result.is_inference(), mode == "inference")
+            check.same(f"requires_grad of {label}", result.requires_grad, recorded)
+        compare_all(check, results, want, f"with {mode}: ")
+
+
+def _type(device: str) -> str:
+    """The type of a device, of `cuda:1` say."""
+    return device.partition(":")[0]
+
+
+@contextmanager
+def _autocast(subject: Subject, case: Case, precision: str) -> Iterator[None]:
+    """Autocast to a low precision; `Unsupported`, in torch's words, where it is not offered."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            context = torch.autocast(_type(subject.device), dtype=DTYPES[precision])
+        except RuntimeError as error:
+            raise Unsupported(str(error)) from error
+    for warning in caught:  # an older torch warns that it does nothing
+        raise Unsupported(str(warning.message))
+    with context:
+        yield
+
+
+def _in_float32(
+    subject: Subject, case: Case
+) -> tuple[nn.Module, Tensor, tuple[Tensor, ...] | None]:
+    """A float32 module and arguments holding the case's values, which are exact in less."""
+    wide = case.but(precision="float32")
+    x = subject.input_tensor(case.input_array, wide)
+    states = tuple(subject.tensor(s, wide) for s in case.state_arrays)
+    return subject.build(wide, case.weight_arrays), x, states if case.with_state else None
+
+
+@FAMILY.claims(
+    "A float32 module under autocast stays within the bound of autocast's dtype.",
+    "|f(x) − v| ≤ r of float16 or bfloat16, for values exact in it",
+    kinds=ALL_KINDS,
+    precisions=LOW,
+    share=0.3,
+)
+def autocast_stays_within_the_low_bound(subject: Subject, case: Case, check: Check) -> None:
+    """The row of the low precision holds, though some operations stay in float32.
+
+    Weights and arguments are exact in the low format P, so casting them rounds nothing.  Matrix
+    products take factors in P, accumulate in float32 and give P or more: the row's charge.  Any
+    other value is stored in P, which is what the row charges, or in float32 and cast to P where
+    it is consumed.  Then it pays u_32 for each operation and one u_P for the cast.  The row
+    charges a function's value ulps and one u_P; a sum at least two u_P, since each of its terms
+    is a rounded product and it is added once, and a module adds at least x and h; and the
+    product o∘tanh(c) one u_P beside those of its factors: if both are in P it is exact in
+    float32 and the cast rounds once, and if one is in float32 its own u_P is not spent, which
+    covers u_32.  By each account the row charges at least as much.
+    """
+    module, x, states = _in_float32(subject, case)
+    with torch.no_grad(), _autocast(subject, case, case.precision):
+        results = subject.call(case, module, x, states)
+    compare_all(check, results, expected(case), "under autocast: ")
+
+
+@FAMILY.claims(
+    "A backward pass of a forward under autocast gives each weight a gradient of its own dtype.",
+    "dtype(∂L/∂w) = dtype(w)",
+    kinds=ALL_KINDS,
+    precisions=LOW,
+    needs=("gradients",),
+    share=0.15,
+)
+def autocast_trains(subject: Subject, case: Case, check: Check) -> None:
+    module, x, states = _in_float32(subject, case)
+    with _autocast(subject, case, case.precision):
+        results = subject.call(case, module, x, states)
+    torch.autograd.backward([r.float().sum() for r in results.values()])
+    for name, p in module.named_parameters():
+        check.same(f"{name} has a gradient", p.grad is not None, True)
+        check.same(f"dtype of the gradient of {name}", getattr(p.grad, "dtype", None), p.dtype)
+
+
+@FAMILY.claims(
+    "Autocast leaves a float64 module alone.",
+    "|f(x) − v| ≤ r of float64, and float64 results",
+    kinds=ALL_KINDS,
+    precisions=("float64",),
+    share=0.15,
+)
+def autocast_leaves_float64_alone(subject: Subject, case: Case, check: Check) -> None:
+    module = subject.build(case)
+    with _autocast(subject, case, "bfloat16"):
+        results = subject.run(case, module)
+    for name, result in results.items():
+        check.same(f"dtype of {name} under autocast", result.dtype, torch.float64)
+    compare_all(check, results, expected(case), "under autocast: ")
+
+
+_METHODS = {
+    torch.float64: "double",
+    torch.float32: "float",
+    torch.float16: "half",
+    torch.bfloat16: "bfloat16",
+}
+
+#: How a module is converted, by the name of a variant.
+CONVERSIONS: dict[str, Callable[[nn.Module, torch.dtype], nn.Module]] = {
+    ".to(dtype)": lambda m, dtype: m.to(dtype),
+    ".to(tensor)": lambda m, dtype: m.to(torch.empty(0, dtype=dtype, device=_device(m))),
+    ".type(dtype)": lambda m, dtype: m.type(dtype),
+    ".double(), .float(), .half(), .bfloat16()": lambda m, dtype: getattr(m, _METHODS[dtype])(),
+}
+
+
+def _device(module: nn.Module) -> torch.device:
+    return next(module.parameters()).device
+
+
+@FAMILY.claims(
+    "A module converted to another dtype, after a call in its first, computes in that dtype.",
+    "w → round(w), then |f(x) − v| ≤ r",
+    kinds=ALL_KINDS,
+    precisions=CPU_PRECISIONS,
+    share=0.05,
+)
+def converted_module_computes_in_its_dtype(subject: Subject, case: Case, check: Check) -> None:
+    dtype, want = DTYPES[case.precision], expected(case)
+    first = case.but(precision="float32" if case.precision == "float64" else "float64")
+    for how, converted in CONVERSIONS.items():
+        module = subject.construct(first)
+        subject.run(first, module)
+        before = {name: bits(w.to(dtype)) for name, w in module.state_dict().items()}
+        module = converted(module, dtype)
+        for name, p in module.named_parameters():
+            check.same(f"dtype of {name} after {how}", p.dtype, dtype)
+            rounded = torch.equal(bits(p), before[name])
+            check.same(f"that {name} after {how} is the rounded weight", rounded, True)
+        load(module, case.weight_arrays)
+        results = subject.run(case, module)
+        for name, result in results.items():
+            check.same(f"dtype of {name} after {how}", result.dtype, dtype)
+        compare_all(check, results, want, f"after {how}: ")
+
+
+@FAMILY.claims(
+    "A module moved to another device and back computes there as here.",
+    "|f(x) − v| ≤ r on the CPU, on the device, and on the CPU again",
+    kinds=ALL_KINDS,
+    share=0.25,
+    devices=("cuda",),
+)
+def moved_module_computes_where_it_is(subject: Subject, case: Case, check: Check) -> None:
+    want, module = expected(case), subject.on("cpu").build(case)
+    for device in ("cpu", subject.device, "cpu"):
+        module.to(device)
+        results = subject.on(device).run(case, module)
+        for name, result in results.items():
+            check.same(f"device of {name} on {device}", result.device.type, _type(device))
+        compare_all(check, results, want, f"on {device}: ")
+
+
+@contextmanager
+def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+@FAMILY.claims(
+    "Construction follows torch's default dtype, and the argument dtype= where it is given.",
+    "dtype(w) = default dtype, or dtype=",
+    kinds=ALL_KINDS,
+    precisions=CPU_PRECISIONS,
+    share=0.07,
+    variants=("default dtype", "dtype="),
+)
+def construction_follows_the_dtype(subject: Subject, case: Case, check: Check) -> None:
+    dtype, how = DTYPES[case.precision], case.variant
+    if how == "dtype=":
+        module = made(subject, case, dtype=dtype)
+    else:
+        with _default_dtype(dtype):
+            module = subject.make(case)
+    for name, p in module.named_parameters():
+        check.same(f"dtype of {name} by {how}", p.dtype, dtype)
+    module.to(subject.device)
+    load(module, case.weight_arrays)
+    compare_all(check, subject.run(case, module), expected(case), f"by {how}: ")
+
+
+def made(subject: Subject, case: Case, **placing: object) -> nn.Module:
+    """`subject.make`; `Unsupported` where the factory has no argument of a name in `placing`."""
+    try:
+        return subject.make(case, **placing)
+    except TypeError as error:
+        if any(f"unexpected keyword argument '{name}'" in str(error) for name in placing):
+            raise Unsupported(f"{subject.name}: {error}") from error
+        raise
+
+
+@FAMILY.claims(
+    "A call heeds its tensors and not torch's default dtype or device.",
+    "f(x) under another default: |f − v| ≤ r, dtype and device of x",
+    kinds=ALL_KINDS,
+    precisions=CPU_PRECISIONS,
+    share=0.07,
+    forms=("dense", "unbatched"),  # packing is torch's, and makes tensors by the default
+)
+def call_ignores_the_defaults(subject: Subject, case: Case, check: Check) -> None:
+    module, given, dtype = subject.build(case), subject.given(case), DTYPES[case.precision]
+    other = torch.float64 if dtype == torch.float32 else torch.float32
+    want = expected(case)
+    for default, context in (("dtype", _default_dtype(other)), ("device", torch.device("meta"))):
+        label = f"under another default {default}"
+        with torch.no_grad(), context:
+            results = subject.call(case, module, *given)
+        for name, result in results.items():
+            check.same(f"dtype of {name} {label}", result.dtype, dtype)
+            check.same(f"device of {name} {label}", result.device.type, _type(subject.device))
+        compare_all(check, results, want, f"{label}: ")

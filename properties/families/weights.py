@@ -1,0 +1,301 @@
+"""Weights: updates, ties, parametrizations and freezing are seen; initial weights are uniform."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from itertools import combinations
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrizations, parametrize, vector_to_parameters
+
+from reference.formats import PRECISIONS, Array
+
+from ..comparison import Check, bits
+from ..oracle import compare_all, expected
+from ..property import Family
+from ..strategies.cases import Case
+from ..strategies.values import ORDINARY
+from ..subjects.protocol import ALL_KINDS, DTYPES, KINDS, Results, Subject, Unsupported
+from ..uniformity import check_uniform
+from .life_cycle import PLACES, chosen, other_weights, owner, placed
+
+FAMILY = Family("weights", needs=("torch_names",))
+
+#: Claims of what a weight is, which no precision changes.
+ONE = ("float32",)
+
+Arrays = dict[str, Array]
+
+
+def _tensors(subject: Subject, case: Case, weights: Arrays) -> dict[str, Tensor]:
+    dtype = DTYPES[case.precision]
+    return {n: torch.from_numpy(w.copy()).to(subject.device, dtype) for n, w in weights.items()}
+
+
+def _replace(module: nn.Module, new: dict[str, Tensor]) -> None:
+    for name, t in new.items():
+        holder, leaf = owner(module, name)
+        setattr(holder, leaf, nn.Parameter(t))
+
+
+def _data(module: nn.Module, new: dict[str, Tensor]) -> None:
+    for name, p in module.named_parameters():
+        p.data = new[name]
+
+
+def _data_in_place(module: nn.Module, new: dict[str, Tensor]) -> None:
+    for name, p in module.named_parameters():
+        p.data.copy_(new[name])
+
+
+def _in_place(module: nn.Module, new: dict[str, Tensor]) -> None:
+    with torch.no_grad():
+        for name, p in module.named_parameters():
+            p.copy_(new[name])
+
+
+def _vector(module: nn.Module, new: dict[str, Tensor]) -> None:
+    parts = [new[name].flatten() for name, _ in module.named_parameters()]
+    vector_to_parameters(torch.cat(parts), module.parameters())
+
+
+#: How weights are changed, by the name of a variant.
+UPDATES: dict[str, Callable[[nn.Module, dict[str, Tensor]], None]] = {
+    "in place": _in_place,
+    "replaced": _replace,
+    ".data in place": _data_in_place,
+    ".data replaced": _data,
+    "vector_to_parameters": _vector,
+}
+
+
+@FAMILY.claims(
+    "Weights changed after a call, in place or replaced, are used by the next call.",
+    "f(x; w′) after f(x; w)",
+    kinds=ALL_KINDS,
+    share=0.12,
+)
+def weight_updates_are_seen(subject: Subject, case: Case, check: Check) -> None:
+    module = subject.build(case)
+    subject.run(case, module)
+    for i, (how, update) in enumerate(UPDATES.items()):
+        weights = case.but(seed=case.seed ^ (i + 1)).weight_arrays
+        want = expected(case, weights=weights)
+        update(module, _tensors(subject, case, weights))
+        compare_all(check, subject.run(case, module), want, f"weights {how}: ")
+    new = _tensors(subject, case, case.weight_arrays)
+    results = _called_with(subject, case, module, new)
+    compare_all(check, results, expected(case), "weights by functional_call: ")
+    compare_all(check, subject.run(case, module), want, "after functional_call: ")
+
+
+class _Stateless(nn.Module):
+    """A module called with other weights than its own."""
+
+    def __init__(self, module: nn.Module, weights: dict[str, Tensor]) -> None:
+        super().__init__()
+        self.module, self.weights = module, weights
+
+    def forward(self, *args: Any) -> Any:
+        return torch.func.functional_call(self.module, self.weights, args)
+
+
+def _called_with(
+    subject: Subject, case: Case, module: nn.Module, weights: dict[str, Tensor]
+) -> Results:
+    with torch.no_grad():
+        return subject.call(case, _Stateless(module, weights), *subject.given(case))
+
+
+@FAMILY.claims(
+    "Two weights that are made one stay one: in use, in updates, in copies, in another dtype.",
+    "w_b := w_a ⇒ f(x; w_a, w_a), for every later w_a",
+    precisions=ONE,
+    share=0.2,
+    bias=True,  # so that every kind has two weights of one shape
+)
+def tied_weights_stay_tied(subject: Subject, case: Case, check: Check) -> None:
+    module, weights = subject.build(case), dict(case.weight_arrays)
+    pairs = [p for p in combinations(weights, 2) if weights[p[0]].shape == weights[p[1]].shape]
+    a, b = pairs[case.seed % len(pairs)]
+    subject.run(case, module)
+    setattr(module, b, getattr(module, a))
+    weights[b] = weights[a]
+    tie = f"with {b} tied to {a}"
+    compare_all(check, subject.run(case, module), expected(case, weights=weights), f"{tie}: ")
+    weights[a] = weights[b] = other_weights(case).weight_arrays[a]
+    with torch.no_grad():
+        getattr(module, a).copy_(torch.from_numpy(weights[a].copy()))
+    twin = copy.deepcopy(module)
+    for what, m in (("", module), ("copied, ", twin)):
+        after = f"{what}{tie} and then changed: "
+        compare_all(check, subject.run(case, m), expected(case, weights=weights), after)
+    for what, m in (("deepcopy", twin), (".to(dtype)", module.to(torch.float16))):
+        check.same(f"that {b} is {a} after {what}", getattr(m, b) is getattr(m, a), True)
+
+
+class _Doubled(nn.Module):
+    """W = 2V, which is exact in binary."""
+
+    def forward(self, v: Tensor) -> Tensor:
+        return 2.0 * v
+
+
+def _parametrized(module: nn.Module, name: str, how: str) -> tuple[nn.Module, str]:
+    """Parametrize one weight; returns what holds it, and its name there."""
+    holder, leaf = owner(module, name)
+    if how == "weight_norm":
+        if not hasattr(parametrizations, "weight_norm"):
+            raise Unsupported(f"torch {torch.__version__} has no parametrizations.weight_norm")
+        parametrizations.weight_norm(holder, leaf)
+    else:
+        parametrize.register_parametrization(holder, leaf, _Doubled())
+    return holder, leaf
+
+
+def _with_value(case: Case, name: str, value: Tensor) -> Arrays:
+    return {**case.weight_arrays, name: value.detach().double().cpu().numpy()}
+
+
+@FAMILY.claims(
+    "A parametrized weight is used as it reads, trains its originals, and sees their updates.",
+    "W = g(V): f(x; g(V)), ∂L/∂V ≠ None, f(x; g(V′)) after V ← V′",
+    kinds=ALL_KINDS,
+    precisions=ONE,
+    needs=("gradients",),
+    share=0.1,
+    regimes=ORDINARY,
+)
+def parametrized_weights_are_used(subject: Subject, case: Case, check: Check) -> None:
+    name = chosen(case)
+    for how in ("doubled", "weight_norm"):
+        module = subject.build(case)
+        subject.run(case, module)
+        holder, leaf = _parametrized(module, name, how)
+        originals = dict(holder.parametrizations.named_parameters())  # type: ignore[union-attr]
+        for label in (f"with {name} {how}", f"with {name} {how} and changed"):
+            results = subject.call(case, module, *subject.given(case))
+            weights = _with_value(case, name, getattr(holder, leaf))
+            compare_all(check, results, expected(case, weights=weights), f"{label}: ")
+            torch.autograd.backward([r.sum() for r in results.values()])
+            for original, p in originals.items():
+                has = p.grad is not None
+                check.same(f"{label}, that the original {original} has a gradient", has, True)
+            with torch.no_grad():
+                for p in originals.values():
+                    p.mul_(-0.5)
+
+
+@FAMILY.claims(
+    "A module with a parametrized weight may be copied after a call that records gradients.",
+    "f_copy(x) = f(x)",
+    kinds=ALL_KINDS,
+    precisions=ONE,
+    needs=("gradients",),
+    share=0.1,
+    variants=PLACES,
+    regimes=ORDINARY,
+)
+def parametrized_module_may_be_copied(subject: Subject, case: Case, check: Check) -> None:
+    module, name = subject.build(case), placed(case)
+    holder, leaf = _parametrized(module, name, "doubled")
+    weights = _with_value(case, name, getattr(holder, leaf))
+    subject.call(case, module, *subject.given(case))
+    want = expected(case, weights=weights)
+    compare_all(check, subject.run(case, copy.deepcopy(module)), want, "of the copy: ")
+
+
+class _Changing(nn.Module):
+    """Another value at each evaluation, as a random mask of weights has: V, V/2, V/4, V/8, V, …"""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.values: list[Tensor] = []
+
+    def forward(self, v: Tensor) -> Tensor:
+        self.values.append(v.detach() * 2.0 ** -(len(self.values) % 4))
+        return self.values[-1]
+
+
+@FAMILY.claims(
+    "Within parametrize.cached() one evaluation of a parametrization serves a whole forward.",
+    "h_t = f(x_t, h_{t−1}; g(V)) with one g(V) for every t",
+    kinds=ALL_KINDS,
+    precisions=ONE,
+    share=0.2,
+    regimes=ORDINARY,
+)
+def cached_parametrization_is_evaluated_once(subject: Subject, case: Case, check: Check) -> None:
+    """Outside of that context the number of evaluations is no promise.
+
+    torch.nn.utils.parametrize says that every access evaluates, and `cached` is its remedy: a
+    layer may read a weight at each step (torch.nn's own read one four times a forward and use the
+    last value).  That costs time and is not wrong.  Dropout on weights, which needs one mask for
+    a whole sequence, rests on the context.
+    """
+    module, name, changing = subject.build(case), chosen(case), _Changing()
+    holder, leaf = owner(module, name)
+    parametrize.register_parametrization(holder, leaf, changing, unsafe=True)
+    changing.values.clear()
+    with parametrize.cached():
+        results = subject.run(case, module)
+    count = len(changing.values)
+    check.same(f"the number of evaluations of {name} within parametrize.cached()", count, 1)
+    weights = _with_value(case, name, changing.values[0])
+    compare_all(check, results, expected(case, weights=weights), "with its only value: ")
+
+
+@FAMILY.claims(
+    "A frozen weight gets no gradient and keeps its value; the others train.",
+    "requires_grad_(False) ⇒ grad = None and w after a step = w before",
+    kinds=ALL_KINDS,
+    precisions=ONE,
+    needs=("gradients",),
+    share=0.2,
+)
+def frozen_weights_stay(subject: Subject, case: Case, check: Check) -> None:
+    module = subject.build(case)
+    parameters = dict(module.named_parameters())
+    trained = {n for i, n in enumerate(parameters) if case.seed >> i & 1} or {chosen(case)}
+    for name, p in parameters.items():
+        p.requires_grad_(name in trained)
+    before = {name: bits(p) for name, p in parameters.items()}
+    results = subject.call(case, module, *subject.given(case))
+    compare_all(check, results, expected(case), f"with only {sorted(trained)} trained: ")
+    torch.autograd.backward([r.sum() for r in results.values() if r.requires_grad])
+    torch.optim.SGD(module.parameters(), lr=1.0).step()
+    for name, p in parameters.items():
+        label = f"with {sorted(trained)} trained, that {name}"
+        check.same(f"{label} has a gradient", p.grad is not None, name in trained)
+        if name not in trained:
+            check.same(f"{label} keeps its bytes", torch.equal(before[name], bits(p)), True)
+
+
+@FAMILY.claims(
+    "Initial weights are uniform: each, all together, and no two of them the same draws.",
+    "sup|Fₙ − F| ≤ √(ln(2/α)/2n) for F of U(−1/√H, 1/√H)",
+    kinds=KINDS,
+    precisions=ONE,
+    share=0.1,
+)
+def initial_weights_are_uniform(subject: Subject, case: Case, check: Check) -> None:
+    size = 64 + case.seed % 17
+    proj_size = size // 2 if case.proj_size else 0
+    case = case.but(hidden_size=size, input_size=size + 1, proj_size=proj_size)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(case.seed)
+        weights = {n: p.detach() for n, p in subject.make(case).named_parameters()}
+    # torch draws multiples of 2⁻²⁴ in [0, 1) and rounds the map to [−1/√H, 1/√H) three times.
+    grain = 4 * PRECISIONS["float32"].storage.u
+    edge = size**-0.5
+    for name, w in weights.items():
+        check_uniform(check, name, w, edge, grain)
+    together = torch.cat([w.flatten() for w in weights.values()])
+    check_uniform(check, "all weights together", together, edge, grain)
+    for a, b in combinations(weights, 2):
+        n = min(weights[a].numel(), weights[b].numel())
+        same = torch.equal(weights[a].flatten()[:n], weights[b].flatten()[:n])
+        check.same(f"that {a} and {b} begin with the same draws", same, False)

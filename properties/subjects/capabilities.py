@@ -1,0 +1,155 @@
+"""What a subject does not offer: stated by it with a reason, and then neither drawn nor hidden.
+
+A gap is stated in a class attribute `gatewise_unsupported = {name: reason}`, in an adapter's
+`unsupported`, by a constructor that has no argument for an option, or by `NotImplementedError`
+from the constructor for that option.  The first three are known before anything runs, so cases
+that ask for the missing thing are not drawn; a property that is about it is unsupported.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from reference.formats import PRECISIONS
+
+#: Name of the class attribute in which a subject states what it does not offer.
+ATTRIBUTE = "gatewise_unsupported"
+
+#: Options of torch.nn's constructors and their defaults.
+OPTIONS: dict[str, Any] = {
+    "num_layers": 1,
+    "bias": True,
+    "batch_first": False,
+    "dropout": 0.0,
+    "bidirectional": False,
+    "proj_size": 0,
+    "nonlinearity": "tanh",
+}
+
+#: Ways of passing an input, and the forms of a case that need them.
+FORMS = {"unbatched": ("unbatched",), "packed": ("equal", "ragged")}
+
+#: `state` is an initial state that is passed; `gradients` is autograd through the subject;
+#: `torch_names` is that its parameters have torch.nn's names and shapes.
+OTHER = ("state", "gradients", "torch_names")
+
+WORDS = (*OPTIONS, *FORMS, *OTHER, *PRECISIONS)
+
+_ALL_FORMS = ("dense", "unbatched", "equal", "ragged")
+
+
+class SubjectError(ValueError):
+    """A subject that cannot be used; the text is one line for a person."""
+
+
+class Unsupported(Exception):
+    """The subject states that it does not offer what a case asks; the text is its reason."""
+
+
+class SubjectFault(AssertionError):
+    """The subject broke its contract in a way that is no matter of numbers."""
+
+
+def options_of(kind: str) -> tuple[str, ...]:
+    """The options that torch.nn's constructor of a kind has beside the sizes."""
+    family = kind.removesuffix("Cell")
+    own = ("nonlinearity",) if family == "RNN" else ()
+    if kind.endswith("Cell"):
+        return ("bias", *own)
+    last = ("proj_size",) if family == "LSTM" else ()
+    return ("num_layers", "bias", "batch_first", "dropout", "bidirectional", *own, *last)
+
+
+def stated(where: str, gaps: Any) -> dict[str, str]:
+    """Gaps as a subject states them, checked; `where` begins the line of the error.
+
+    Raises `SubjectError` unless it is a mapping of names to reasons.  Whether a name that is not
+    in `WORDS` is that of a property or a family is for `check_names` to say.
+    """
+    if not isinstance(gaps, Mapping):
+        raise SubjectError(f"{where}: a {type(gaps).__name__} was given; expected {{name: reason}}")
+    for name, reason in gaps.items():
+        if not isinstance(reason, str) or not reason.strip() or "\n" in reason:
+            raise SubjectError(f"{where}: {name!r} has no reason; expected one line of text")
+    return dict(gaps)
+
+
+def check_names(name: str, gaps: Iterable[str], claims: Iterable[str]) -> None:
+    """Raise `SubjectError` where a gap is neither in `WORDS` nor in `claims`.
+
+    `claims` are the names of the properties and of their families.
+    """
+    for gap in gaps:
+        if gap not in WORDS and gap not in claims:
+            raise SubjectError(
+                f"{name}: {gap!r} is stated as not offered; expected one of {', '.join(WORDS)}, "
+                "or the name of a property or of a family"
+            )
+
+
+def arguments_of(function: Callable[..., Any]) -> dict[str, inspect.Parameter] | None:
+    """The arguments that a callable takes by name, or None where it takes any keyword."""
+    try:
+        found = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    if any(p.kind is p.VAR_KEYWORD for p in found):
+        return None
+    return {p.name: p for p in found if p.kind is not p.POSITIONAL_ONLY}
+
+
+def required(function: Callable[..., Any], names: Iterable[str]) -> bool:
+    """Whether any of the named arguments has no default."""
+    arguments = arguments_of(function) or {}
+    return any(n in arguments and arguments[n].default is inspect.Parameter.empty for n in names)
+
+
+def from_signature(factory: Callable[..., Any], kind: str) -> dict[str, str]:
+    """The options of a kind that a constructor has no argument for; none where it takes any."""
+    names = arguments_of(factory)
+    if names is None:
+        return {}
+    label = getattr(factory, "__name__", "the factory")
+    return {
+        option: f"{label} has no argument {option}"
+        for option in options_of(kind)
+        if option not in names
+    }
+
+
+def gaps_of(factory: Callable[..., Any], kind: str) -> dict[str, str]:
+    """All that a class or factory states before it is called.
+
+    Raises `SubjectError` where its attribute is malformed.
+    """
+    label = getattr(factory, "__name__", "the factory")
+    own = stated(f"{label}.{ATTRIBUTE}", getattr(factory, ATTRIBUTE, {}))
+    return {**from_signature(factory, kind), **own}
+
+
+def narrowed(
+    constraints: Mapping[str, Any], gaps: Mapping[str, str], form: Mapping[str, Any]
+) -> dict[str, Any]:
+    """A property's constraints within what a subject offers.
+
+    `form` fixes Case fields that the subject has no choice in.  Raises `Unsupported` where the
+    property is about a thing that is not offered.
+    """
+    drawn = dict(constraints)
+    fixed = {name: OPTIONS[name] for name in gaps if name in OPTIONS}
+    if "state" in gaps:
+        fixed["with_state"] = False
+    for field, value in {**fixed, **form}.items():
+        if drawn.get(field, value) != value:
+            name = "state" if field == "with_state" else field
+            raise Unsupported(gaps.get(name) or f"{field} is always {value!r} here")
+        drawn[field] = value
+    closed = {form: gaps[word] for word, forms in FORMS.items() if word in gaps for form in forms}
+    if closed:
+        asked = drawn.get("forms", _ALL_FORMS)
+        drawn["forms"] = tuple(f for f in asked if f not in closed)
+        if not drawn["forms"]:
+            raise Unsupported(closed[asked[0]])
+    return drawn

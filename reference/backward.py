@@ -1,0 +1,193 @@
+"""Backpropagation through time by hand: the gradients of layers and cells.
+
+The gradients of a loss whose own derivatives by the results are given ("upstream"), by the input,
+the initial states and every weight.  Float64 arrays, complex arrays, Balls and Duals flow
+through; where any array is a Ball, x, the states and the upstream must all be.
+
+Why the radius of a gradient covers every correct implementation: reverse mode has one adjoint
+for each value of the forward pass, whoever writes it, and each is the same sum of the same
+products.  What forms differ in is charged where it arises: the order of a product (`product`),
+of a sum (every Ball), a derivative from the output or from the pre-activation, by 1−t² or
+(1−t)(1+t) (`slopes`), a product over gates or over time as one or as several summed in storage
+(`also_summed`), and both forms of the GRU's last equation (`gru_backward`).  A value of the
+forward pass that is computed anew lies in the same Ball as the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .activations import join, settled, stack
+from .cells import Weights, affine, parts, weights_of
+from .cells_backward import direction_backward
+from .parameters import Options, suffixes
+from .recurrence import Running, plus
+from .unroll import Lengths, direction, reversed_in_time
+
+Gradients = dict[str, Any]
+
+
+def _layer_upstream(
+    upstream: Mapping[str, Any], state: Sequence[Any], unbatched: bool, batch_first: bool
+) -> tuple[Any, list[Any]]:
+    """Upstream of the output (T, B, D·R) or None, and of h_n and c_n, None where absent."""
+    output = upstream.get("output")
+    finals = [upstream.get(name) for name in ("h_n", "c_n")[: len(state)]]
+    if unbatched:
+        output = None if output is None else output[:, None]
+        finals = [None if d is None else d[:, None] for d in finals]
+    elif batch_first and output is not None:
+        output = np.swapaxes(output, 0, 1)
+    return output, finals
+
+
+def layer_backward(
+    options: Options,
+    weights: Mapping[str, Any],
+    x: Any,
+    state: Sequence[Any],
+    upstream: Mapping[str, Any],
+    lengths: Sequence[int] | None = None,
+    batch_first: bool = False,
+    masks: Sequence[Any] = (),
+) -> Gradients:
+    """Gradients of a torch.nn layer by name: input, h_0, c_0 of an LSTM, and every weight.
+
+    Arguments and shapes are those of `unroll.layer`; `upstream` maps any of output, h_n and c_n
+    to the loss's derivative by it, of the result's shape, and what is absent is zero.  With
+    `lengths` the upstream of padding is ignored and the gradient of padding is exactly zero.
+    Raises `ValueError` when time is 0.
+    """
+    unbatched = x.ndim == 2
+    if unbatched:
+        x, state = x[:, None, :], [s[:, None, :] for s in state]
+    elif batch_first:
+        x = np.swapaxes(x, 0, 1)
+    if x.shape[0] == 0:
+        raise ValueError("the input has time 0; expected at least one step")
+    d_output, d_finals = _layer_upstream(upstream, state, unbatched, batch_first)
+    ends = None if lengths is None else np.asarray(lengths, dtype=np.int64)
+    running = None
+    if ends is not None and not (ends == x.shape[0]).all():
+        running = (np.arange(x.shape[0])[:, None] < ends)[..., None]
+        x = np.where(running, x, 0.0)  # padding may hold anything, and 0·∞ is not 0
+        d_output = None if d_output is None else np.where(running, d_output, 0.0)
+    else:
+        ends = None
+    with np.errstate(all="ignore"):
+        own = [weights_of(weights, suffix, x) for suffix in suffixes(options)]
+        inputs, tapes = _forward(options, own, x, state, ends, masks)
+        gradients, dx, d_states = _backward(
+            options, own, inputs, tapes, d_output, d_finals, ends, running, masks
+        )
+        starts = [stack([d[k] for d in d_states]) for k in range(len(state))]
+    if unbatched:
+        dx, starts = dx[:, 0], [s[:, 0] for s in starts]
+    elif batch_first:
+        dx = np.swapaxes(dx, 0, 1)
+    named = dict(zip(("h_0", "c_0"), starts, strict=False))
+    return {"input": dx, **named, **gradients}
+
+
+def _forward(
+    options: Options,
+    weights: Sequence[Weights],
+    x: Any,
+    state: Sequence[Any],
+    lengths: Lengths | None,
+    masks: Sequence[Any],
+) -> tuple[list[Any], list[Any]]:
+    """The input of each layer (T, B, ·), and the tape of each layer and direction."""
+    inputs, tapes = [], []
+    for layer in range(options.num_layers):
+        inputs.append(x)
+        halves: list[Any] = []
+        for half in range(options.directions):
+            index = layer * options.directions + half
+            tape: list[Any] = []
+            start = tuple(s[index] for s in state)
+            outputs, _ = direction(options, weights[index], x, start, lengths, half == 1, tape)
+            tapes.append(tape)
+            if layer < options.num_layers - 1:
+                halves.append(stack(outputs))
+        if halves:
+            x = halves[0] if len(halves) == 1 else join(halves)
+            x = x * masks[layer] if masks else x
+    return inputs, tapes
+
+
+def _backward(
+    options: Options,
+    weights: Sequence[Weights],
+    inputs: list[Any],
+    tapes: list[Any],
+    d_output: Any,
+    d_finals: list[Any],
+    lengths: Lengths | None,
+    running: Running | None,
+    masks: Sequence[Any],
+) -> tuple[Gradients, Any, list[tuple[Any, ...]]]:
+    """Gradients of the weights, of the input (T, B, I), and of each direction's first state."""
+    gradients: Gradients = {}
+    width, names = options.state_size, suffixes(options)
+    d_states: list[tuple[Any, ...]] = [()] * len(names)
+    for layer in range(options.num_layers - 1, -1, -1):
+        dx = None
+        for half in range(options.directions):
+            index = layer * options.directions + half
+            d = None if d_output is None else d_output[..., half * width : (half + 1) * width]
+            x = inputs[layer]
+            if half:
+                x = reversed_in_time(x, lengths)
+                d = None if d is None else reversed_in_time(d, lengths)
+            last = tuple(None if final is None else final[index] for final in d_finals)
+            if d is None and last[0] is None:
+                last = (np.zeros_like(tapes[index][0][0][0]), *last[1:])
+            own, d_half, d_states[index] = direction_backward(
+                options, weights[index], x, tapes[index], d, last, running
+            )
+            gradients |= _named(own, names[index])
+            dx = plus(dx, reversed_in_time(d_half, lengths) if half else d_half)
+        if layer and masks:
+            dx = dx * masks[layer - 1]
+        d_output = settled(dx)
+    return gradients, d_output, d_states
+
+
+def _named(gradients: Weights, suffix: str) -> Gradients:
+    """The gradients of one direction's weights by torch.nn's names, settled."""
+    names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
+    pairs = zip(names, gradients, strict=True)
+    return {name + suffix: settled(d) for name, d in pairs if d is not None}
+
+
+def cell_backward(
+    options: Options,
+    weights: Mapping[str, Any],
+    x: Any,
+    state: Sequence[Any],
+    upstream: Mapping[str, Any],
+) -> Gradients:
+    """Gradients of a torch.nn cell by name: input, h_0, c_0 of an LSTM, and every weight.
+
+    x (B, I) or (I,), states (B, H) or (H,); `upstream` maps any of h and c to the loss's
+    derivative by it; what is absent is zero.
+    """
+    unbatched = x.ndim == 1
+    last = [upstream.get(name) for name in ("h", "c")[: len(state)]]
+    if unbatched:
+        x, state = x[None], [s[None] for s in state]
+        last = [None if d is None else d[None] for d in last]
+    if last[0] is None:
+        last[0] = np.zeros_like(state[0])
+    with np.errstate(all="ignore"):
+        before = tuple(state)
+        w = weights_of(weights, "", x)
+        tape = [(before, parts(options, w, affine(x, w.ih, w.b_ih), before))]
+        own, dx, first = direction_backward(options, w, x[None], tape, None, tuple(last))
+        gradients = {"input": dx[0], **dict(zip(("h_0", "c_0"), first, strict=False))}
+        gradients = {n: settled(d[0] if unbatched else d) for n, d in gradients.items()}
+        return {**gradients, **_named(own, "")}

@@ -1,0 +1,337 @@
+"""The class Ball: its parts, its arithmetic, and the charge for rounding; see `ball`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .formats import FLOAT64, Array, Charge, Precision
+
+Part = Callable[[Array], Array]
+
+#: Rules of NumPy's functions for Balls, registered by `ball_rules`.
+UFUNCS: dict[np.ufunc, Callable[..., Any]] = {}
+FUNCTIONS: dict[Any, Callable[..., Any]] = {}
+
+
+class Ball:
+    """A float64 array `v` of any shape with a radius of the same shape, in a `precision`.
+
+    Supports `+ - * @`, negation, `np.tanh`, `np.maximum(x, 0)`, `sigmoid`, indexing, `.T`,
+    `np.where`, `concatenate`, `stack`, `sum` and the shape functions, which is what the gate
+    equations use.  Anything else raises `TypeError`, so no operation goes uncharged.
+    """
+
+    __slots__ = (
+        "_T",
+        "_absolute",
+        "_radius",
+        "additions",
+        "m",
+        "precision",
+        "products",
+        "r",
+        "reach",
+        "roundings",
+        "underflows",
+        "v",
+    )
+
+    def __init__(
+        self,
+        v: Array,
+        precision: Precision,
+        r: Array | None = None,
+        m: Array | None = None,
+        products: int = 0,
+        additions: int = 0,
+        roundings: int = 0,
+    ) -> None:
+        self.v = v
+        self.precision = precision
+        self.r = r  # propagated radius of the terms; None means exact
+        self.m = m  # Σ(|term| + radius); None means |v| + r
+        self.products = products
+        self.additions = additions
+        self.roundings = roundings
+        self.reach: Array | None = None  # of a product, Π of its factors above 1; None means 1
+        self.underflows = 0  # of a product, how many of its partial products may underflow beside
+        self._radius: Array | None = None
+        self._absolute: Array | None = None
+        self._T: Ball | None = None
+
+    # ------------------------------------------------------------------ reading
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the value."""
+        return self.v.shape
+
+    @property
+    def ndim(self) -> int:
+        """Number of dimensions."""
+        return self.v.ndim
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return self.v.size
+
+    def __len__(self) -> int:
+        return len(self.v)
+
+    @property
+    def exact(self) -> bool:
+        """Whether nothing has been rounded yet."""
+        return self.r is None and not (self.products or self.additions or self.roundings)
+
+    @property
+    def absolute(self) -> Array:
+        """|v|."""
+        if self._absolute is None:
+            self._absolute = np.abs(self.v)
+        return self._absolute
+
+    @property
+    def magnitude(self) -> Array:
+        """Σ(|term| + radius) of the sum that this Ball is."""
+        if self.m is not None:
+            return self.m
+        return self.absolute if self.r is None else self.absolute + self.r
+
+    @property
+    def radius(self) -> Array:
+        """How far from `v` a correct implementation may be, once rounded to storage."""
+        if self._radius is None:
+            self._radius = self._charge()
+        return self._radius
+
+    def _charge(self) -> Array:
+        stored = self.additions + self.roundings
+        if not (stored or self.products):
+            return np.zeros_like(self.v) if self.r is None else self.r
+        charge = self.precision.charge(self.products, stored, self.underflows)
+        floor = charge.floor if self.reach is None else charge.floor * self.reach
+        return charged(self.precision, self.magnitude, self.r, charge, floor)
+
+    def settled(self) -> Ball:
+        """This value as one term that is rounded and stored."""
+        if not (self.additions or self.roundings or self.products):
+            return self
+        ball = Ball(self.v, self.precision, self.radius)
+        ball.reach, ball._radius, ball._absolute = self.reach, self._radius, self._absolute
+        return ball
+
+    # ------------------------------------------------------------------ arithmetic
+
+    def _unreached(self) -> Ball:
+        return self if self.reach is None else Ball(self.v, self.precision, self.r)
+
+    def _lift(self, other: Any) -> Ball:
+        if isinstance(other, Ball):
+            return other
+        return Ball(np.asarray(other, dtype=np.float64), self.precision)
+
+    def _sum(self, v: Array, other: Ball) -> Ball:
+        if self.reach is not None or other.reach is not None:
+            # The underflow of a product with large factors is its own: it is charged before.
+            return self.settled()._unreached()._sum(v, other.settled()._unreached())
+        if self.r is None:
+            r = other.r
+        elif other.r is None:
+            r = self.r
+        else:
+            r = self.r + other.r
+        if r is not None and r.shape != v.shape:
+            r = np.broadcast_to(r, v.shape)
+        ball = Ball(
+            v,
+            self.precision,
+            r,
+            self.magnitude + other.magnitude,
+            self.products + other.products,
+            self.additions + other.additions + 1,
+            max(self.roundings, other.roundings),
+        )
+        ball.underflows = self.underflows + other.underflows
+        return ball
+
+    def __add__(self, other: Any) -> Ball:
+        other = self._lift(other)
+        return self._sum(self.v + other.v, other)
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Any) -> Ball:
+        other = self._lift(other)
+        return self._sum(self.v - other.v, other)
+
+    def __rsub__(self, other: Any) -> Ball:
+        other = self._lift(other)
+        return other._sum(other.v - self.v, self)
+
+    def __neg__(self) -> Ball:
+        ball = self._map(lambda part: part)
+        ball.v = -self.v
+        return ball
+
+    def __mul__(self, other: Any) -> Ball:
+        if type(other) is not Ball:
+            other = self._lift(other)
+        r: Array | None = None
+        if other.exact:
+            if not self.exact:
+                r = self.radius * other.absolute
+        elif self.exact:
+            r = self.absolute * other.radius
+        else:
+            radius = other.radius
+            r = self.radius * (other.absolute + radius)
+            r += self.absolute * radius
+        return Ball(self.v * other.v, self.precision, r, roundings=1)
+
+    __rmul__ = __mul__
+
+    def __matmul__(self, other: Any) -> Ball:
+        return matmul(self, self._lift(other))
+
+    def __rmatmul__(self, other: Any) -> Ball:
+        return matmul(self._lift(other), self)
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        rule = UFUNCS.get(ufunc)
+        if rule is None or method != "__call__" or kwargs:
+            return NotImplemented
+        return rule(*(self._lift(x) for x in inputs))
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        rule = FUNCTIONS.get(func)
+        return NotImplemented if rule is None else rule(*args, **kwargs)
+
+    # ------------------------------------------------------------------ shape
+
+    def _map(self, part: Part) -> Ball:
+        """The same sum with `part` applied to every array of it."""
+        ball = Ball(
+            part(self.v),
+            self.precision,
+            None if self.r is None else part(self.r),
+            None if self.m is None else part(self.m),
+            self.products,
+            self.additions,
+            self.roundings,
+        )
+        ball.underflows = self.underflows
+        ball.reach = None if self.reach is None else part(self.reach)
+        ball._radius = None if self._radius is None else part(self._radius)
+        ball._absolute = None if self._absolute is None else part(self._absolute)
+        return ball
+
+    def __getitem__(self, index: Any) -> Ball:
+        ball = Ball(
+            self.v[index],
+            self.precision,
+            None if self.r is None else self.r[index],
+            None if self.m is None else self.m[index],
+            self.products,
+            self.additions,
+            self.roundings,
+        )
+        ball.underflows = self.underflows
+        if self.reach is not None:
+            ball.reach = self.reach[index]
+        if self._radius is not None:
+            ball._radius = self._radius[index]
+        if self._absolute is not None:
+            ball._absolute = self._absolute[index]
+        return ball
+
+    def reshape(self, *shape: int) -> Ball:
+        """The same elements in another shape."""
+        return self._map(lambda part: part.reshape(shape))
+
+    @property
+    def T(self) -> Ball:
+        """The transpose; that of an exact Ball is kept, as a weight's is needed at every step."""
+        if self._T is None or not self.exact:
+            self._T = self._map(lambda part: part.T)
+        return self._T
+
+    def __repr__(self) -> str:
+        return f"Ball({self.v!r} ± {self.radius!r}, {self.precision.name})"
+
+
+def charged(
+    p: Precision, m: Array, r: Array | None, charge: Charge, floor: Array | None = None
+) -> Array:
+    """The radius of a sum of magnitude m and propagated radius r, with `floor` for the charge's."""
+    # A partial sum past the largest number may be infinite in a correct implementation.
+    scaled = m * charge.scale
+    radius: Array = scaled * charge.rate
+    # A sum of zeros is zero.
+    lost = np.minimum(scaled, charge.floor if floor is None else floor)
+    if p.storage is FLOAT64:
+        lost += lost  # `scale` is 1: below the floor, a term may be lost and rounded
+    radius += lost
+    if r is not None:
+        radius += r
+    return radius
+
+
+def settled_ball(p: Precision, v: Array, radius: Array) -> Ball:
+    """A Ball whose radius stands."""
+    ball = Ball(v, p, radius)
+    ball._radius = radius
+    return ball
+
+
+def exact(x: Any, precision: Precision) -> Ball:
+    """A Ball of radius 0 around values that are exact in the precision's storage format."""
+    return Ball(np.asarray(x, dtype=np.float64), precision)
+
+
+def matmul(a: Ball, b: Ball) -> Ball:
+    """A @ B over an inner length n: γₙ holds for every order of summation (Higham, §3.1)."""
+    p = a.precision
+    abs_a, abs_b = a.absolute, b.absolute
+    r: Array | None = None
+    if a.exact:
+        m = dot(abs_a, abs_b)
+        if not b.exact:
+            r = dot(abs_a, b.radius)
+            m = m + r
+    else:
+        far = abs_b if b.exact else abs_b + b.radius
+        r = dot(a.radius, far)
+        m = dot(abs_a + a.radius, far)
+        if not b.exact:
+            r = r + dot(abs_a, b.radius)
+    if p.u_products:
+        rounded = p.u_products * m
+        r = rounded if r is None else r + rounded
+    return Ball(a.v @ b.v, p, r, m, a.v.shape[-1], 0, p.stores)
+
+
+def dot(a: Array, b: Array) -> Array:
+    """a @ b, in the way that has the least overhead."""
+    if b.ndim == 2 and a.ndim > 1:
+        if a.ndim == 2:
+            return a.dot(b)
+        return a.reshape(-1, a.shape[-1]).dot(b).reshape(*a.shape[:-1], b.shape[-1])
+    return a @ b
+
+
+def joined(balls: list[Ball], join: Callable[[list[Array]], Array]) -> Ball:
+    """Several Balls side by side, each as the one term that it is once rounded and stored."""
+    ball = Ball(join([b.v for b in balls]), balls[0].precision)
+    exact_, reaching = True, False
+    for b in balls:
+        exact_ = exact_ and b.r is None and b.exact
+        reaching = reaching or b.reach is not None
+    if not exact_:
+        ball.r = ball._radius = join([b.radius for b in balls])
+    if reaching:
+        ball.reach = join([np.ones_like(b.v) if b.reach is None else b.reach for b in balls])
+    return ball

@@ -1,0 +1,246 @@
+"""What NumPy's functions and the activations do with Balls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .activations import (
+    blend,
+    blend_slopes,
+    constant,
+    join_like,
+    lstm_activations,
+    rounded_apart,
+    settled,
+    sigmoid,
+    stack_like,
+)
+from .ball_core import FUNCTIONS, UFUNCS, Ball, charged, joined, matmul, settled_ball
+from .formats import Array
+
+_ZERO, _HALF, _ONE, _TWO, _FOUR = (np.asarray(float(x)) for x in (0, 0.5, 1, 2, 4))
+
+
+# ---------------------------------------------------------------------- functions of elements
+
+
+def tanh(x: Ball) -> Ball:
+    """tanh: |tanh(s) − tanh(v)| ≤ sup tanh′ · radius ≤ 2, then the library's own error."""
+    e = np.exp(_TWO * np.minimum(x.radius - x.absolute, _ZERO))
+    return _function(x, np.tanh(x.v), _confined(_tanh_moved(x.radius, e), _HALF))
+
+
+@sigmoid.register
+def _(x: Ball) -> Ball:
+    """σ: |σ(s) − σ(v)| ≤ sup σ′ · radius ≤ 1, then the library's own error."""
+    e = np.exp(np.minimum(x.radius - x.absolute, _ZERO))
+    return _function(x, _sigmoid_value(x), _confined(_sigmoid_moved(x.radius, e), _ONE))
+
+
+@lstm_activations.register
+def _(x: Ball) -> Ball:
+    """Both at once: σ everywhere, and tanh in its place in the block g."""
+    size = x.shape[-1] // 4
+    g = (..., slice(2 * size, 3 * size))
+    radius = x.radius
+    e = np.exp(np.minimum(radius - x.absolute, _ZERO))
+    f, r = _sigmoid_value(x), _confined(_sigmoid_moved(radius, e), _ONE)
+    e = e[g]
+    f[g] = np.tanh(x.v[g])
+    r[g] = _confined(_tanh_moved(radius[g], e * e), _HALF)
+    return _function(x, f, r)
+
+
+def _sigmoid_value(x: Ball) -> Array:
+    """e^min(v,0)/(1+e^−|v|): `sigmoid` bit for bit, without its care for complex numbers."""
+    f: Array = np.exp(np.minimum(x.v, _ZERO)) / (_ONE + np.exp(-x.absolute))
+    return f
+
+
+def _sigmoid_moved(radius: Array, e: Array) -> Array:
+    """sup σ′ · radius: σ′ = e/(1+e)² with e = e^−|a| is largest where |a| is least."""
+    q = _ONE + e
+    return radius * e / (q * q)
+
+
+def _tanh_moved(radius: Array, e: Array) -> Array:
+    """sup tanh′ · radius: tanh′ = 4e/(1+e)² with e = e^−2|a|."""
+    q = _ONE + e
+    return _FOUR * radius * e / (q * q)
+
+
+def _confined(moved: Array, inverse: Array) -> Array:
+    """At most the range of the function, whose inverse is given.
+
+    An unbounded argument may be NaN, which no range confines: ∞/∞ is NaN.
+    """
+    return moved / np.maximum(_ONE, moved * inverse)
+
+
+def _function(x: Ball, f: Array, moved: Array) -> Ball:
+    """Values of a library function, whose own error is 2·ulps·u of the value."""
+    ulps, eta = x.precision.library
+    own = np.abs(f)
+    r: Array = own * ulps + eta + moved
+    if x.precision.stores:
+        r = charged(x.precision, own + r, r, x.precision.charge(0, 1))
+    ball = settled_ball(x.precision, f, r)
+    ball._absolute = own
+    return ball
+
+
+@constant.register
+def _(like: Ball, value: Any) -> Any:
+    return None if value is None else like._lift(value)
+
+
+@settled.register
+def _(x: Ball) -> Ball:
+    return x.settled()
+
+
+@stack_like.register
+def _(like: Ball, parts: Any) -> Ball:
+    return joined([like._lift(part) for part in parts], np.array)
+
+
+@join_like.register
+def _(like: Ball, parts: Any) -> Ball:
+    return joined([like._lift(part) for part in parts], _side_by_side)
+
+
+def _side_by_side(parts: list[Array]) -> Array:
+    return np.concatenate(parts, axis=-1)
+
+
+@rounded_apart.register
+def _(x: Ball) -> Ball:
+    ball = x[...]
+    ball.roundings, ball._radius = x.roundings + 1, None
+    return ball
+
+
+def _maximum(x: Ball, other: Ball) -> Ball:
+    """max(x, constant): 1-Lipschitz, and it rounds nothing."""
+    if not other.exact:
+        raise TypeError("np.maximum of two inexact Balls is not supported")
+    return Ball(np.maximum(x.v, other.v), x.precision, None if x.exact else x.radius)
+
+
+@blend.register
+def _(z: Ball, kept: Any, new: Any) -> Ball:
+    """The Ball of (1−z)∘new + z∘kept, its magnitude grown by the terms of the other forms.
+
+    The form new + z∘(kept − new) rounds new, z∘new and z∘kept once more; kept − (1−z)∘(kept − new)
+    rounds kept twice, in 1−z as well, (1−z)∘kept and (1−z)∘new.  One rule for what would be six
+    operations, of which a GRU takes a step's most time.
+    """
+    p = z.precision
+    kept, new = z._lift(kept), z._lift(new)
+    n, k = new.absolute + new.radius, kept.absolute + kept.radius
+    most = z.absolute + z.radius
+    v = _ONE - z.v
+    own = np.abs(v)
+    rest = charged(p, _ONE + most, z.radius, p.charge(0, 1))
+    r = rest * n + own * new.radius + z.radius * k + z.absolute * kept.radius
+    m = (own + rest + _ONE) * (n + k) + most * (n + k + k)
+    return Ball(v * new.v + z.v * kept.v, p, r, m, 0, 1, 1)
+
+
+@blend_slopes.register
+def _(z: Ball) -> tuple[Ball, Ball]:
+    p, v, far = z.precision, _ONE - z.v, z.absolute + z.radius
+    rest = settled_ball(p, v, charged(p, _ONE + far, z.radius, p.charge(0, 2)))
+    m = far + _ONE + rest.absolute + rest.radius
+    return settled_ball(p, z.v, charged(p, m, z.radius, p.charge(0, 2))), rest
+
+
+UFUNCS.update(
+    {
+        np.add: Ball.__add__,
+        np.subtract: Ball.__sub__,
+        np.multiply: Ball.__mul__,
+        np.matmul: matmul,
+        np.negative: Ball.__neg__,
+        np.tanh: tanh,
+        np.maximum: _maximum,
+    }
+)
+
+
+# ---------------------------------------------------------------------- functions of arrays
+
+
+def _lifted(items: Any) -> list[Ball]:
+    ball = next(x for x in items if isinstance(x, Ball))
+    return [ball._lift(x) for x in items]
+
+
+def _concatenate(items: Any, axis: int = 0) -> Ball:
+    return joined(_lifted(items), lambda parts: np.concatenate(parts, axis=axis))
+
+
+def _stack(items: Any, axis: int = 0) -> Ball:
+    if axis == 0:  # several times faster than np.stack
+        return joined(_lifted(items), np.array)
+    return joined(_lifted(items), lambda parts: np.stack(parts, axis=axis))
+
+
+def _where(mask: Any, x: Any, y: Any) -> Ball:
+    return joined(_lifted([x, y]), lambda parts: np.where(mask, parts[0], parts[1]))
+
+
+def _sum(a: Ball, axis: Any = None, keepdims: bool = False) -> Ball:
+    """Σ over axes, as a matrix product with ones."""
+
+    def total(part: Array) -> Array:
+        reduced: Any = np.add.reduce(part, axis=axis, keepdims=keepdims)  # type: ignore[call-overload]
+        return np.asarray(reduced)
+
+    p, v = a.precision, total(a.v)
+    n = a.v.size // max(v.size, 1)
+    r = None if a.exact else total(a.radius)
+    return Ball(v, p, r, total(a.magnitude), n, 0, p.stores)
+
+
+def _split(a: Ball, sections: Any, axis: int = 0) -> list[Ball]:
+    index: list[Any] = [slice(None)] * a.ndim
+    pieces = []
+    for piece in np.split(np.arange(a.shape[axis]), sections):
+        index[axis] = slice(piece[0], piece[-1] + 1) if piece.size else slice(0, 0)
+        pieces.append(a[tuple(index)])
+    return pieces
+
+
+def _shape_rule(func: Callable[..., Array]) -> Callable[..., Ball]:
+    return lambda a, *args, **kwargs: a._map(lambda part: func(part, *args, **kwargs))
+
+
+FUNCTIONS.update(
+    {
+        np.concatenate: _concatenate,
+        np.stack: _stack,
+        np.where: _where,
+        np.sum: _sum,
+        np.split: _split,
+        np.zeros_like: lambda a: Ball(np.zeros_like(a.v), a.precision),
+    }
+)
+FUNCTIONS.update(
+    {
+        func: _shape_rule(func)
+        for func in (
+            np.reshape,
+            np.transpose,
+            np.swapaxes,
+            np.moveaxis,
+            np.flip,
+            np.expand_dims,
+            np.squeeze,
+            np.broadcast_to,
+        )
+    }
+)

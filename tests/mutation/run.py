@@ -1,0 +1,169 @@
+"""The mutation run: which mutants are killed, by what and how soon, and which subjects survive.
+
+Usage: python -m tests.mutation.run [--profile standard] [--names TEXT] [--full] [--seeds 10]
+       [--jobs 2] [--report DIR]
+
+Every mutant is put to the properties in the order of a run, until one does not hold; every
+correct subject to all of them, with each seed.  --full prints the matrix mutant × property as
+well, at the profile `quick`, and the properties that kill nothing.  An interrupt prints what was
+found so far.  The status is 1 where a mutant survives without an explanation, or where a correct
+subject is falsified.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import torch
+
+from properties.catalogue import CATALOGUE
+from properties.conformance import EXAMPLES, plans, run
+
+from .all import CORRECT, MUTANTS
+from .kill import Verdict, first_kill, start_up
+from .registry import FAMILIES
+
+
+def hunt(name: str, profile: str, seed: int) -> Verdict:
+    """The first property that kills a mutant."""
+    return first_kill(MUTANTS[name].subject, profile=profile, seed=seed)
+
+
+def alarm(name: str, profile: str, seed: int) -> Verdict:
+    """The first property that a correct subject falsifies."""
+    correct = CORRECT[name]
+    verdict = first_kill(correct.subject, profile=profile, seed=seed, precisions=correct.precisions)
+    return Verdict(**{**asdict(verdict), "name": f"{name} seed {seed}"})
+
+
+def row(name: str, profile: str, seed: int) -> tuple[str, list[str]]:
+    """Every property that kills a mutant, in float64 or float32."""
+    found = dict.fromkeys(
+        plan.prop.name
+        for plan in plans([MUTANTS[name].subject], ["cpu"], ["float64", "float32"])
+        if not run(plan, profile=profile, seed=seed).passed
+    )
+    return name, list(found)
+
+
+def parallel(
+    task: Callable[..., Any], calls: Iterable[tuple[Any, ...]], jobs: int
+) -> Iterator[Any]:
+    """Results as they come; an interrupt ends them and keeps what came."""
+    pool = ProcessPoolExecutor(jobs, get_context("spawn"), _single_thread)
+    try:
+        for done in as_completed([pool.submit(task, *call) for call in calls]):
+            yield done.result()
+    except KeyboardInterrupt:
+        print("interrupted; what was found so far:", flush=True)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _single_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def percentile(values: list[float], share: float) -> float:
+    """The value below which a share of them lies."""
+    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
+
+
+def score(verdicts: list[Verdict], begin: float) -> list[str]:
+    """Lines of the score: by family, then the times to kill with the interpreter's start."""
+    lines = [f"{'family':15}  mutants  killed"]
+    for family in FAMILIES:
+        own = [v for v in verdicts if MUTANTS[_plain(v)].family == family]
+        lines.append(f"{family:15}  {len(own):7}  {sum(v.killed for v in own):6}")
+    times = [v.seconds + begin for v in verdicts if v.killed]
+    lines.append(f"{sum(v.killed for v in verdicts)} of {len(verdicts)} mutants killed")
+    if times:
+        lines.append(
+            f"seconds to kill, start-up of {begin:.1f} included: median "
+            f"{statistics.median(times):.1f}, 95th percentile {percentile(times, 0.95):.1f}, "
+            f"largest {max(times):.1f}"
+        )
+    for verdict in verdicts:
+        if not verdict.killed:
+            why = MUTANTS[_plain(verdict)].explained or "unexplained"
+            lines.append(f"survives: {_plain(verdict)} ({why})")
+    return lines
+
+
+def _plain(verdict: Verdict) -> str:
+    return verdict.name.removeprefix("mutant.")
+
+
+def matrix(rows: dict[str, list[str]]) -> list[str]:
+    """The matrix mutant × property, properties numbered, and those that kill nothing."""
+    names = list(CATALOGUE)
+    lines = [f"{i:3} {name}" for i, name in enumerate(names)]
+    for name in sorted(rows):
+        lines.append(f"{name:48} {' '.join(str(names.index(p)) for p in rows[name])}")
+    idle = [n for n in names if not any(n in found for found in rows.values())]
+    lines.append(
+        f"{len(idle)} of {len(names)} properties kill nothing: {', '.join(idle) or 'none'}"
+    )
+    return lines
+
+
+def main() -> int:
+    """Run, print, and return the status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--profile", choices=sorted(EXAMPLES), default="standard")
+    parser.add_argument("--names", default="", help="only those whose name has this text")
+    parser.add_argument("--full", action="store_true", help="the matrix mutant × property too")
+    parser.add_argument("--seeds", type=int, default=1, help="seeds for the correct subjects")
+    parser.add_argument("--seed", type=int, default=0, help="seed for the mutants")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--report", type=Path, help="folder for mutation.jsonl")
+    args = parser.parse_args()
+    begin = start_up()
+    chosen = [n for n in MUTANTS if args.names in n]
+    verdicts: list[Verdict] = []
+    clock = time.perf_counter()
+    calls: list[tuple[Any, ...]] = [(n, args.profile, args.seed) for n in chosen]
+    for verdict in parallel(hunt, calls, args.jobs):
+        verdicts.append(verdict)
+        by = f"{verdict.killed_by} in {verdict.precision}" if verdict.killed else "SURVIVES"
+        print(f"{_plain(verdict):48} {verdict.seconds + begin:6.1f} s  {by}", flush=True)
+    alarms: list[Verdict] = []
+    calls = [(n, args.profile, s) for s in range(args.seeds) for n in CORRECT if args.names in n]
+    for verdict in parallel(alarm, calls, args.jobs):
+        alarms.append(verdict)
+        by = f"FALSE ALARM of {verdict.killed_by}" if verdict.killed else "survives"
+        print(f"{verdict.name:48} {verdict.seconds:6.1f} s  {by}", flush=True)
+    rows: dict[str, list[str]] = {}
+    if args.full:
+        rows = dict(parallel(row, [(n, "quick", args.seed) for n in chosen], args.jobs))
+        print("\n".join(matrix(rows)))
+    print("\n".join(score(verdicts, begin)))
+    false = [v for v in alarms if v.killed]
+    print(f"{len(false)} of {len(alarms)} runs of correct subjects gave a false alarm")
+    for v in false:
+        print(f"{v.name}: {v.killed_by} in {v.precision}: {v.message}\n  {v.case}")
+    print(f"{time.perf_counter() - clock:.0f} s")
+    if args.report is not None:
+        args.report.mkdir(parents=True, exist_ok=True)
+        lines = [json.dumps({**asdict(v), "kills": rows.get(_plain(v), [])}) for v in verdicts]
+        lines += [json.dumps(asdict(v)) for v in alarms]
+        (args.report / "mutation.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    unexplained = [v for v in verdicts if not v.killed and not MUTANTS[_plain(v)].explained]
+    return 1 if unexplained or false else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,125 @@
+"""Compilation: planted faults are falsified, and what does not run here is said, with the reason.
+
+`WrongWhenCompiled`, `WrongWhenTraced` and `ReversedInOnnx` are seen by this family alone.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from properties.catalogue import CATALOGUE
+from properties.comparison import Check, Mismatch
+from properties.compilers import quiet
+from properties.conformance import Plan, run
+from properties.known_issues import issues_of
+from properties.records import FALSIFIED, HOLDS, NOT_RUN, UNSUPPORTED
+from properties.strategies.cases import Case
+from properties.subjects.builtin import BUILTIN
+from properties.subjects.loading import load_subject
+
+BROKEN = str(Path(__file__).with_name("broken_modes.py"))
+INDUCTOR = "compiled_by_inductor_equals_reference"
+DYNAMO = "onnx_dynamo_equals_reference"
+
+
+def plan_of(name: str, prop: str) -> Plan:
+    return Plan(CATALOGUE[prop], load_subject(f"{BROKEN}:{name}"), "float32")
+
+
+FAULTS = [
+    ("WrongWhenCompiled", "compiled_by_eager_equals_reference", "compiled: h"),
+    ("WrongWhenCompiled", "compiled_by_aot_eager_equals_reference", "compiled: h"),
+    ("WrongWhenCompiled", "compiles_as_one_graph", "compiled: h"),
+    ("WrongWhenCompiled", "exported_program_equals_reference", "exported: h"),
+    ("WrongWhenCompiled", "exported_program_takes_any_batch", "exported for a batch of 2, of 5: h"),
+    (
+        "UntrainedWhenCompiled",
+        "compiled_graph_trains",
+        "the shape of the compiled gradient of bias_hh is None",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "prop", "said"), FAULTS)
+def test_a_planted_fault_is_falsified_and_named(name: str, prop: str, said: str) -> None:
+    record = run(plan_of(name, prop), profile="standard", seed=1)
+    assert record.status == FALSIFIED
+    assert re.search(said, record.message)
+
+
+@pytest.mark.parametrize("name", ["WrongWhenTraced", "ReversedInOnnx"])
+def test_a_wrong_onnx_model_is_falsified(name: str) -> None:
+    pytest.importorskip("onnxruntime")
+    record = run(plan_of(name, "onnx_torchscript_equals_reference"), profile="standard", seed=1)
+    assert record.status == FALSIFIED
+    assert record.message.startswith("in onnxruntime: ")
+
+
+def test_a_wrong_model_of_the_dynamo_exporter_is_falsified() -> None:
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    plan = plan_of("ReversedInOnnx", DYNAMO)
+    case = Case("GRU", input_size=2, hidden_size=2, batch=2, time=2)
+    with pytest.raises(Mismatch, match="in onnxruntime: output"):
+        plan.prop.claim(plan.subject, case, Check())
+    plan.prop.claim(BUILTIN["torch.nn.GRU"], case, Check())
+
+
+def test_a_graph_break_is_unsupported_in_torchs_words() -> None:
+    record = run(plan_of("BreaksTheGraph", "compiles_as_one_graph"), profile="quick")
+    assert record.status == UNSUPPORTED
+    assert "torch._dynamo.graph_break()" in record.message
+    assert run(plan_of("BreaksTheGraph", "compiled_by_eager_equals_reference")).status == HOLDS
+    plan = Plan(CATALOGUE["compiles_as_one_graph"], BUILTIN["torch.nn.LSTM"], "float32")
+    record = run(plan, profile="quick")
+    assert record.status == UNSUPPORTED
+    assert "Dynamo does not support RNN, GRU, or LSTM" in record.message
+
+
+def test_a_missing_package_is_unsupported_with_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    def found(name: str, *_: Any) -> None:
+        return None
+
+    monkeypatch.setattr(importlib.util, "find_spec", found)
+    for exporter in ("torchscript", "dynamo"):
+        plan = Plan(CATALOGUE[f"onnx_{exporter}_equals_reference"], BUILTIN["impl.GRU"], "float32")
+        record = run(plan, profile="quick")
+        assert record.status == UNSUPPORTED
+        assert "the package onnx is not installed (extra `onnx` of gatewise)" in record.message
+
+
+def test_what_is_left_to_a_fuller_profile_leaves_a_record_that_says_so() -> None:
+    for profile in ("quick", "standard"):
+        record = run(Plan(CATALOGUE[INDUCTOR], BUILTIN["impl.GRUCell"], "float32"), profile=profile)
+        assert (record.status, record.cases, record.passed) == (NOT_RUN, 0, True)
+        assert record.message == f"left to profile thorough, and this is {profile}"
+
+
+@pytest.mark.parametrize("prop", ["compiled_graph_trains", DYNAMO])
+def test_torchs_lstm_is_known_where_it_fails(prop: str) -> None:
+    if prop == DYNAMO:
+        pytest.importorskip("onnxscript")
+        pytest.importorskip("onnxruntime")
+    (issue,) = issues_of(BUILTIN["torch.nn.LSTM"], prop, "float32")
+    with pytest.raises(Exception, match=r"expected all tensors_saved|initial_c must have shape"):
+        CATALOGUE[prop].claim(BUILTIN["torch.nn.LSTM"], issue.case("float32"), Check())
+    CATALOGUE[prop].claim(BUILTIN["impl.LSTM"], issue.case("float32"), Check())
+
+
+def test_quiet_keeps_output_to_itself_and_lets_errors_through(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def talk() -> None:
+        with quiet():
+            print("a compiler talks")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        talk()
+    print("heard")
+    assert capsys.readouterr().out == "heard\n"
