@@ -14,7 +14,8 @@ from torch.nn.utils import parametrizations, parametrize, vector_to_parameters
 from reference.formats import PRECISIONS, Array
 
 from ..comparison import Check, bits
-from ..oracle import compare_all, expected
+from ..derivatives import Recorded, compare_gradients, tensors
+from ..oracle import compare_all, expected, expected_gradients, upstream_arrays
 from ..property import Family
 from ..strategies.cases import Case
 from ..strategies.values import ORDINARY
@@ -119,8 +120,7 @@ def _called_with(
 )
 def tied_weights_stay_tied(subject: Subject, case: Case, check: Check) -> None:
     module, weights = subject.build(case), dict(case.weight_arrays)
-    pairs = [p for p in combinations(weights, 2) if weights[p[0]].shape == weights[p[1]].shape]
-    a, b = pairs[case.seed % len(pairs)]
+    a, b = _pair(case, weights)
     subject.run(case, module)
     setattr(module, b, getattr(module, a))
     weights[b] = weights[a]
@@ -135,6 +135,32 @@ def tied_weights_stay_tied(subject: Subject, case: Case, check: Check) -> None:
         compare_all(check, subject.run(case, m), expected(case, weights=weights), after)
     for what, m in (("deepcopy", twin), (".to(dtype)", module.to(torch.float16))):
         check.same(f"that {b} is {a} after {what}", getattr(m, b) is getattr(m, a), True)
+
+
+@FAMILY.claims(
+    "The gradient of two weights that are made one is the sum of those by each.",
+    "∂L/∂w with w_a = w_b = w is ∂L/∂w_a + ∂L/∂w_b",
+    precisions=ONE,
+    needs=("gradients",),
+    share=0.15,
+    bias=True,
+)
+def tied_weights_gather_their_gradients(subject: Subject, case: Case, check: Check) -> None:
+    module, weights, upstream = subject.build(case), dict(case.weight_arrays), upstream_arrays(case)
+    a, b = _pair(case, weights)
+    setattr(module, b, getattr(module, a))
+    weights[b] = weights[a]
+    results = subject.call(case, module, *subject.given(case))
+    Recorded({}, results).backward(tensors(subject, case, upstream))
+    want = expected_gradients(case, upstream, weights=weights)
+    gradient = {a: getattr(module, a).grad}
+    compare_gradients(check, gradient, {a: want[a] + want[b]}, f"with {b} tied to it, gradient of ")
+
+
+def _pair(case: Case, weights: Arrays) -> tuple[str, str]:
+    """Two weights of one shape, by the case's seed."""
+    pairs = [p for p in combinations(weights, 2) if weights[p[0]].shape == weights[p[1]].shape]
+    return pairs[case.seed % len(pairs)]
 
 
 class _Doubled(nn.Module):
@@ -250,7 +276,7 @@ def cached_parametrization_is_evaluated_once(subject: Subject, case: Case, check
 
 @FAMILY.claims(
     "A frozen weight gets no gradient and keeps its value; the others train.",
-    "requires_grad_(False) ⇒ grad = None and w after a step = w before",
+    "requires_grad_(False) ⇒ grad = None and w after a step = w before; |∂L/∂w − v| ≤ r of others",
     kinds=ALL_KINDS,
     precisions=ONE,
     needs=("gradients",),
@@ -265,12 +291,16 @@ def frozen_weights_stay(subject: Subject, case: Case, check: Check) -> None:
     before = {name: bits(p) for name, p in parameters.items()}
     results = subject.call(case, module, *subject.given(case))
     compare_all(check, results, expected(case), f"with only {sorted(trained)} trained: ")
-    torch.autograd.backward([r.sum() for r in results.values() if r.requires_grad])
+    upstream = upstream_arrays(case)
+    Recorded({}, results).backward(tensors(subject, case, upstream))
+    gradients = {name: p.grad for name, p in parameters.items() if name in trained}
+    label = f"with only {sorted(trained)} trained: gradient of "
+    compare_gradients(check, gradients, expected_gradients(case, upstream), label)
     torch.optim.SGD(module.parameters(), lr=1.0).step()
     for name, p in parameters.items():
-        label = f"with {sorted(trained)} trained, that {name}"
-        check.same(f"{label} has a gradient", p.grad is not None, name in trained)
         if name not in trained:
+            label = f"with {sorted(trained)} trained, that {name}"
+            check.same(f"{label} has a gradient", p.grad is not None, False)
             check.same(f"{label} keeps its bytes", torch.equal(before[name], bits(p)), True)
 
 

@@ -199,6 +199,19 @@ class BreaksTies(nn.GRU):
         return twin
 
 
+class HalfTied(nn.GRUCell):
+    """Detaches a weight that it has had before in the same call."""
+
+    def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
+        own, seen = {}, set()
+        for name, p in self._parameters.items():
+            if p is not None:
+                own[name] = p.detach() if id(p) in seen else p
+                seen.add(id(p))
+        plain = nn.GRUCell(self.input_size, self.hidden_size, self.bias, device="meta")
+        return torch.func.functional_call(plain, own, (input, hx))
+
+
 class ReadsOriginals(nn.RNNCell):
     """Computes with what a parametrization is given, and not with what it gives."""
 

@@ -65,6 +65,7 @@ FAULTS = [
     ("BiasIfThere", "deleted_weight_is_missed", "float32", "was deleted raises is False"),
     ("CachesWeights", "weight_updates_are_seen", "float64", "weights in place: h"),
     ("BreaksTies", "tied_weights_stay_tied", "float32", "after deepcopy is False"),
+    ("HalfTied", "tied_weights_gather_their_gradients", "float64", "tied to it, gradient of"),
     ("ReadsOriginals", "parametrized_weights_are_used", "float32", "with weight_ih doubled: h"),
     ("KeepsWeightAndGraph", "parametrized_module_may_be_copied", "float32", "deepcopy protocol"),
     (
