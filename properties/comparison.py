@@ -102,6 +102,14 @@ class Check:
             own = getattr(self, name)
             setattr(self, name, max(own, count) if name == "worst" else own + count)
 
+    def identical(self, got: Tensor, other: Tensor) -> bool:
+        """Whether two results are the same finite numbers; then that was a comparison."""
+        if got.dtype != other.dtype or not torch.equal(got, other) or not got.isfinite().all():
+            return False
+        self.comparisons += 1
+        self.elements += got.numel()
+        return True
+
     def between(self, name: str, got: Any, low: Array, high: Array, bound: Array) -> None:
         """Require low − bound <= got <= high + bound wherever low and high are not NaN."""
         actual = as_array(got)

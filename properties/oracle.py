@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from reference.formats import Array
 from reference.tagger import tag
 from reference.unroll import layer
 
-from .comparison import Check
+from .comparison import Check, agree
 from .strategies.cases import Case
 from .strategies.values import seeded, values
 from .subjects.protocol import Results
@@ -194,6 +194,27 @@ def compare_all(check: Check, got: Results, want: Mapping[str, Ball], prefix: st
         check.same("the names of the results", sorted(got), sorted(want))
     for name, ball in want.items():
         check.close(prefix + name, got[name], ball)
+
+
+def agree_all(
+    check: Check,
+    got: Results,
+    plain: Results,
+    bounds: Callable[[], Mapping[str, Ball]],
+    where: str,
+) -> None:
+    """Require two sets of results to agree, as `agree` requires it of each.
+
+    Finite results of the same numbers agree whatever their bound, which is most of what a call
+    with bounds costs: so these are worked out only where numbers differ.  `where` says what is
+    compared with the plain call.
+    """
+    if set(got) != set(plain):
+        check.same(f"the names of the results {where}", sorted(got), sorted(plain))
+    if all(check.identical(result, plain[name]) for name, result in got.items()):
+        return
+    for name, ball in bounds().items():
+        agree(check, f"{name} {where}", got[name], plain[name], ball, ball)
 
 
 def discriminates(case: Case) -> bool:
