@@ -141,6 +141,8 @@ PROBLEMS: dict[str, Problem] = {
         for after in (True, False)
         for keeps in (True, False)
     },
+    "GRU-one-bias": of_layer(Options("GRU", I, H, biases=("ih",))),
+    "LSTM-one-bias": of_layer(Options("LSTM", I, H, biases=("hh",))),
     **{f"{kind}Cell": of_cell(Options(kind, I, H, cell=True)) for kind in ("RNN", "LSTM", "GRU")},
     "GRUCell-unbatched": of_cell(Options("GRU", I, H, cell=True), unbatched=True),
     **{f"{kind}Cell": of_concat_cell(kind) for kind in CONCAT_KINDS},
