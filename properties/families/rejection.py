@@ -119,7 +119,8 @@ def input_of_wrong_rank_is_refused(subject: Subject, case: Case, check: Check) -
     **GIVEN,
 )
 def input_of_wrong_width_is_refused(subject: Subject, case: Case, check: Check) -> None:
-    refuse(check, subject, case, mistakes.misshapen)
+    for with_state in sorted({case.with_state, False}):
+        refuse(check, subject, case.but(with_state=with_state), mistakes.misshapen)
 
 
 @FAMILY.claims(
