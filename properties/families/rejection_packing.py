@@ -60,12 +60,11 @@ WORDS = {
 }
 GIVEN: dict[str, Any] = {
     "precisions": ("float32",),
-    "share": 0.5,
+    "share": 1.0,
     "forms": ("dense",),
     "least": {"batch": 2, "time": 2},
     "layout": "contiguous",
     "isolated": True,
-    "sweep": True,
 }
 
 
