@@ -1,8 +1,8 @@
 """One step: `RNNCell`, `LSTMCell` and `GRUCell`, drop-in for torch.nn's, and the step functions.
 
 Equations are those of the torch.nn documentation.  Stated differences from torch.nn 2.13: sizes
-must be positive, `nonlinearity` is checked at construction, and a state of the wrong rank is an
-error, where torch broadcasts it or ends the process.
+must be positive, `nonlinearity` is checked at construction, and a state of the wrong rank or a
+weight with too many rows is an error, where torch broadcasts it or ends the process.
 """
 
 from __future__ import annotations
@@ -16,12 +16,22 @@ from torch.nn.functional import linear
 from .checks import check_dtype, check_nonlinearity, check_size
 
 
+def _kept(new: Tensor, old: Tensor) -> Tensor:
+    """`new`, if it has the old state's shape: else a weight's rows do not fit, and it broadcast."""
+    if new.shape != old.shape:
+        raise RuntimeError(
+            f"a step took a state of shape {tuple(old.shape)} to {tuple(new.shape)}: "
+            "a weight has the wrong number of rows"
+        )
+    return new
+
+
 def rnn_step(
     x: Tensor, h: Tensor, w_hh: Tensor, b_hh: Tensor | None, nonlinearity: str = "tanh"
 ) -> Tensor:
     """h' = tanh(x + W_hh h + b_hh), or relu; x (B, H) is the input's share W_ih x_t + b_ih."""
     a = x + linear(h, w_hh, b_hh)
-    return torch.tanh(a) if nonlinearity == "tanh" else torch.relu(a)
+    return _kept(torch.tanh(a) if nonlinearity == "tanh" else torch.relu(a), h)
 
 
 def lstm_step(
@@ -38,7 +48,7 @@ def lstm_step(
     projection: Sak et al. 2014).
     """
     i, f, g, o = (x + linear(h, w_hh, b_hh)).chunk(4, dim=-1)
-    c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+    c = _kept(torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g), c)
     h = torch.sigmoid(o) * torch.tanh(c)
     return (h if w_hr is None else linear(h, w_hr)), c
 
@@ -54,7 +64,7 @@ def gru_step(x: Tensor, h: Tensor, w_hh: Tensor, b_hh: Tensor | None) -> Tensor:
     r = torch.sigmoid(x_r + h_r)
     z = torch.sigmoid(x_z + h_z)
     n = torch.tanh(x_n + r * h_n)
-    return (1 - z) * n + z * h
+    return _kept((1 - z) * n + z * h, h)
 
 
 class _Cell(nn.Module):

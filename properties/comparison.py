@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -78,11 +79,36 @@ class Check:
         if got != expected:
             raise Mismatch(f"{name} is {got!r}, expected {expected!r}")
 
+    def not_a_number(self, name: str, got: Any, where: npt.NDArray[np.bool_]) -> None:
+        """Require NaN in every element of `where`; where it has none, nothing is compared."""
+        actual = as_array(got)
+        if actual.shape != where.shape:
+            raise Mismatch(f"{name} has shape {actual.shape}, expected {where.shape}")
+        if not where.any():
+            return
+        self.comparisons += 1
+        self.elements += int(np.count_nonzero(where))
+        hidden = np.argwhere(where & ~np.isnan(actual))
+        if len(hidden):
+            place = [int(i) for i in hidden[0]]
+            raise Mismatch(
+                f"{name}{place}: got {actual[tuple(place)]:.17g}, expected nan; "
+                f"{len(hidden)} of {int(np.count_nonzero(where))} NaN are lost"
+            )
+
     def add(self, counts: Mapping[str, float]) -> None:
         """Add the counts of another check, given by field."""
         for name, count in counts.items():
             own = getattr(self, name)
             setattr(self, name, max(own, count) if name == "worst" else own + count)
+
+    def identical(self, got: Tensor, other: Tensor) -> bool:
+        """Whether two results are the same finite numbers; then that was a comparison."""
+        if got.dtype != other.dtype or not torch.equal(got, other) or not got.isfinite().all():
+            return False
+        self.comparisons += 1
+        self.elements += got.numel()
+        return True
 
     def between(self, name: str, got: Any, low: Array, high: Array, bound: Array) -> None:
         """Require low − bound <= got <= high + bound wherever low and high are not NaN."""

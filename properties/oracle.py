@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from reference.formats import Array
 from reference.tagger import tag
 from reference.unroll import layer
 
-from .comparison import Check
+from .comparison import Check, agree
 from .strategies.cases import Case
 from .strategies.values import seeded, values
 from .subjects.protocol import Results
@@ -31,11 +31,15 @@ def expected(
     x: Array | Ball | None = None,
     state: Sequence[Array | Ball] | None = None,
     weights: Mapping[str, Array] | None = None,
+    masks: Sequence[Array | Ball] = (),
 ) -> dict[str, Ball]:
-    """The results of a case by name, with their bounds; arrays given replace the case's own."""
+    """The results of a case by name, with their bounds; arrays given replace the case's own.
+
+    `masks` are the dropout masks between a layer's layers, as `reference.unroll.layer` takes them.
+    """
     w, inputs, states = _arguments(case, x, state, weights)
     with np.errstate(all="ignore"):
-        return _forward(case, w, inputs, states)
+        return _forward(case, w, inputs, states, masks)
 
 
 def result_shapes(case: Case) -> dict[str, tuple[int, ...]]:
@@ -72,15 +76,17 @@ def expected_gradients(
     x: Array | None = None,
     state: Sequence[Array] | None = None,
     weights: Mapping[str, Array] | None = None,
+    masks: Sequence[Array | Ball] = (),
 ) -> dict[str, Ball]:
     """The gradients by input, h_0, c_0 and every weight, with their bounds.
 
     `upstream` maps any of the results to a loss's derivative by it; what is absent is zero.
-    Arrays given replace the case's own.  A tagger has gradients by its weights alone.
+    Arrays given replace the case's own; `masks` are those of `expected`.  A tagger has gradients
+    by its weights alone.
     """
     arguments = _arguments(case, x, state, weights)
     p = case.rounding
-    return _gradients(case, arguments, {name: exact(d, p) for name, d in upstream.items()})
+    return _gradients(case, arguments, {name: exact(d, p) for name, d in upstream.items()}, masks)
 
 
 def expected_jvp(case: Case, tangents: Mapping[str, Array]) -> dict[str, Ball]:
@@ -150,7 +156,9 @@ def _duals(case: Case, tangents: Mapping[str, Array]) -> Arguments:
     return {name: own[name] for name in w}, own.get("input", x), [own[name] for name in starts]
 
 
-def _forward(case: Case, w: Mapping[str, Any], x: Any, state: Sequence[Any]) -> dict[str, Any]:
+def _forward(
+    case: Case, w: Mapping[str, Any], x: Any, state: Sequence[Any], masks: Sequence[Any] = ()
+) -> dict[str, Any]:
     if case.kind in CONCAT_KINDS:
         return concat_cells.step(case.kind, w, x, tuple(state))
     if case.kind == "Tagger":
@@ -159,10 +167,12 @@ def _forward(case: Case, w: Mapping[str, Any], x: Any, state: Sequence[Any]) -> 
         return {"output": tag(w, words, (zero, zero))}
     if case.cell:
         return dict(zip(("h", "c"), cell(case.options, w, x, tuple(state)), strict=False))
-    return layer(case.options, w, x, state, case.lengths, case.batch_first).named()
+    return layer(case.options, w, x, state, case.lengths, case.batch_first, masks).named()
 
 
-def _gradients(case: Case, arguments: Arguments, upstream: Mapping[str, Any]) -> dict[str, Any]:
+def _gradients(
+    case: Case, arguments: Arguments, upstream: Mapping[str, Any], masks: Sequence[Any] = ()
+) -> dict[str, Any]:
     w, x, state = arguments
     if case.kind == "Tagger":
         return tag_backward(w, x, upstream)
@@ -170,7 +180,8 @@ def _gradients(case: Case, arguments: Arguments, upstream: Mapping[str, Any]) ->
         return concat_backward(case.kind, w, x, tuple(state), upstream)
     if case.cell:
         return cell_backward(case.options, w, x, state, upstream)
-    return layer_backward(case.options, w, x, state, upstream, case.lengths, case.batch_first)
+    sequence = (case.lengths, case.batch_first, masks)
+    return layer_backward(case.options, w, x, state, upstream, *sequence)
 
 
 #: The tagger's weight that its ids choose rows of.
@@ -183,6 +194,27 @@ def compare_all(check: Check, got: Results, want: Mapping[str, Ball], prefix: st
         check.same("the names of the results", sorted(got), sorted(want))
     for name, ball in want.items():
         check.close(prefix + name, got[name], ball)
+
+
+def agree_all(
+    check: Check,
+    got: Results,
+    plain: Results,
+    bounds: Callable[[], Mapping[str, Ball]],
+    where: str,
+) -> None:
+    """Require two sets of results to agree, as `agree` requires it of each.
+
+    Finite results of the same numbers agree whatever their bound, which is most of what a call
+    with bounds costs: so these are worked out only where numbers differ.  `where` says what is
+    compared with the plain call.
+    """
+    if set(got) != set(plain):
+        check.same(f"the names of the results {where}", sorted(got), sorted(plain))
+    if all(check.identical(result, plain[name]) for name, result in got.items()):
+        return
+    for name, ball in bounds().items():
+        agree(check, f"{name} {where}", got[name], plain[name], ball, ball)
 
 
 def discriminates(case: Case) -> bool:

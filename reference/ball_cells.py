@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from .activations import blend, blend_slopes, sigmoid
+from .activations import blend, sigmoid
 from .ball_core import Ball, charged, settled_ball
-from .ball_rules import tanh
+from .ball_rules import blend_slope_parts, tanh
 from .cells import GRUParts, gru_state, lstm_state
 from .cells_backward import gru_factors, gru_local, lstm_factors
 from .formats import Array, Precision
@@ -62,13 +62,12 @@ def _(x_share: Ball, a_h: Ball, h: Any, update_keeps: bool) -> GRUParts:
 
 
 class _Term:
-    """A factor: value, |value|, radius, and |value| + radius."""
+    """A factor: value, |value| and radius."""
 
-    __slots__ = ("far", "own", "radius", "v")
+    __slots__ = ("own", "radius", "v")
 
     def __init__(self, v: Array, own: Array, radius: Array) -> None:
         self.v, self.own, self.radius = v, own, radius
-        self.far = own + radius
 
 
 def _term(ball: Ball) -> _Term:
@@ -77,15 +76,16 @@ def _term(ball: Ball) -> _Term:
 
 def _product(p: Precision, a: _Term, b: _Term, reach: Array | None = None) -> _Term:
     """As `product` of two factors, charged; `reach` is that of the large ones."""
-    v, r = a.v * b.v, a.radius * b.far
+    r = a.radius * (b.own + b.radius)
     r += a.own * b.radius
     charge, own = p.charge(0, 1, NESTED), a.own * b.own
     floor = None if reach is None else charge.floor * reach
-    return _Term(v, own, charged(p, own + r, r, charge, floor))
+    return _Term(a.v * b.v, own, charged(p, own + r, r, charge, floor))
 
 
-def _reach(far: Array) -> Array | None:
+def _reach(factor: _Term) -> Array | None:
     """As `large`."""
+    far = factor.own + factor.radius
     return np.maximum(_ONE, far) if far.max() > 1.0 else None
 
 
@@ -114,7 +114,7 @@ def _(gates: Ball, tanh_c: Ball, c: Any) -> tuple[Ball, Ball]:
     p, size, c = gates.precision, tanh_c.shape[-1], gates._lift(c)
     all_, by_c, before = _term(gates), _term(tanh_c), _term(c)
     i, f, g, out = (_cut(all_, k * size, (k + 1) * size) for k in range(4))
-    reach, ones = _reach(before.far), np.ones_like(c.v)
+    reach, ones = _reach(before), np.ones_like(c.v)
     if reach is not None:
         reach = _side_by_side(ones, reach, ones, ones)
     by_gate = _product(p, _joined(g, before, i, by_c), _term(lstm_slopes(gates)), reach)
@@ -129,14 +129,16 @@ def _gru_local(
 ) -> tuple[_Term, Array | None, _Term, _Term]:
     """As `gru_local`, and the reach of the first."""
     p, size = rz.precision, n.shape[-1]
-    slopes = blend_slopes(rz[..., size:])
-    to_h, to_n = (_term(s) for s in (slopes if update_keeps else slopes[::-1]))
+    index = np.s_[..., size:]
+    far = rz.absolute[index] + rz.radius[index]
+    slopes = blend_slope_parts(p, rz.v[index], far, rz.radius[index])
+    to_h, to_n = (_Term(v, np.abs(v), r) for v, r in (slopes if update_keeps else slopes[::-1]))
     new, before, twice = _term(n), _term(h), p.charge(0, 2)
     v = before.v - new.v if update_keeps else new.v - before.v
     radius = before.radius + new.radius
-    apart = _Term(v, np.abs(v), charged(p, before.far + new.far, radius, twice))
+    apart = _Term(v, np.abs(v), charged(p, before.own + new.own + radius, radius, twice))
     large = _joined(_term(inner), apart)
-    reach = _reach(large.far)
+    reach = _reach(large)
     by_rz = _product(p, large, _term(sigmoid_slope(rz)), reach)
     return by_rz, reach, _product(p, to_n, _term(tanh_slope(n))), to_h
 

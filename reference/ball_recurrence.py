@@ -6,7 +6,7 @@ so they do where a partial product may be past the largest number.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -15,63 +15,20 @@ from .formats import Array, Precision
 from .recurrence import Loop, Running, linear, lstm
 from .slopes import NESTED
 
-
-class _Sum(NamedTuple):
-    """A Ball's parts, without its methods: value, radius, magnitude, and what it is yet charged."""
-
-    v: Array
-    r: Array
-    m: Array
-    products: int = 0
-    additions: int = 0
-    roundings: int = 0
-    underflows: int = 0
-
-    def radius(self, p: Precision) -> Array:
-        """As `Ball.radius`."""
-        stored = self.additions + self.roundings
-        if not (stored or self.products):
-            return self.r
-        return charged(p, self.m, self.r, p.charge(self.products, stored, self.underflows))
-
-    def standing(self, p: Precision) -> _Sum:
-        """As `Ball.settled`."""
-        if not (self.additions or self.roundings or self.products):
-            return self
-        return _term(self.v, self.radius(p))
-
-    def plus(self, other: _Sum) -> _Sum:
-        """As `Ball.__add__`."""
-        return _Sum(
-            self.v + other.v,
-            self.r + other.r,
-            self.m + other.m,
-            self.products + other.products,
-            self.additions + other.additions + 1,
-            max(self.roundings, other.roundings),
-            self.underflows + other.underflows,
-        )
-
-    def columns(self, index: slice) -> _Sum:
-        """As `Ball.__getitem__`, along the last axis."""
-        v, r, m, *counts = self
-        return _Sum(v[:, index], r[:, index], m[:, index], *counts)
+#: A sum's value, radius and magnitude, before it is charged.
+Sum = tuple[Array, Array, Array]
 
 
-def _term(v: Array, radius: Array) -> _Sum:
-    return _Sum(v, radius, np.abs(v) + radius)
+def _term(v: Array, radius: Array) -> Sum:
+    return v, radius, np.abs(v) + radius
 
 
-def _of(d: Any) -> _Sum | None:
-    return None if d is None else _term(d.v, d.radius)
-
-
-def _back_through(p: Precision, v: Array, radius: Array, w: Ball, gates: int) -> _Sum:
-    """As `through`, for an exact w."""
+def _back_through(p: Precision, v: Array, radius: Array, w: Ball) -> Sum:
+    """v W for an exact w, as `matmul`."""
     r, m = dot(radius, w.absolute), dot(np.abs(v) + radius, w.absolute)
     if p.u_products:
         r = r + p.u_products * m
-    return _Sum(v @ w.v, r, m, len(w), (gates - 1) * p.stores, p.stores)
+    return v @ w.v, r, m
 
 
 class _Factors:
@@ -85,7 +42,7 @@ class _Factors:
         self.floors = None if self.reach is None else self.charge.floor * self.reach
         self.far: list[Array] = []
 
-    def times(self, t: int, d: Array, radius: Array) -> tuple[_Sum, Array]:
+    def times(self, t: int, d: Array, radius: Array) -> tuple[Sum, Array]:
         """factors_t ∘ d, and its radius; one with large factors is charged before it is added."""
         far = np.abs(d) + radius
         v = self.v[t] * d
@@ -93,7 +50,7 @@ class _Factors:
         r += self.absolute[t] * radius
         m = np.abs(v) + r
         if self.floors is None:
-            return _Sum(v, r, m, 0, 0, 1, NESTED), charged(self.p, m, r, self.charge)
+            return (v, r, m), charged(self.p, m, r, self.charge)
         self.far.append(far)
         r = charged(self.p, m, r, self.charge, self.floors[t])
         return _term(v, r), r
@@ -106,41 +63,69 @@ class _Factors:
         return not span < 0.25 * self.p.storage.largest  # nor NaN
 
 
+class _Carried:
+    """A sum that goes from step to step, and what it is charged where it stops being one.
+
+    `counts` are those of the sum as it comes out of a step: products, additions and roundings,
+    underflows.  One that stands, since it is the loss's own or was charged before, has none.
+    """
+
+    def __init__(self, p: Precision, d: Any, counts: tuple[int, int, int]) -> None:
+        self.p, (products, stored, underflows) = p, counts
+        self.sum: Sum | None = None if d is None else _term(d.v, d.radius)
+        self.stands = True
+        self.alone = p.charge(*counts) if products or stored else None
+        self.with_term = p.charge(products, stored + 1, underflows)
+
+    def radius(self) -> Array:
+        """The radius, as `Ball.radius`."""
+        assert self.sum is not None
+        _, r, m = self.sum
+        return r if self.stands or self.alone is None else charged(self.p, m, r, self.alone)
+
+    def leave(self, new: Sum, rows: Running | None, held: Sum) -> None:
+        """The sum as it comes out of a step; `held` in the rows that do not run, as `Loop.held`."""
+        self.sum, self.stands = new, False
+        if rows is not None:
+            v, r, m = (
+                np.where(rows, a, b)
+                for a, b in zip(_term(new[0], self.radius()), held, strict=True)
+            )
+            self.sum, self.stands = (v, r, m), True
+
+    def ball(self) -> Ball:
+        """What is left after the first step."""
+        assert self.sum is not None
+        return settled_ball(self.p, self.sum[0], self.radius())
+
+
 class _Arrivals:
     """dh_t and its radius: what came back from step t+1, and what the loss adds at t."""
 
-    def __init__(self, p: Precision, loop: Loop) -> None:
-        self.p = p
+    def __init__(self, carried: _Carried, loop: Loop) -> None:
+        self.carried, self.p = carried, carried.p
         self.upstream: Ball | None = loop.upstream
+        self.once = self.p.charge(0, 1)
         if self.upstream is not None:
             self.v, self.radius = self.upstream.v, self.upstream.radius
             self.m = self.upstream.absolute + self.radius
 
-    def at(self, t: int, dh: _Sum | None) -> tuple[Array, Array]:
+    def at(self, t: int) -> tuple[Array, Array]:
         """As `Loop.arriving`."""
+        dh = self.carried
         if self.upstream is None:
-            assert dh is not None  # one of them is always given
-            return dh.v, dh.radius(self.p)
-        if dh is None:
+            assert dh.sum is not None  # one of them is always given
+            return dh.sum[0], dh.radius()
+        if dh.sum is None:
             return self.v[t], self.radius[t]
-        dh = dh.plus(_Sum(self.v[t], self.radius[t], self.m[t]))
-        return dh.v, dh.radius(self.p)
+        v, r, m = dh.sum
+        charge = self.once if dh.stands else dh.with_term
+        return v + self.v[t], charged(self.p, m + self.m[t], r + self.radius[t], charge)
 
 
 def _fits(*weights: Any) -> bool:
     """Whether the rules below hold: every weight is an exact Ball or None."""
     return all(w is None or (isinstance(w, Ball) and w.exact) for w in weights)
-
-
-def _chosen(p: Precision, rows: Running, new: _Sum, held: _Sum) -> _Sum:
-    """As `Loop.held`: each as the one term that it is once rounded and stored."""
-    a, b = new.standing(p), held.standing(p)
-    return _Sum(np.where(rows, a.v, b.v), np.where(rows, a.r, b.r), np.where(rows, a.m, b.m))
-
-
-def _ball(p: Precision, x: _Sum | None) -> Ball:
-    assert x is not None  # there is at least one step
-    return settled_ball(p, x.v, x.radius(p))
 
 
 def _stacked(p: Precision, parts: list[tuple[Array, Array]]) -> Ball:
@@ -152,25 +137,35 @@ def _(factors: Ball, w: Any, gates: int, loop: Loop, dh: Any) -> tuple[Any, Any,
     if not _fits(w):
         return linear.dispatch(object)(factors, w, gates, loop, dh)
     p, (time, _, width), (rows, size) = factors.precision, factors.shape, w.shape
-    state, f, arrivals = _of(dh), _Factors(factors), _Arrivals(p, loop)
-    kept = slice(rows, width)
+    keeps, summed = width > rows, (gates - 1) * p.stores
+    # Blocks of a row are an axis of their own, along which dh is broadcast.
+    f = _Factors(factors if width == size else factors.reshape(time, -1, width // size, size))
+    counts = (rows, summed + keeps + max(keeps, p.stores), NESTED * keeps)
+    if keeps and f.reach is not None:
+        counts = (0, 1, 0)  # two terms that are charged before they are added
+    product = p.charge(rows, summed + p.stores)
+    carried = _Carried(p, dh, counts)
+    arrivals = _Arrivals(carried, loop)
     ds: list[Any] = [None] * time
     das: list[Any] = [None] * time
     for t in range(time - 1, -1, -1):
-        d, radius = ds[t] = arrivals.at(t, state)
-        if width > size:
-            d, radius = (np.concatenate((a,) * (width // size), axis=-1) for a in (d, radius))
-        back, radius = f.times(t, d, radius)
-        a = das[t] = back.v[:, :rows], radius[:, :rows]
-        state = _back_through(p, *a, w, gates)
-        if width > rows:
-            state = back.columns(kept).plus(state if f.reach is None else state.standing(p))
+        d, radius = ds[t] = arrivals.at(t)
+        if width == size:
+            (v, r, m), radius = f.times(t, d, radius)
+        else:
+            (v, r, m), radius = f.times(t, d[:, None], radius[:, None])
+            v, r, m, radius = (part.reshape(-1, width) for part in (v, r, m, radius))
+        a = das[t] = v[:, :rows], radius[:, :rows]
+        new = _back_through(p, *a, w)
+        if keeps:
+            if f.reach is not None:
+                new = _term(new[0], charged(p, new[2], new[1], product))
+            new = new[0] + v[:, rows:], new[1] + r[:, rows:], new[2] + m[:, rows:]
         running = loop.rows(t)
-        if running is not None:
-            state = _chosen(p, running, state, _term(*ds[t]))
+        carried.leave(new, running, new if running is None else _term(*ds[t]))
     if f.overflows():
         return linear.dispatch(object)(factors, w, gates, loop, dh)
-    return _stacked(p, ds), _stacked(p, das), _ball(p, state)
+    return _stacked(p, ds), _stacked(p, das), carried.ball()
 
 
 @lstm.register
@@ -180,31 +175,36 @@ def _(
     if not _fits(w_hh, w_hr) or through_c.reach is not None:
         return lstm.dispatch(object)(factors, through_c, w_hh, w_hr, loop, last)
     p, time, rows = factors.precision, len(factors), len(w_hh)
-    f, by_c, arrivals = _Factors(factors), _Factors(through_c), _Arrivals(p, loop)
-    state, cell = _of(last[0]), _of(last[1])
-    kept = slice(rows, factors.shape[-1])
+    f, by_c = _Factors(factors), _Factors(through_c)
+    carried = _Carried(p, last[0], (rows, 3 * p.stores + p.stores, 0))
+    cell = _Carried(p, last[1], (0, 1, NESTED) if f.reach is None else (0, 0, 0))
+    arrivals = _Arrivals(carried, loop)
+    projected = None if w_hr is None else p.charge(len(w_hr), p.stores)
+    once, twice = p.charge(0, 2, NESTED), p.charge(0, 2, 2 * NESTED)
     ds: list[Any] = [None] * time
     das: list[Any] = [None] * time
     for t in range(time - 1, -1, -1):
-        d, radius = ds[t] = arrivals.at(t, state)
-        if w_hr is not None:
-            dm = _back_through(p, d, radius, w_hr, 1)
-            d, radius = dm.v, dm.radius(p)
-        c, c_radius = by_c.times(t, d, radius)
-        held, running = cell, loop.rows(t)
+        d, radius = ds[t] = arrivals.at(t)
+        if projected is not None:
+            d, r, m = _back_through(p, d, radius, w_hr)
+            radius = charged(p, m, r, projected)
+        (c, r, m), c_radius = by_c.times(t, d, radius)
+        held, running = cell.sum, loop.rows(t)
         if held is not None:
-            # Large factors carried dc here, where it is not the loss's own.
-            settled_first = f.reach is not None and t < time - 1
-            c = held.plus(c.standing(p) if settled_first else c)
-            c_radius = c.radius(p)
-        wide = np.concatenate((c.v, c.v, c.v, d, c.v), axis=-1)
+            charge = once if cell.stands else twice
+            if f.reach is not None and t < time - 1:
+                # dc was charged with its large factors, so the other term is before the sum.
+                (_, r, m), charge = _term(c, c_radius), arrivals.once
+            c, c_radius = c + held[0], charged(p, m + held[2], r + held[1], charge)
+            held = held if running is None else _term(held[0], cell.radius())
+        wide = np.concatenate((c, c, c, d, c), axis=-1)
         wide_radius = np.concatenate((c_radius, c_radius, c_radius, radius, c_radius), axis=-1)
-        back, radius = f.times(t, wide, wide_radius)
-        a = das[t] = back.v[:, :rows], radius[:, :rows]
-        state, cell = _back_through(p, *a, w_hh, 4), back.columns(kept)
-        if running is not None:
-            state = _chosen(p, running, state, _term(*ds[t]))
-            cell = cell if held is None else _chosen(p, running, cell, held)
+        (v, r, m), radius = f.times(t, wide, wide_radius)
+        a = das[t] = v[:, :rows], radius[:, :rows]
+        new = _back_through(p, *a, w_hh)
+        carried.leave(new, running, new if running is None else _term(*ds[t]))
+        new = v[:, rows:], r[:, rows:], m[:, rows:]
+        cell.leave(new, None if held is None else running, new if held is None else held)
     if f.overflows():
         return lstm.dispatch(object)(factors, through_c, w_hh, w_hr, loop, last)
-    return _stacked(p, ds), _stacked(p, das), (_ball(p, state), _ball(p, cell))
+    return _stacked(p, ds), _stacked(p, das), (carried.ball(), cell.ball())

@@ -19,7 +19,7 @@ from .activations import (
     stack_like,
 )
 from .ball_core import FUNCTIONS, UFUNCS, Ball, charged, joined, matmul, settled_ball
-from .formats import Array
+from .formats import Array, Precision
 
 _ZERO, _HALF, _ONE, _TWO, _FOUR = (np.asarray(float(x)) for x in (0, 0.5, 1, 2, 4))
 
@@ -152,10 +152,19 @@ def _(z: Ball, kept: Any, new: Any) -> Ball:
 
 @blend_slopes.register
 def _(z: Ball) -> tuple[Ball, Ball]:
-    p, v, far = z.precision, _ONE - z.v, z.absolute + z.radius
-    rest = settled_ball(p, v, charged(p, _ONE + far, z.radius, p.charge(0, 2)))
-    m = far + _ONE + rest.absolute + rest.radius
-    return settled_ball(p, z.v, charged(p, m, z.radius, p.charge(0, 2))), rest
+    p = z.precision
+    (v, kept), (w, new) = blend_slope_parts(p, z.v, z.absolute + z.radius, z.radius)
+    return settled_ball(p, v, kept), settled_ball(p, w, new)
+
+
+def blend_slope_parts(
+    p: Precision, v: Array, far: Array, radius: Array
+) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+    """Values and radii of z and 1−z, from those of z and `far`, |v| + radius."""
+    charge, w = p.charge(0, 2), _ONE - v
+    far = _ONE + far
+    new = charged(p, far, radius, charge)
+    return (v, charged(p, far + np.abs(w) + new, radius, charge)), (w, new)
 
 
 UFUNCS.update(

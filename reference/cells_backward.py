@@ -192,8 +192,8 @@ def direction_backward(
     if len(a.fed) == 2:
         n = weight_gradients(a.recurrent[..., 2 * size :], a.fed[1])[0]
         hh = np.concatenate([hh[: 2 * size], n])
-    if w.b_ih is None:
-        b_ih = b_hh = None
+    b_ih = None if w.b_ih is None else b_ih
+    b_hh = None if w.b_hh is None else b_hh
     hr = None if a.projected is None else weight_gradients(*a.projected)[0]
     gradients = Weights(ih, hh, b_ih, b_hh, hr)
     return gradients, through(a.share, w.ih, gates), a.state

@@ -150,7 +150,8 @@ class Precision:
         Three roundings or the library's error of two activations, and the square's rounding.
         """
         rate = 3.0 * self.u + 4.0 * self.ulps * self.u_accumulation
-        parts = (SLACK * rate, SLACK * self.u, 2.0 * UNDERFLOW_SLACK * self.storage.eta)
+        least = 2.0 * UNDERFLOW_SLACK * (self.storage.eta + self.floor * self.u_accumulation)
+        parts = (SLACK * rate, SLACK * self.u, least)
         return np.asarray(parts[0]), np.asarray(parts[1]), np.asarray(parts[2])
 
     @cached_property

@@ -18,7 +18,7 @@ from ..subjects.protocol import ALL_KINDS, Subject
 
 FAMILY = Family("autograd", needs=("gradients",))
 
-SHARE = 0.15
+SHARE = 0.12
 
 
 @FAMILY.claims(
@@ -56,7 +56,7 @@ def retained_graph_gives_the_gradient_again(subject: Subject, case: Case, check:
     "What requires a gradient gets one, and nothing else does, for any subset of the leaves.",
     "requires_grad(θ) ⇔ θ.grad is not None, for a drawn subset and for what it leaves out",
     kinds=ALL_KINDS,
-    share=2 * SHARE,
+    share=1.5 * SHARE,
 )
 def only_what_requires_a_gradient_gets_one(subject: Subject, case: Case, check: Check) -> None:
     module, upstream = subject.build(case), upstream_arrays(case)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..comparison import Check, agree, bits
+from ..comparison import Check, agree
 from ..oracle import expected
 from ..property import Family
 from ..strategies.cases import Case
@@ -58,43 +58,6 @@ def _given(subject: Subject, case: Case) -> dict[str, Tensor]:
     for name, state in zip(("h_0", "c_0"), case.state_arrays, strict=False):
         given[name] = subject.tensor(state, case)
     return given
-
-
-@FAMILY.claims(
-    "A call modifies neither input, nor states, nor weights.",
-    "bytes and version counters before = after",
-    kinds=ALL_KINDS,
-    with_state=True,
-)
-def arguments_are_unmodified(subject: Subject, case: Case, check: Check) -> None:
-    module, given = subject.build(case), _given(subject, case)
-    watched = {**given, **dict(module.named_parameters())}
-    before = {name: (bits(t), t._version) for name, t in watched.items()}
-    x, *states = given.values()
-    with torch.no_grad():
-        subject.call(case, module, x, tuple(states))
-    for name, t in watched.items():
-        old, version = before[name]
-        check.same(f"{name} keeps its bytes", torch.equal(old, bits(t)), True)
-        check.same(f"version of {name}", t._version, version)
-
-
-@FAMILY.claims(
-    "Writing to a result changes no argument.",
-    "no result shares storage with input, states or weights",
-    kinds=ALL_KINDS,
-    with_state=True,
-    share=0.5,
-)
-def results_share_no_storage_with_arguments(subject: Subject, case: Case, check: Check) -> None:
-    module, given = subject.build(case), _given(subject, case)
-    x, *states = given.values()
-    with torch.no_grad():
-        results = subject.call(case, module, x, tuple(states))
-    for argument, t in {**given, **dict(module.named_parameters())}.items():
-        for name, result in results.items():
-            shared = result.untyped_storage().data_ptr() == t.untyped_storage().data_ptr()
-            check.same(f"{name} shares the storage of {argument}", shared, False)
 
 
 @FAMILY.claims(

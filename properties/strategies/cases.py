@@ -16,7 +16,7 @@ from reference.formats import PRECISIONS, Array, Precision
 from reference.parameters import Options, weight_shapes
 from reference.tagger import tagger_weight_shapes
 
-from .layouts import LAYOUTS
+from .layouts import LAYOUTS, fitted
 from .shapes import NAMES, TILE_EDGES, Sizes, sizes
 from .values import ANY, Triple, seeded, values
 
@@ -151,14 +151,14 @@ class Case:
 
     @cached_property
     def input_array(self) -> Array:
-        """The input, of `input_shape`; rows repeat where the layout is `expanded`.
+        """The input, of `input_shape`; values repeat where the layout makes them.
 
         A tagger's is word ids (T,).
         """
         if self.kind == "Tagger":
             return self._stream(1).randint(self.vocab_size, size=self.time).astype(np.float64)
         x = values(self._stream(1), self.inputs, self.input_shape, self.rounding.storage)
-        return np.broadcast_to(x[..., :1, :], x.shape) if self._repeats(x) else x
+        return fitted(x, self.layout)
 
     @cached_property
     def state_arrays(self) -> tuple[Array, ...]:
@@ -166,12 +166,7 @@ class Case:
         rng, fmt = self._stream(2), self.rounding.storage
         regime = self.states if self.with_state else "zeros"
         arrays = [values(rng, regime, shape, fmt) for shape in self.state_shapes]
-        return tuple(
-            np.broadcast_to(s[..., :1, :], s.shape) if self._repeats(s) else s for s in arrays
-        )
-
-    def _repeats(self, x: Array) -> bool:
-        return self.layout == "expanded" and x.ndim > 1 and x.shape[-2] > 0
+        return tuple(fitted(s, self.layout) for s in arrays)
 
 
 #: Draws that decide options: few, since each costs Hypothesis time in every example.

@@ -100,7 +100,7 @@ def _simplest_first(triples: list[Triple]) -> st.SearchStrategy[Triple]:
     return st.sampled_from(sorted(triples, key=lambda t: sum(map(_LADDER.index, t))))
 
 
-def _any() -> list[Triple]:
+def every_triple() -> list[Triple]:
     """Mostly regimes in which a wrong weight shows; each edge regime in one place at a time.
 
     At most 256, which is as far as Hypothesis draws a range uniformly.
@@ -119,7 +119,7 @@ def _any() -> list[Triple]:
 
 
 #: Regimes of weights, inputs and states.
-ANY = _simplest_first(_any())
+ANY = _simplest_first(every_triple())
 
 #: Finite and ordinary, for claims whose bound a large value would empty.
 ORDINARY = _simplest_first(
@@ -131,3 +131,6 @@ ORDINARY = _simplest_first(
 SUMMABLE = _simplest_first(
     [(w, x, x) for w in _PLAIN for x in ("zeros", "ones", "one_hot", "dyadic") for _ in range(4)]
 )
+
+#: Nothing is zero or near it, so that a NaN or an infinity reaches whatever reads it.
+NONZERO = _simplest_first([("ones",) * 3] + [("spread",) * 3] * 7)

@@ -184,7 +184,7 @@ def _(name: str, w: Tensor, module: Any) -> Tensor:
 
 @weights("iofc-order", "CrispASR 106: ONNX's i o f c read as i f g o", LSTMS)
 def _(name: str, w: Tensor, module: Any) -> Tensor:
-    return blocks(w, "iogf", "ifgo") if gated(name) else w
+    return blocks(w, "igof", "ifgo") if gated(name) else w
 
 
 @weights("candidate-and-output-swapped", "coremltools 93: gate order in the docs", LSTMS)

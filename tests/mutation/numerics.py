@@ -7,10 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from properties.subjects.protocol import KINDS
-
 from .gate_math import GRUS, LSTMS, RNNS, State, gru, lstm
-from .registry import mutant, recurrent, register, stepping, weights
+from .registry import KINDS, mutant, recurrent, register, stepping, weights
 
 LAYERS = ("RNN", "LSTM", "GRU")
 

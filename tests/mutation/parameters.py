@@ -7,9 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from properties.subjects.protocol import KINDS
-
-from .registry import mutant
+from .registry import KINDS, mutant
 
 LAYERS = ("RNN", "LSTM", "GRU")
 

@@ -32,7 +32,8 @@ import torch
 from properties.catalogue import CATALOGUE
 from properties.conformance import EXAMPLES, plans, run
 
-from .all import CORRECT, MUTANTS
+from .all import MUTANTS
+from .correct import CORRECT
 from .kill import Verdict, first_kill, start_up
 from .registry import FAMILIES
 

@@ -27,6 +27,7 @@ import impl
 from impl.cells import gru_step, rnn_step
 
 State = tuple[Tensor, ...]
+Weights = dict[str, Tensor]
 
 
 class Changed(nn.LSTM):
@@ -171,8 +172,8 @@ class OwnWeights(Changed):
 class DetachedCell(impl.LSTM):
     """Each step takes the cell state as a constant."""
 
-    def _step(self, x: Tensor, state: State, suffix: str) -> State:
-        return super()._step(x, (state[0], state[1].detach()), suffix)
+    def _step(self, x: Tensor, state: State, weights: Weights) -> State:
+        return super()._step(x, (state[0], state[1].detach()), weights)
 
 
 class CutAfterEightSteps(impl.LSTM):
@@ -182,18 +183,18 @@ class CutAfterEightSteps(impl.LSTM):
         self.t = 0
         return super()._direction(x, state, *args)
 
-    def _step(self, x: Tensor, state: State, suffix: str) -> State:
+    def _step(self, x: Tensor, state: State, weights: Weights) -> State:
         if self.t and self.t % 8 == 0:
             state = tuple(s.detach() for s in state)
         self.t += 1
-        return super()._step(x, state, suffix)
+        return super()._step(x, state, weights)
 
 
 class ConstantBackward(impl.GRU):
     """The candidate's tanh is differentiated once only."""
 
-    def _step(self, x: Tensor, state: State, suffix: str) -> State:
-        w, b = getattr(self, f"weight_hh{suffix}"), getattr(self, f"bias_hh{suffix}", None)
+    def _step(self, x: Tensor, state: State, weights: Weights) -> State:
+        w, b = weights["weight_hh"], weights.get("bias_hh")
         x_r, x_z, x_n = x.chunk(3, dim=-1)
         h_r, h_z, h_n = linear(state[0], w, b).chunk(3, dim=-1)
         z, n = torch.sigmoid(x_z + h_z), ConstantTanh.apply(x_n + torch.sigmoid(x_r + h_r) * h_n)
@@ -203,24 +204,24 @@ class ConstantBackward(impl.GRU):
 class WrongJvp(impl.GRU):
     """Wrong by a thousandth in forward mode alone."""
 
-    def _step(self, x: Tensor, state: State, suffix: str) -> State:
-        w, b = getattr(self, f"weight_hh{suffix}"), getattr(self, f"bias_hh{suffix}", None)
+    def _step(self, x: Tensor, state: State, weights: Weights) -> State:
+        w, b = weights["weight_hh"], weights.get("bias_hh")
         return (WrongForward.apply(gru_step(x, state[0], w, b)),)
 
 
 class WrongBatch(impl.GRU):
     """Under vmap the rows change places."""
 
-    def _step(self, x: Tensor, state: State, suffix: str) -> State:
-        w, b = getattr(self, f"weight_hh{suffix}"), getattr(self, f"bias_hh{suffix}", None)
+    def _step(self, x: Tensor, state: State, weights: Weights) -> State:
+        w, b = weights["weight_hh"], weights.get("bias_hh")
         return (gru_step(x, WrongBatching.apply(state[0]), w, b),)
 
 
 class WrongTransforms(impl.GRU):
     """Wrong by a thousandth under torch.func alone, where autograd's engine is right."""
 
-    def _step(self, x: Tensor, state: State, suffix: str) -> State:
-        w, b = getattr(self, f"weight_hh{suffix}"), getattr(self, f"bias_hh{suffix}", None)
+    def _step(self, x: Tensor, state: State, weights: Weights) -> State:
+        w, b = weights["weight_hh"], weights.get("bias_hh")
         if torch._C._functorch.is_functorch_wrapped_tensor(w):
             w = WrongByAThousandth.apply(w)
         return (gru_step(x, state[0], w, b),)
@@ -229,38 +230,38 @@ class WrongTransforms(impl.GRU):
 class WithoutJvp(impl.GRU):
     """Right, and offers no forward mode."""
 
-    def _step(self, x: Tensor, state: State, suffix: str) -> State:
-        return (NoJvp.apply(super()._step(x, state, suffix)[0]),)
+    def _step(self, x: Tensor, state: State, weights: Weights) -> State:
+        return (NoJvp.apply(super()._step(x, state, weights)[0]),)
 
 
 class WithoutBatching(impl.GRU):
     """Right, and offers no batching rule."""
 
-    def _step(self, x: Tensor, state: State, suffix: str) -> State:
-        return (NoBatching.apply(super()._step(x, state, suffix)[0]),)
+    def _step(self, x: Tensor, state: State, weights: Weights) -> State:
+        return (NoBatching.apply(super()._step(x, state, weights)[0]),)
 
 
 class OnceDifferentiable(impl.GRU):
     """Right, and states that its backward pass cannot be differentiated."""
 
-    def _step(self, x: Tensor, state: State, suffix: str) -> State:
-        return (Once.apply(super()._step(x, state, suffix)[0]),)
+    def _step(self, x: Tensor, state: State, weights: Weights) -> State:
+        return (Once.apply(super()._step(x, state, weights)[0]),)
 
 
 class RaisesUnderTransforms(impl.GRU):
     """Fails under torch.func by an error that states no lack."""
 
-    def _step(self, x: Tensor, state: State, suffix: str) -> State:
+    def _step(self, x: Tensor, state: State, weights: Weights) -> State:
         if torch._C._functorch.is_functorch_wrapped_tensor(x):
             raise RuntimeError("the kernel is out of order")
-        return super()._step(x, state, suffix)
+        return super()._step(x, state, weights)
 
 
 class ClampedRNN(impl.RNN):
     """relu as clamp, whose slope at exactly 0 is 1."""
 
-    def _step(self, x: Tensor, state: State, suffix: str) -> State:
-        w, b = getattr(self, f"weight_hh{suffix}"), getattr(self, f"bias_hh{suffix}", None)
+    def _step(self, x: Tensor, state: State, weights: Weights) -> State:
+        w, b = weights["weight_hh"], weights.get("bias_hh")
         if self.nonlinearity == "relu":
             return (torch.clamp(x + linear(state[0], w, b), min=0),)
         return (rnn_step(x, state[0], w, b, self.nonlinearity),)
@@ -269,8 +270,8 @@ class ClampedRNN(impl.RNN):
 class OverflowingGates(impl.GRU):
     """σ by two branches of torch.where: the branch not taken overflows, and its gradient is NaN."""
 
-    def _step(self, x: Tensor, state: State, suffix: str) -> State:
-        w, b = getattr(self, f"weight_hh{suffix}"), getattr(self, f"bias_hh{suffix}", None)
+    def _step(self, x: Tensor, state: State, weights: Weights) -> State:
+        w, b = weights["weight_hh"], weights.get("bias_hh")
         x_r, x_z, x_n = x.chunk(3, dim=-1)
         h_r, h_z, h_n = linear(state[0], w, b).chunk(3, dim=-1)
         r, z = (
@@ -281,34 +282,31 @@ class OverflowingGates(impl.GRU):
         return ((1 - z) * n + z * state[0],)
 
 
-class Doubled(nn.LSTM):
+class Doubled(impl.LSTM):
     """Correct: computes in float64 and rounds its results, and so its gradients, once."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.plain = [nn.LSTM(*args, **{**kwargs, "device": "meta"})]
+        self.plain = [impl.LSTM(*args, **{**kwargs, "device": "meta"})]
 
     def forward(self, input: Any, hx: Any = None) -> Any:
         weights = {name: w.double() for name, w in self.named_parameters()}
         dtype = self.weight_ih_l0.dtype
         wide = hx and tuple(s.double() for s in hx)
-        x = input._replace(data=input.data.double()) if isinstance(input, PackedSequence) else None
-        args = (input.double() if x is None else x, wide)
-        output, (h, c) = torch.func.functional_call(self.plain[0], weights, args)
-        if isinstance(output, PackedSequence):
-            output = output._replace(data=output.data.to(dtype))
-        else:
-            output = output.to(dtype)
+        packed = isinstance(input, PackedSequence)
+        x = input._replace(data=input.data.double()) if packed else input.double()
+        output, (h, c) = torch.func.functional_call(self.plain[0], weights, (x, wide))
+        output = output._replace(data=output.data.to(dtype)) if packed else output.to(dtype)
         return output, (h.to(dtype), c.to(dtype))
 
 
 class HandWritten(impl.LSTM):
     """Correct: the output gate has its own backward, in another form than torch's."""
 
-    def _step(self, x: Tensor, state: State, suffix: str) -> State:
-        w, b = getattr(self, f"weight_hh{suffix}"), getattr(self, f"bias_hh{suffix}", None)
+    def _step(self, x: Tensor, state: State, weights: Weights) -> State:
+        w, b = weights["weight_hh"], weights.get("bias_hh")
         i, f, g, o = (x + linear(state[0], w, b)).chunk(4, dim=-1)
         c = torch.sigmoid(f) * state[1] + torch.sigmoid(i) * torch.tanh(g)
         h = GatedTanh.apply(torch.sigmoid(o), c)
-        w_hr = getattr(self, f"weight_hr{suffix}", None)
+        w_hr = weights.get("weight_hr")
         return (h if w_hr is None else linear(h, w_hr)), c

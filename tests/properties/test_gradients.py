@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -58,7 +60,8 @@ PLANTED = [
 
 
 def of(name: str, kind: str) -> Subject:
-    return load_subject(f"{BROKEN}:{name}", kind)
+    """The subject, put to claims in this process, so that its time counts."""
+    return replace(load_subject(f"{BROKEN}:{name}", kind), trusted=True)
 
 
 @pytest.mark.parametrize("precision", ["float64", "float32"])
@@ -113,7 +116,6 @@ def test_a_right_backward_by_hand_holds_and_lacks_transforms_alone() -> None:
         ("WithoutBatching", "func_vmap", "it does not have vmap support"),
         ("WithoutBatching", "per_sample_gradients", "it does not have vmap support"),
         ("OnceDifferentiable", "double_backward", "marked with @once_differentiable"),
-        ("OnceDifferentiable", "functional_hvp", "marked with @once_differentiable"),
     ],
 )
 def test_what_a_subject_lacks_is_unsupported_in_torchs_words(
@@ -124,6 +126,14 @@ def test_what_a_subject_lacks_is_unsupported_in_torchs_words(
     assert text in record.message
     beside = run(Plan(CATALOGUE["gradient_of_h_0"], of(name, "GRU"), "float64"), profile="quick")
     assert beside.status == HOLDS
+
+
+def test_a_lack_that_torch_passes_by_falsifies() -> None:
+    """torch.autograd.grad does not run the node that would say "once", and the hvp is wrong."""
+    plan = Plan(CATALOGUE["functional_hvp"], of("OnceDifferentiable", "GRU"), "float64")
+    record = run(plan, profile="standard")
+    assert record.status == FALSIFIED
+    assert "second derivative by " in record.message
 
 
 def test_another_exception_under_a_transform_falsifies() -> None:
@@ -163,3 +173,9 @@ def test_torchs_statement_of_a_lack_is_unsupported(text: str) -> None:
 def test_any_other_error_stays_what_it_is(error: Exception) -> None:
     with pytest.raises(type(error)), offered():
         raise error
+
+
+def test_another_process_finds_every_claim_by_its_name() -> None:
+    for prop in CATALOGUE.values():
+        if prop.family in FAMILIES:
+            assert pickle.loads(pickle.dumps(prop.claim)) is prop.claim

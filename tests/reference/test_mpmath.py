@@ -37,8 +37,8 @@ def row(values: Array) -> Row:
 
 def product(w: Array, x: Row, b: Array | None = None) -> Row:
     """W x + b, one scalar at a time."""
-    sums = [sum((mpf(float(w[k, j])) * x[j] for j in range(len(x))), mpf(0)) for k in range(len(w))]
-    return sums if b is None else [s + mpf(float(c)) for s, c in zip(sums, b, strict=True)]
+    sums = [sum((mpf(w[k, j]) * x[j] for j in range(len(x))), mpf(0)) for k in range(len(w))]
+    return sums if b is None else [s + mpf(c) for s, c in zip(sums, b, strict=True)]
 
 
 def logistic(x: Any) -> Any:

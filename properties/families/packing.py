@@ -1,0 +1,331 @@
+"""Packing: a PackedSequence gives what each of its sequences gives, and padding does not exist.
+
+What `torch.nn.utils.rnn` and the layers promise of packed sequences, each as its own claim.
+B is the batch, T the longest length, D the directions, R the width of the hidden state.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import (
+    PackedSequence,
+    pack_sequence,
+    pad_packed_sequence,
+    unpack_sequence,
+)
+
+from reference.unroll import reversal
+
+from ..comparison import Check, Expected, agree
+from ..oracle import compare_all, expected
+from ..property import LAYERS, Family
+from ..strategies.cases import Case
+from ..strategies.values import seeded
+from ..subjects.protocol import Results, Subject, padded
+
+FAMILY = Family("packing")
+
+#: Ways that the lengths of a batch may stand to each other.
+LENGTHS = ("ragged", "equal", "ones", "different")
+
+
+def _with_lengths(case: Case) -> Case:
+    """The case with lengths as its variant says; the input may be padded past the longest."""
+    batch, time = case.batch, case.time
+    assert batch is not None
+    rng = seeded(case.seed, 11)
+    if case.variant == "equal":
+        return case.but(lengths=(time,) * batch, enforce_sorted=bool(rng.randint(2)))
+    if case.variant == "ones":
+        return case.but(lengths=(1,) * batch, enforce_sorted=bool(rng.randint(2)))
+    if case.variant == "different":
+        batch = min(batch, time)
+        lengths = tuple(1 + int(n) for n in rng.permutation(time)[:batch])
+        return case.but(batch=batch, lengths=lengths, enforce_sorted=False)
+    return case
+
+
+def _lengths(case: Case) -> tuple[int, ...]:
+    assert case.lengths is not None
+    return case.lengths
+
+
+def _packed(subject: Subject, case: Case) -> tuple[PackedSequence, dict[str, Any]]:
+    """The case's packed input, and what the subject returns for it."""
+    x, states = subject.given(case)
+    sequence = subject.pack(case, x)
+    with torch.no_grad():
+        return sequence, subject.returned(subject.build(case), sequence, states)
+
+
+def _run(
+    subject: Subject,
+    case: Case,
+    module: nn.Module,
+    sequence: PackedSequence,
+    states: tuple[Tensor, ...] | None,
+) -> Results:
+    """Results for a packed sequence, with the output padded time-major to the case's time."""
+    with torch.no_grad():
+        return padded(subject.returned(module, sequence, states), False, case.time)
+
+
+def _time_axis(case: Case) -> int:
+    return 1 if case.batch_first else 0
+
+
+def _cut(case: Case, x: Any, time: int) -> Any:
+    """The first `time` steps of an input or output, (T, B, ·) or (B, T, ·)."""
+    return x[:, :time] if case.batch_first else x[:time]
+
+
+def _row(case: Case, x: Any, b: int) -> Any:
+    """Row b of an input or output, (T, ·)."""
+    return x[b] if case.batch_first else x[:, b]
+
+
+def _finals(want: Any) -> list[str]:
+    return [name for name in ("h_n", "c_n") if name in want]
+
+
+@FAMILY.claims(
+    "A PackedSequence gives a PackedSequence with its batch sizes and both its indices intact.",
+    "out.batch_sizes, out.sorted_indices, out.unsorted_indices = those of the input",
+    kinds=LAYERS,
+    share=0.25,
+    forms=("ragged",),
+    variants=LENGTHS,
+)
+def packed_gives_packed(subject: Subject, case: Case, check: Check) -> None:
+    case = _with_lengths(case)
+    sequence, results = _packed(subject, case)
+    # Packed anew, since a subject that writes to what it was given could spoil the comparison.
+    given = subject.pack(case, subject.given(case)[0])
+    output = results["output"]
+    check.same("the type of the output", type(output).__name__, "PackedSequence")
+    rows = (sum(_lengths(case)), case.options.output_size)
+    check.same("shape of the output's data", tuple(output.data.shape), rows)
+    for label, packed in (("the output", output), ("the input after the call", sequence)):
+        for name in ("batch_sizes", "sorted_indices", "unsorted_indices"):
+            got, want = getattr(packed, name), getattr(given, name)
+            got, want = (None if i is None else (i.tolist(), i.dtype) for i in (got, want))
+            check.same(f"{name} of {label}", got, want)
+    kept = torch.equal(sequence.data, given.data)
+    check.same("the input's data after the call is as before", kept, True)
+
+
+@FAMILY.claims(
+    "A packed sequence's outputs are those of the sequence run alone: lengths ragged, all equal, "
+    "all one or all different.",
+    "output[t, b] = f(x_b[:ℓ_b])_t for t < ℓ_b",
+    kinds=LAYERS,
+    share=0.25,
+    least={"batch": 2},
+    forms=("ragged",),
+    variants=LENGTHS,
+)
+def packed_equals_each_sequence_alone(subject: Subject, case: Case, check: Check) -> None:
+    case = _with_lengths(case)
+    lengths, module = _lengths(case), subject.build(case)
+    whole, ball = subject.run(case, module)["output"], expected(case)["output"]
+    shortest, longest = int(np.argmin(lengths)), int(np.argmax(lengths))
+    for b in dict.fromkeys((shortest, longest, case.seed % len(lengths))):
+        time = lengths[b]
+        one = case.but(batch=1, time=time, lengths=None, layout="contiguous")
+        x = _cut(case, case.input_array, time)
+        x = x[b : b + 1] if case.batch_first else x[:, b : b + 1]
+        alone = subject.run(one, module, x=x, state=[s[:, b : b + 1] for s in case.state_arrays])
+        part = _row(case, _cut(case, ball, time), b)
+        got, other = _row(case, _cut(case, whole, time), b), _row(one, alone["output"], 0)
+        agree(check, f"output of sequence {b} of length {time}", got, other, part, part)
+
+
+@FAMILY.claims(
+    "Final states are those at each sequence's true end, in the caller's order.",
+    "h_n[:, b], c_n[:, b] = those of f(x_b[:ℓ_b])",
+    kinds=LAYERS,
+    share=0.2,
+    least={"batch": 2},
+    forms=("ragged",),
+    variants=LENGTHS,
+)
+def final_states_are_at_the_true_end(subject: Subject, case: Case, check: Check) -> None:
+    case = _with_lengths(case)
+    lengths, module = np.asarray(_lengths(case)), subject.build(case)
+    got, want = subject.run(case, module), expected(case)
+    for time in dict.fromkeys((int(lengths.min()), int(lengths.max()), int(lengths[0]))):
+        # A dense batch cut at one length: its rows of that length end where it does.
+        cut = case.but(time=time, lengths=None, layout="contiguous")
+        x = _cut(case, case.input_array, time)
+        ended = subject.run(cut, module, x=x, state=case.state_arrays)
+        rows = np.flatnonzero(lengths == time)
+        for name in _finals(want):
+            part, label = want[name][:, rows], f"{name} of sequences of length {time}"
+            agree(check, label, got[name][:, rows], ended[name][:, rows], part, part)
+
+
+@FAMILY.claims(
+    "The reverse direction starts at each sequence's true end.",
+    "output[t, b, R:] = f′(reverse(x_b[:ℓ_b]))_{ℓ_b−1−t}",
+    kinds=LAYERS,
+    share=0.2,
+    least={"time": 2, "batch": 2},
+    forms=("ragged",),
+    bidirectional=True,
+    num_layers=1,
+    batch_first=False,
+)
+def reverse_starts_at_the_true_end(subject: Subject, case: Case, check: Check) -> None:
+    lengths, width = np.asarray(_lengths(case)), case.options.state_size
+    index = reversal(case.time, lengths), np.arange(len(lengths))
+    got, want = subject.run(case), expected(case)
+    ends = "_reverse"
+    weights = {n.removesuffix(ends): w for n, w in case.weight_arrays.items() if n.endswith(ends)}
+    one = case.but(bidirectional=False, layout="contiguous")
+    state = [s[1:] for s in case.state_arrays]
+    mirrored = subject.run(one, x=case.input_array[index], state=state, weights=weights)
+    other, ball = mirrored["output"].double().cpu().numpy()[index], want["output"][..., width:]
+    agree(check, "output of the reverse direction", got["output"][..., width:], other, ball, ball)
+    for name in _finals(want):
+        label, part = f"{name} of the reverse direction", want[name][1:]
+        agree(check, label, got[name][1:], mirrored[name], part, part)
+
+
+@FAMILY.claims(
+    "Padding content cannot matter: NaN, infinities and the largest numbers in the padding, or "
+    "NaN in memory before and after the packed data.",
+    "f(pack(x + padding)) = f(pack(x))",
+    kinds=LAYERS,
+    share=0.25,
+    forms=("ragged",),
+    variants=("nan", "inf", "huge", "band"),
+)
+def padding_content_cannot_leak(subject: Subject, case: Case, check: Check) -> None:
+    lengths, module = np.asarray(_lengths(case)), subject.build(case)
+    past = np.arange(case.time)[:, None] >= lengths
+    past = past.T if case.batch_first else past
+    largest = case.rounding.storage.largest
+    content = {"nan": np.nan, "inf": np.inf, "huge": largest, "band": 0.0}[case.variant]
+    padded_input = np.where(past[..., None], content, case.input_array)
+    x, states = subject.given(case, x=padded_input)
+    sequence = subject.pack(case, x)
+    if case.variant == "band":
+        band = sequence.data.new_full((len(lengths), case.input_size), torch.nan)
+        memory = torch.cat((band, sequence.data, band))
+        sequence = sequence._replace(data=memory[len(band) : -len(band)])
+    got, want = _run(subject, case, module, sequence, states), expected(case)
+    if case.batch_first:
+        got["output"] = got["output"].transpose(0, 1)
+    compare_all(check, got, want, f"with {case.variant} in the padding, ")
+
+
+@FAMILY.claims(
+    "Sorting is no concern of the caller: enforce_sorted=False in any order gives what "
+    "enforce_sorted=True gives for sorted rows, in the caller's order.",
+    "f(pack(x, ℓ))_b = f(pack(Px, Pℓ))_{P(b)}, initial states permuted alike",
+    kinds=LAYERS,
+    share=0.2,
+    least={"batch": 2},
+    forms=("ragged",),
+    batch_first=False,
+)
+def unsorted_equals_sorted(subject: Subject, case: Case, check: Check) -> None:
+    lengths = _lengths(case)
+    order = np.argsort(np.negative(lengths), kind="stable")
+    # Not the order of the lengths: an unsorted batch that happens to be sorted shows nothing.
+    if order.tolist() == list(range(len(lengths))) and len(set(lengths)) > 1:
+        case = case.but(lengths=lengths[::-1])
+        lengths = _lengths(case)
+        order = np.argsort(np.negative(lengths), kind="stable")
+    module = subject.build(case)
+    descending = case.but(lengths=tuple(lengths[b] for b in order), enforce_sorted=True)
+    x, state = case.input_array[:, order], [s[:, order] for s in case.state_arrays]
+    got = subject.run(case.but(enforce_sorted=False), module)
+    other = subject.run(descending, module, x=x, state=state)
+    for name, ball in expected(case).items():
+        part = ball[:, order]
+        agree(check, f"{name}, sorted,", got[name][:, order], other[name], part, part)
+
+
+@FAMILY.claims(
+    "pad_packed_sequence pads the output to total_length with padding_value, and returns the "
+    "lengths in the caller's order.",
+    "output[t, b] = padding_value for ℓ_b ≤ t < total_length",
+    kinds=LAYERS,
+    share=0.2,
+    forms=("ragged",),
+)
+def output_pads_to_total_length(subject: Subject, case: Case, check: Check) -> None:
+    lengths, ball = np.asarray(_lengths(case)), expected(case)["output"]
+    total, fill = case.time + case.seed % 4, -2.5
+    output = _packed(subject, case)[1]["output"]
+    got, ends = pad_packed_sequence(output, case.batch_first, fill, total)
+    check.same("lengths of the output", ends.tolist(), lengths.tolist())
+    running = np.arange(total)[:, None] < lengths
+    running = (running.T if case.batch_first else running)[..., None]
+    room = [(0, 0)] * 3
+    room[_time_axis(case)] = (0, total - case.time)
+    value, bound = (np.pad(part, room) for part in (ball.v, ball.radius))
+    formula = "ball radius of the reference before a sequence's end, 0 in the padding"
+    want = Expected(np.where(running, value, fill), np.where(running, bound, 0.0), formula)
+    check.close(f"output padded with {fill} to {total} steps", got, want)
+
+
+@FAMILY.claims(
+    "pack_sequence serves as pack_padded_sequence does, and unpack_sequence returns each "
+    "sequence's outputs in the caller's order.",
+    "unpack(f(pack_sequence([x_0, …])))_b = f(x_b)",
+    kinds=LAYERS,
+    share=0.2,
+    forms=("ragged", "equal"),
+    batch_first=False,
+)
+def pack_sequence_gives_each_sequence(subject: Subject, case: Case, check: Check) -> None:
+    lengths, want = _lengths(case), expected(case)
+    x, states = subject.given(case)
+    rows = [x[:time, b] for b, time in enumerate(lengths)]
+    sequence = pack_sequence(rows, case.enforce_sorted)
+    with torch.no_grad():
+        results = subject.returned(subject.build(case), sequence, states)
+    outputs = unpack_sequence(results.pop("output"))
+    check.same("lengths of the outputs", tuple(len(o) for o in outputs), lengths)
+    for b, (output, time) in enumerate(zip(outputs, lengths, strict=True)):
+        check.close(f"output of sequence {b}", output, want["output"][:time, b])
+    for name in _finals(want):
+        check.close(name, results[name], want[name])
+
+
+@FAMILY.claims(
+    "Packed with equal lengths, a batch gives what it gives dense.",
+    "f(pack(x, (T, …, T))) = f(x)",
+    kinds=LAYERS,
+    share=0.25,
+    forms=("equal",),
+)
+def equal_lengths_equal_dense(subject: Subject, case: Case, check: Check) -> None:
+    module, want = subject.build(case), expected(case)
+    case = case.but(enforce_sorted=bool(case.seed % 2))
+    packed, dense = subject.run(case, module), subject.run(case.but(lengths=None), module)
+    for name, ball in want.items():
+        agree(check, name, packed[name], dense[name], ball, ball)
+
+
+@FAMILY.claims(
+    "batch_first does not concern a PackedSequence.",
+    "f_bf(pack(x)) = f(pack(x))",
+    kinds=LAYERS,
+    share=0.2,
+    forms=("ragged", "equal"),
+    batch_first=False,
+)
+def batch_first_leaves_packed_alone(subject: Subject, case: Case, check: Check) -> None:
+    x, states = subject.given(case)
+    sequence, want = subject.pack(case, x), expected(case)
+    modules = (subject.build(case.but(batch_first=flag)) for flag in (False, True))
+    got, other = (_run(subject, case, module, sequence, states) for module in modules)
+    for name, ball in want.items():
+        agree(check, f"{name} with batch_first,", other[name], got[name], ball, ball)

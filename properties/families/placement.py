@@ -1,0 +1,154 @@
+"""Placement: what CUDA and cuDNN change, and what they must not.
+
+Claimed on CUDA alone, where every numeric family is run as well: there each result is held to the
+same reference and the same bound as on a CPU.  A machine without a CUDA device plans none of these
+and its header says so.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import torch
+
+from ..comparison import Check, bits
+from ..oracle import compare_all, expected
+from ..property import CPU_PRECISIONS, LAYERS, Family
+from ..strategies.cases import Case
+from ..subjects.protocol import ALL_KINDS, KINDS, Subject, Unsupported
+from .paths import same_along
+
+FAMILY = Family("placement")
+
+CUDA: dict[str, Any] = {"devices": ("cuda",)}
+
+#: What makes cuBLAS, which cuDNN calls, repeat its bits (CUDA's documentation of cuBLAS).
+REPEATING_WORKSPACES = (":4096:8", ":16:8")
+
+
+@FAMILY.claims(
+    "A CPU and a CUDA device give the same.",
+    "|f_cuda(x) − v| <= r and |f_cpu(x) − v| <= r, for one v and r",
+    kinds=ALL_KINDS,
+    precisions=CPU_PRECISIONS,
+    share=0.5,
+    **CUDA,
+)
+def cpu_gives_the_same(subject: Subject, case: Case, check: Check) -> None:
+    want = expected(case)
+    compare_all(check, subject.run(case), want, f"on {subject.device}: ")
+    compare_all(check, subject.on("cpu").run(case), want, "on a CPU: ")
+
+
+@FAMILY.claims(
+    "cuDNN switched off gives the same.",
+    "f(x) = f(x) under torch.backends.cudnn.flags(enabled=False)",
+    kinds=ALL_KINDS,
+    precisions=CPU_PRECISIONS,
+    share=0.5,
+    **CUDA,
+)
+def cudnn_off_gives_the_same(subject: Subject, case: Case, check: Check) -> None:
+    module = subject.build(case)
+    plain = subject.run(case, module)
+    with torch.backends.cudnn.flags(enabled=False):
+        got = subject.run(case, module)
+    same_along(check, "with cuDNN off", got, plain, case)
+
+
+@FAMILY.claims(
+    "With TF32 allowed, results stay within the bound of factors rounded to TF32.",
+    "|f(x) − v| <= r_tf32 with allow_tf32 for cuDNN and for matrix products",
+    kinds=ALL_KINDS,
+    precisions=("float32",),
+    share=0.5,
+    **CUDA,
+)
+def tf32_keeps_its_own_bound(subject: Subject, case: Case, check: Check) -> None:
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = cudnn.allow_tf32, matmul.allow_tf32
+    cudnn.allow_tf32 = matmul.allow_tf32 = True
+    try:
+        got = subject.run(case)
+    finally:
+        cudnn.allow_tf32, matmul.allow_tf32 = before
+    compare_all(check, got, expected(case.but(precision="tf32")), "with TF32: ")
+
+
+@FAMILY.claims(
+    "flatten_parameters moves the weights and changes nothing.",
+    "bytes of every weight, and f(x), before = after flatten_parameters()",
+    kinds=LAYERS,
+    share=0.3,
+    **CUDA,
+)
+def flatten_parameters_changes_nothing(subject: Subject, case: Case, check: Check) -> None:
+    module = subject.build(case)
+    flatten = getattr(module, "flatten_parameters", None)
+    if flatten is None:
+        raise Unsupported("the module has no flatten_parameters")
+    for parameter in module.parameters():
+        # Each in a memory of its own, so that there is something to flatten.
+        parameter.data = parameter.data.clone()
+    before = {name: bits(p) for name, p in module.named_parameters()}
+    plain = subject.run(case, module)
+    flatten()
+    got = subject.run(case, module)
+    for name, parameter in module.named_parameters():
+        same = torch.equal(before[name], bits(parameter))
+        check.same(f"{name} keeps its bytes when flattened", same, True)
+    same_along(check, "after flatten_parameters", got, plain, case)
+
+
+@FAMILY.claims(
+    "A state on another device than the input is refused, with a message about the device.",
+    "raises(f, x on one device, s on another)",
+    kinds=KINDS,
+    share=0.2,
+    with_state=True,
+    **CUDA,
+)
+def state_on_another_device_is_refused(subject: Subject, case: Case, check: Check) -> None:
+    other = "meta" if subject.device == "cpu" else "cpu"
+    module = subject.build(case)
+    x, states = subject.given(case)
+    elsewhere = tuple(s.to(other) for s in states or ())
+    message = "nothing was raised"
+    try:
+        with torch.no_grad():
+            subject.call(case, module, x, elsewhere)
+    except Exception as error:
+        message = str(error)
+    label = f"that the error for states on {other} names the device ({message}),"
+    check.same(label, "device" in message or other in message, True)
+
+
+@FAMILY.claims(
+    "With cuDNN told to be deterministic, a call and its gradients repeat their bits.",
+    "f(x) = f(x), ∂f/∂W = ∂f/∂W under torch.backends.cudnn.flags(deterministic=True)",
+    kinds=LAYERS,
+    needs=("gradients",),
+    share=0.2,
+    **CUDA,
+)
+def deterministic_cudnn_repeats_its_bits(subject: Subject, case: Case, check: Check) -> None:
+    workspace = os.environ.get("CUBLAS_WORKSPACE_CONFIG")
+    if workspace not in REPEATING_WORKSPACES:
+        raise Unsupported(
+            f"CUBLAS_WORKSPACE_CONFIG is {workspace!r}, and cuBLAS repeats its bits with "
+            f"{' or '.join(REPEATING_WORKSPACES)} alone"
+        )
+    module = subject.build(case)
+    parameters = dict(module.named_parameters())
+    x, states = subject.given(case)
+    seen: list[dict[str, torch.Tensor]] = []
+    with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
+        for _ in range(2):
+            results = subject.call(case, module, x, states)
+            loss = torch.stack([t.sum() for t in results.values()]).sum()
+            gradients = torch.autograd.grad(loss, list(parameters.values()))
+            named = {f"gradient of {n}": g for n, g in zip(parameters, gradients, strict=True)}
+            seen.append({name: bits(t) for name, t in {**results, **named}.items()})
+    for name, first in seen[0].items():
+        check.same(f"{name} has the same bits", torch.equal(first, seen[1][name]), True)

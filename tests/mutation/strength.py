@@ -1,0 +1,290 @@
+"""How strong the suite is beside checks of others, on the same mutants: a record, and its page.
+
+Usage: python -m tests.mutation.run --report DIR [--jobs 2]
+       python -m tests.mutation.strength --report DIR [--jobs 2]
+       python docs/make.py
+
+The first puts this suite to every mutant and leaves DIR/mutation.jsonl.  The second puts the checks
+of `peers` to every mutant, each mutant in a process of its own, adds to DIR/peers.jsonl as they
+come (so that a run that was interrupted goes on where it stopped), and when all are there writes
+docs/strength.jsonl, from which the page is made.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import statistics
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+RECORD = ROOT / "docs" / "strength.jsonl"
+#: Seconds that the checks of one mutant may take together.
+LIMIT = 300.0
+SUITE = "Gatewise"
+#: The columns of the page, this suite's first.
+COLUMNS = (SUITE, "one example", "gradcheck", "ONNX vectors", "ModuleInfo")
+
+Outcome = dict[str, Any]
+_ONE_FORK = Lock()
+
+
+def _put(kind: str, factory: Any, checks: list[str], pipe: Any) -> None:
+    """Put checks to a class, and send each outcome when it is there."""
+    import torch
+
+    from .peers import PEERS, NotOffered
+
+    torch.set_num_threads(1)
+    # What a mutant writes is no part of a report.
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    os.dup2(null, 2)
+    for check in checks:
+        start, by = time.perf_counter(), ""
+        try:
+            PEERS[check](kind, factory)
+        except NotOffered:
+            pipe.send((check, None))
+            continue
+        except Exception as error:
+            by = type(error).__name__
+        pipe.send((check, {"killed": bool(by), "by": by, "seconds": time.perf_counter() - start}))
+    pipe.close()
+
+
+def outcomes(kind: str, factory: Any) -> dict[str, Outcome | None]:
+    """What each check of others says of a class; one that ends or hangs its process is killed."""
+    found: dict[str, Outcome | None] = {}
+    # A fork has the imports of its parent, which has run no kernel and so has no threads of them.
+    context = multiprocessing.get_context("fork")
+    begin = time.perf_counter()
+    while left := [c for c in COLUMNS[1:] if c not in found]:
+        with _ONE_FORK:  # another's process must not hold this pipe open
+            receive, send = context.Pipe(duplex=False)
+            process = context.Process(target=_put, args=(kind, factory, left, send), daemon=True)
+            start = time.perf_counter()
+            process.start()
+            send.close()
+        try:
+            while receive.poll(max(0.0, begin + LIMIT - time.perf_counter())):
+                check, outcome = receive.recv()
+                found[check] = outcome
+                start = time.perf_counter()
+        except EOFError:
+            ended = "its process ended"
+        else:
+            ended = "no answer in time"
+            process.kill()
+        process.join()
+        rest = [c for c in left if c not in found]
+        if rest:
+            seconds = time.perf_counter() - start
+            found[rest[0]] = {"killed": True, "by": ended, "seconds": seconds}
+    return {check: found[check] for check in COLUMNS[1:]}
+
+
+def all_outcomes(names: list[str], jobs: int) -> Iterator[tuple[str, dict[str, Outcome | None]]]:
+    """The outcomes of mutants as they come."""
+    from .all import MUTANTS
+
+    with ThreadPoolExecutor(jobs) as pool:
+        calls = {
+            pool.submit(outcomes, MUTANTS[name].kind, MUTANTS[name].factory): name for name in names
+        }
+        try:
+            for done in as_completed(calls):
+                yield calls[done], done.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def lines_of(path: Path) -> list[dict[str, Any]]:
+    """The records of a file of JSON lines; none where there is no file."""
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def _rounded(outcome: Outcome | None) -> Outcome | None:
+    return outcome and {**outcome, "seconds": round(outcome["seconds"], 3)}
+
+
+def assemble(folder: Path) -> list[dict[str, Any]]:
+    """One record a mutant from both runs; raises `ValueError` where one of them lacks a mutant."""
+    from .all import MUTANTS
+
+    own = {v["name"].removeprefix("mutant."): v for v in lines_of(folder / "mutation.jsonl")}
+    others = {v["mutant"]: v["checks"] for v in lines_of(folder / "peers.jsonl")}
+    for label, known in (("mutation.jsonl", own), ("peers.jsonl", others)):
+        missing = [n for n in MUTANTS if n not in known]
+        if missing:
+            raise ValueError(f"{label} lacks {len(missing)} of {len(MUTANTS)}: {missing[0]} …")
+    records = []
+    for name, mutant in sorted(MUTANTS.items()):
+        verdict = own[name]
+        suite = {
+            "killed": bool(verdict["killed_by"]),
+            "by": verdict["killed_by"],
+            "seconds": verdict["seconds"],
+        }
+        checks = {SUITE: suite, **others[name]}
+        records.append(
+            {
+                "mutant": name,
+                "family": mutant.family,
+                "checks": {c: _rounded(o) for c, o in checks.items()},
+            }
+        )
+    return records
+
+
+def versions() -> dict[str, str]:
+    """The packages whose checks are run."""
+    import onnx
+    import torch
+
+    return {"torch": str(torch.__version__).partition("+")[0], "onnx": onnx.__version__}
+
+
+_HEAD = """\
+# Strength
+
+Made by `python docs/make.py` from `docs/strength.jsonl`, the record of one run; do not edit. How \
+the record is made stands in `tests/mutation/strength.py`.
+
+A mutant is a wrong network with torch.nn's constructor and one fault, most modelled on a fault \
+that was reported of a released implementation (`tests/mutation/`). Each check below is put to the \
+same {total} mutants, with torch {torch} and onnx {onnx}:
+
+- **Gatewise**: this suite at its profile `standard`, until the first property that does not hold.
+- **one example**: `{comparison}` with its default tolerances, against torch.nn's \
+module with the same weights, on the example of that module's page of PyTorch's documentation.
+- **gradcheck**: the same, and `torch.autograd.gradcheck` with its defaults, in float64, of the \
+input, the initial states and every weight.
+- **ONNX vectors**: the node tests that ONNX publishes for its operators LSTM, GRU and RNN, with \
+weights put into torch's order of gates, ONNX's comparison and its tolerances. Those that \
+torch.nn's own module cannot meet (peepholes, a reverse direction alone, a reset gate before the \
+matmul) are left out. There is none for cells.
+- **ModuleInfo**: PyTorch's own samples for the module with their reference checks, and its \
+samples of wrong arguments, which must raise the stated class of exception.
+
+torch.nn's modules and this project's own pass every one of them.
+"""
+
+
+def _killed(record: dict[str, Any], check: str) -> bool:
+    outcome = record["checks"][check]
+    return outcome is not None and bool(outcome["killed"])
+
+
+def _share(records: list[dict[str, Any]], check: str) -> str:
+    """Killed of those that the check can be put to."""
+    put = [r for r in records if r["checks"][check] is not None]
+    return f"{sum(_killed(r, check) for r in put)} of {len(put)}" if put else "—"
+
+
+def _row(cells: list[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def page() -> str:
+    """docs/strength.md, from the record alone."""
+    from .peers import COMPARISON
+
+    head, *records = lines_of(RECORD)
+    families = list(dict.fromkeys(head["families"]))
+    lines = [_HEAD.format(total=len(records), comparison=COMPARISON, **head["versions"])]
+    lines += ["## Killed, by family of faults", "", _row(["faults", *COLUMNS])]
+    lines.append("|" + " --- |" * (len(COLUMNS) + 1))
+    for family in families:
+        own = [r for r in records if r["family"] == family]
+        lines.append(_row([family, *(_share(own, c) for c in COLUMNS)]))
+    lines.append(_row(["**all**", *(f"**{_share(records, c)}**" for c in COLUMNS)]))
+    timed = {c: [r["checks"][c]["seconds"] for r in records if r["checks"][c]] for c in COLUMNS}
+    total = [f"{sum(timed[c]):.0f}" for c in COLUMNS]
+    median = [f"{statistics.median(timed[c]):.3g}" for c in COLUMNS]
+    lines += [_row(["seconds, all mutants", *total]), _row(["seconds, median mutant", *median])]
+    lines += ["", "Seconds are without the start of the interpreter and its imports.", ""]
+    lines += ["## Killed by one check alone", ""]
+    others = [c for c in COLUMNS if c != SUITE]
+    for label, mine, rest in (
+        (f"{SUITE} and by no other check", [SUITE], others),
+        (f"another check and not by {SUITE}", others, [SUITE]),
+    ):
+        alone = [
+            r
+            for r in records
+            if any(_killed(r, c) for c in mine) and not any(_killed(r, c) for c in rest)
+        ]
+        counts = [(f, sum(r["family"] == f for r in alone)) for f in families]
+        among = ", ".join(f"{f} {n}" for f, n in counts if n)
+        lines.append(f"- by {label}: {len(alone)}{f' ({among})' if among else ''}")
+    alive = [r["mutant"] for r in records if not any(_killed(r, c) for c in COLUMNS)]
+    lines += [f"- by none: {len(alive)}{': ' if alive else ''}{', '.join(alive)}", ""]
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Put the checks to what has none yet, and write the record when nothing is missing."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--report", type=Path, required=True, help="the folder of mutation.jsonl")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--names", default="", help="only those whose name has this text")
+    parser.add_argument("--record", type=Path, default=RECORD, help="where the record is written")
+    args = parser.parse_args()
+    from .all import MUTANTS
+    from .registry import FAMILIES
+
+    path = args.report / "peers.jsonl"
+    args.report.mkdir(parents=True, exist_ok=True)
+    done = {v["mutant"] for v in lines_of(path)}
+    names = [n for n in MUTANTS if n not in done and args.names in n]
+    if names:
+        warm_up()
+    with path.open("a", encoding="utf-8") as file:
+        try:
+            for name, found in all_outcomes(names, args.jobs):
+                file.write(json.dumps({"mutant": name, "checks": found}) + "\n")
+                file.flush()
+                seen = [c for c, o in found.items() if o and o["killed"]]
+                print(f"{name:48} {', '.join(seen) or 'survives'}", flush=True)
+        except KeyboardInterrupt:
+            print("interrupted; the same command goes on from here", flush=True)
+            return 1
+    try:
+        records = assemble(args.report)
+    except ValueError as error:
+        print(f"no record is written: {error}")
+        return 1
+    head = {"versions": versions(), "families": list(FAMILIES)}
+    text = "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in (head, *records))
+    args.record.write_text(text, encoding="utf-8", newline="\n")
+    print(f"wrote {args.record}; now python docs/make.py")
+    return 0
+
+
+def warm_up() -> None:
+    """In a thread-free parent: imports, and ONNX's vectors, for all forks.
+
+    It is for a process of its own: torch.testing._internal forbids later changes of backend flags.
+    """
+    import torch
+
+    from . import peers
+
+    torch.set_num_threads(1)
+    peers.warm()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

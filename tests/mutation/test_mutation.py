@@ -1,0 +1,101 @@
+"""The part of the mutation run that every change must pass: mutants of each family are killed.
+
+All mutants are put to all properties by `python -m tests.mutation.run`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from properties.catalogue import CATALOGUE
+from properties.subjects.protocol import KINDS as ALL_KINDS
+
+from .all import MUTANTS
+from .correct import CORRECT
+from .kill import PRECISIONS, first_kill
+from .registry import FAMILIES, KINDS
+
+#: Family of faults → the families of properties that are expected to see them.
+EXPECTED = {
+    "gate math": ("agreement",),
+    "weights": ("agreement",),
+    "states": ("agreement", "interface", "determinism"),
+    "directions": ("agreement",),
+    "packing": ("agreement", "interface", "packing"),
+    "tile edges": ("agreement",),
+    "precision": ("agreement",),
+    "gradients": ("gradients", "autograd", "transforms"),
+    "dropout": ("dropout",),
+    "special values": ("agreement", "special_values"),
+    "parameters": ("parameters", "weights"),
+    "modes": ("modes", "life cycle", "weights", "determinism", "conduct"),
+}
+#: The precisions that a family of faults is looked for in, where it is not float32 alone.
+PRECISIONS_OF = {
+    "precision": PRECISIONS,
+    "gradients": ("float64",),
+    "modes": ("float32", "float64"),
+}
+#: Mutants of each family in this part, each of another kind where there is one.
+EACH = 5
+
+
+def part() -> list[str]:
+    """The same few mutants of each family in every run, spread over the kinds."""
+    chosen: list[str] = []
+    for number, family in enumerate(FAMILIES):
+        if family not in EXPECTED:
+            continue
+        for turn in range(EACH):
+            kind = KINDS[(number + turn) % len(KINDS)]
+            own = [n for n, m in MUTANTS.items() if m.family == family and m.kind == kind]
+            chosen += [own[(7 * number + 3 * turn) % len(own)]] if own else []
+    return chosen
+
+
+def test_the_registry_is_wide() -> None:
+    assert KINDS == ALL_KINDS
+    assert len(MUTANTS) >= 120
+    assert Counter(m.kind for m in MUTANTS.values()).keys() == set(KINDS)
+    assert Counter(m.family for m in MUTANTS.values()).keys() == set(FAMILIES)
+    assert [n for n, m in MUTANTS.items() if not m.models.strip()] == []
+    assert len(CORRECT) >= 20
+
+
+def test_the_part_has_every_family_and_kind() -> None:
+    chosen = [MUTANTS[n] for n in part()]
+    assert len(chosen) == len({m.name for m in chosen})
+    assert {m.kind for m in chosen} == set(KINDS)
+    assert {m.family for m in chosen} == set(EXPECTED)
+    families = {p.family for p in CATALOGUE.values()}
+    assert {f for expected in EXPECTED.values() for f in expected} <= families
+
+
+@pytest.mark.parametrize("name", part())
+def test_a_mutant_is_killed_by_what_is_expected_to_see_it(name: str) -> None:
+    mutant = MUTANTS[name]
+    expected = EXPECTED[mutant.family]
+    verdicts = (
+        first_kill(
+            mutant.subject,
+            profile=profile,
+            precisions=PRECISIONS_OF.get(mutant.family, ("float32",)),
+            families=expected,
+        )
+        for profile in ("quick", "standard")
+    )
+    assert any(v.killed for v in verdicts), f"{name} ({mutant.models}) survives {expected}"
+
+
+@pytest.mark.parametrize("name", CORRECT)
+def test_a_correct_subject_survives(name: str) -> None:
+    correct = CORRECT[name]
+    verdict = first_kill(
+        correct.subject,
+        profile="quick",
+        precisions=("float32",),
+        families=("agreement", "interface"),
+    )
+    assert not verdict.killed, f"{verdict.killed_by}: {verdict.message}\n{verdict.case}"

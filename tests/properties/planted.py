@@ -1,0 +1,50 @@
+"""Puts a wrong subject to one property, or to all but those of its family."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+from torch import nn
+
+from properties.catalogue import CATALOGUE, properties_for
+from properties.comparison import Check
+from properties.conformance import Plan, put, run
+from properties.records import FALSIFIED, HOLDS, KNOWN_ISSUE, UNSUPPORTED
+from properties.strategies.cases import Case
+from properties.subjects.builtin import BUILTIN
+from properties.subjects.protocol import Subject
+
+
+def subject_of(factory: Callable[..., nn.Module], kind: str = "LSTM") -> Subject:
+    """The wrong class as a subject."""
+    return Subject(f"wrong.{factory.__name__}", kind, factory)
+
+
+def assert_falsified(
+    factory: Callable[..., nn.Module], prop: str, message: str, kind: str = "LSTM"
+) -> None:
+    """Require that the property is falsified within the standard profile by a message that fits.
+
+    The smallest case must fail on the wrong subject again, and leave torch.nn's alone.
+    """
+    plan = Plan(CATALOGUE[prop], subject_of(factory, kind), "float32")
+    record = run(plan, profile="standard", seed=1)
+    assert record.status == FALSIFIED, record
+    assert re.search(message, record.message), record.message
+    case: Case = eval(record.case, {"Case": Case})
+    with pytest.raises(Exception, match=message):
+        put(plan, case, Check())
+    put(Plan(plan.prop, BUILTIN[f"torch.nn.{kind}"], "float32"), case, Check())
+
+
+def assert_seen_by_its_family_alone(
+    factory: Callable[..., nn.Module], family: str, kind: str = "LSTM"
+) -> None:
+    """Require that no property of another family is falsified, in one precision."""
+    subject = subject_of(factory, kind)
+    for prop in properties_for(kind, "float32"):
+        if prop.family != family:
+            record = run(Plan(prop, subject, "float32"), profile="quick", seed=1)
+            assert record.status in (HOLDS, KNOWN_ISSUE, UNSUPPORTED), record
