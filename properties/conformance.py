@@ -182,6 +182,7 @@ def _run(
     test = hypothesis.seed(own_seed)(config(given(strategy)(body)))
     start = time.perf_counter()
     allow_tf32(plan.precision == "tf32")
+    _prepare(prop)
     issues, stale = reproduced(plan, case_timeout)
     if stale:
         return replace(record, status=FALSIFIED, message="; ".join(stale), cases=len(stale))
@@ -231,6 +232,17 @@ def _run(
     return record
 
 
+_prepared: set[object] = set()
+
+
+def _prepare(prop: Property) -> None:
+    """Do once what a property asks for; a process that was made before is of no use then."""
+    if prop.prepare is not None and prop.prepare not in _prepared:
+        prop.prepare()
+        _prepared.add(prop.prepare)
+        sandbox.close()
+
+
 def put(plan: Plan, case: Case, check: Check, timeout: float = CASE_TIMEOUT) -> None:
     """Put one case to the claim; raises what falsifies it, or `Unsupported`.
 
@@ -248,6 +260,13 @@ def apart(plan: Plan, claim: Claim, case: Case, check: Check, timeout: float) ->
         except sandbox.CannotIsolate:
             if plan.prop.isolated:
                 raise
+        except Unsupported:
+            raise
+        except Exception:
+            # Who has read or written past an end may fall over it in a later case.
+            if plan.prop.isolated:
+                sandbox.end()
+            raise
     # Non-finite values are compared or counted, so NumPy need not warn of them.
     with np.errstate(all="ignore"):
         return claim(plan.subject, case, check)
@@ -286,18 +305,22 @@ def reproduced(plan: Plan, timeout: float = CASE_TIMEOUT) -> tuple[list[Issue], 
     """
     found, stale = [], []
     for issue in issues_of(plan.subject, plan.prop.name, plan.precision):
-        case = issue.case(plan.precision)
-        try:
-            put(plan, case, Check(), timeout)
-        except Unsupported:
-            continue
-        except sandbox.SandboxError:
-            raise
-        except Exception:
+        passing, unsupported = [], 0
+        for case in issue.cases(plan.precision):
+            try:
+                put(plan, case, Check(), timeout)
+            except Unsupported:
+                unsupported += 1
+            except sandbox.SandboxError:
+                raise
+            except Exception:
+                continue
+            else:
+                passing.append(case)
+        if passing and issue.subject == plan.subject.name:
+            stale.append(f"known issue {issue.name} is stale: its witness {passing[0]!r} passes")
+        elif not passing and not unsupported:
             found.append(issue)
-        else:
-            if issue.subject == plan.subject.name:
-                stale.append(f"known issue {issue.name} is stale: its witness {case!r} passes")
     return found, stale
 
 

@@ -56,7 +56,8 @@ class Issue:
     covers its subclasses as well.  `torch` is a range such as ">=2.9,<2.14".  Empty `devices` or
     `precisions` mean all.  `lacking` names what a machine without the issue has, of `FEATURES`.
     `where` gives Case fields, or `form`, and the value, or the list of values, that a covered case
-    has.  `witness` is the repr of a Case; its precision is that of the run.
+    has.  `witness` is the repr of a Case; its precision is that of the run.  Where `where` lists
+    several variants, the witness must fail in each.
     """
 
     name: str
@@ -80,6 +81,13 @@ class Issue:
         """The witness in a precision."""
         case: Case = eval(self.witness, {"Case": Case})
         return case.but(precision=precision)
+
+    def cases(self, precision: str) -> list[Case]:
+        """The witness in a precision, in every variant that is covered."""
+        case, variants = self.case(precision), self.where.get("variant")
+        if not isinstance(variants, list):
+            return [case if variants is None else case.but(variant=variants)]
+        return [case.but(variant=variant) for variant in variants]
 
     def covers(self, case: Case) -> bool:
         """Whether a case has the values of `where`."""

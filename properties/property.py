@@ -11,7 +11,7 @@ from hypothesis.strategies import SearchStrategy
 from .comparison import Check
 from .strategies.cases import Case, cases, edge_cases, network_cases
 from .subjects.capabilities import Unsupported, narrowed
-from .subjects.protocol import KINDS, Subject
+from .subjects.protocol import KINDS, PACKING, PADDING, Subject
 
 CELLS = tuple(k for k in KINDS if k.endswith("Cell"))
 LAYERS = tuple(k for k in KINDS if not k.endswith("Cell"))
@@ -25,14 +25,16 @@ Claim = Callable[[Subject, Case, Check], None]
 
 @dataclass(frozen=True)
 class Property:
-    """One claim.  `constraints` narrow the cases to those that the claim speaks of.
+    """One claim.  `constraints` narrow the cases to those that the claim speaks of; `variants`
+    among them may be a function of the kind.
 
     `share` scales the profile's number of examples: more for claims over all options, fewer for
     discrete ones.  `devices` are the types of device that it is claimed on: on others it is not
     planned at all, so a claim about CUDA leaves no record where no CUDA device is.  `profile` is
     the least one that runs it: at a lesser one it leaves a record that says so.  `isolated` cases
     may kill or hang the process that they run in, and `patience` is how many times the usual time
-    a case may take there.  `needs` names capabilities, of `subjects.capabilities.OTHER`, that the
+    a case may take there; `prepare` is called once before, so that they are forked with it done.
+    `needs` names capabilities, of `subjects.capabilities.OTHER`, that the
     claim cannot do without.  With `edges` a run ends with a case for every tile edge of every
     size, which drawing meets by chance only.
     """
@@ -49,6 +51,7 @@ class Property:
     profile: str = "quick"
     isolated: bool = False
     patience: float = 1.0
+    prepare: Callable[[], None] | None = None
     constraints: dict[str, Any] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
     edges: bool = False
@@ -59,8 +62,16 @@ class Property:
         """The strategy of this property's cases for a kind in a precision."""
         cell = kind.endswith("Cell")
         family = kind.removesuffix("Cell")
-        draw = cases if kind in KINDS else network_cases
-        return draw(family, cell, precision, **(constraints or self.constraints))
+        if kind in (PACKING, PADDING):
+            family = "RNN"  # whose dense input is packed
+        draw = cases if family in KINDS else network_cases
+        drawn = {**(constraints or self.constraints), "variants": self.variants(kind)}
+        return draw(family, cell, precision, **drawn)
+
+    def variants(self, kind: str) -> tuple[str, ...]:
+        """The variants of its cases for a kind."""
+        given = self.constraints.get("variants", ())
+        return tuple(given(kind) if callable(given) else given)
 
     def claimed_of(self, kind: str, device: str) -> bool:
         """Whether it is claimed of a kind on a device, `cuda:1` say."""
@@ -108,6 +119,7 @@ class Family:
         profile: str = "quick",
         isolated: bool = False,
         patience: float = 1.0,
+        prepare: Callable[[], None] | None = None,
         needs: tuple[str, ...] = (),
         edges: bool = False,
         **constraints: Any,
@@ -129,6 +141,7 @@ class Family:
                     profile,
                     isolated,
                     patience,
+                    prepare,
                     constraints,
                     (*self.needs, *needs),
                     edges,

@@ -275,6 +275,12 @@ def notes() -> list[str]:
     return lines
 
 
+def end() -> None:
+    """End the process of the sandbox that is open, and keep what it has noted."""
+    if _current is not None:
+        _current.close()
+
+
 @atexit.register
 def close() -> None:
     """End the sandbox that is open."""

@@ -22,37 +22,45 @@ from . import (
     parameters,
     path_errors,
     placement,
+    rejection,
+    rejection_options,
+    rejection_packing,
+    rejection_reads,
     special_values,
     transforms,
     weights,
 )
 
-FAMILIES = tuple(
-    module.FAMILY
-    for module in (
-        agreement,
-        composition,
-        invariance,
-        limits,
-        packing,
-        dropout,
-        special_values,
-        parameters,
-        interface,
-        modes,
-        life_cycle,
-        weights,
-        determinism,
-        conduct,
-        compilation,
-        memory,
-        path_errors,  # the family paths, whose other half it imports
-        placement,
-        networks,
-        gates,
-        claims,
-        gradients,
-        autograd,
-        transforms,
-    )
+_MODULES = (
+    agreement,
+    composition,
+    invariance,
+    limits,
+    packing,
+    dropout,
+    special_values,
+    parameters,
+    interface,
+    modes,
+    life_cycle,
+    weights,
+    determinism,
+    conduct,
+    compilation,
+    memory,
+    path_errors,  # the family paths, whose other half it imports
+    rejection,
+    rejection_options,
+    rejection_reads,
+    rejection_packing,
+    placement,
+    networks,
+    gates,
+    claims,
+    gradients,
+    autograd,
+    transforms,
 )
+
+#: The families in the order of a report; several modules may hold the parts of one.
+FAMILIES = tuple(dict.fromkeys(module.FAMILY for module in _MODULES))

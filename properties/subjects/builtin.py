@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from functools import partial
 from types import ModuleType
+from typing import Any
 
 import torch.nn
+from torch.nn.utils import rnn
 
 import impl
 from impl import concat_cells
 from impl.tagger import LSTMTagger
 
 from .networks import subject
-from .protocol import KINDS, Subject
+from .protocol import KINDS, PACKING, PADDING, Subject
 
 
 def _of(module: ModuleType, prefix: str) -> list[Subject]:
@@ -37,9 +39,19 @@ _TAGGERS = [
     subject("impl.LSTMTagger+impl.LSTM", "Tagger", partial(LSTMTagger, lstm=impl.LSTM)),
 ]
 
+_PACKING: dict[str, Any] = {
+    PACKING: rnn.pack_padded_sequence,
+    PADDING: rnn.pad_packed_sequence,
+}
+_FUNCTIONS = [
+    subject(f"torch.nn.utils.rnn.{function.__name__}", kind, function)
+    for kind, function in _PACKING.items()
+]
+
 #: Name → subject, in the order of a report.
 BUILTIN: dict[str, Subject] = {
-    s.name: s for s in [*_of(torch.nn, "torch.nn"), *_of(impl, "impl"), *_CONCAT, *_TAGGERS]
+    s.name: s
+    for s in [*_of(torch.nn, "torch.nn"), *_of(impl, "impl"), *_CONCAT, *_TAGGERS, *_FUNCTIONS]
 }
 
 #: A tagger as tutorials write it, which keeps its state between sentences: not a subject of a run,

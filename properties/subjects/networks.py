@@ -12,7 +12,16 @@ from torch import Tensor, nn
 from reference.formats import Array
 
 from ..strategies.cases import Case
-from .protocol import CONCAT_CELLS, KINDS, Results, Subject, SubjectFault, named_tensors
+from .protocol import (
+    CONCAT_CELLS,
+    KINDS,
+    PACKING,
+    PADDING,
+    Results,
+    Subject,
+    SubjectFault,
+    named_tensors,
+)
 
 
 @dataclass(frozen=True)
@@ -61,5 +70,6 @@ def subject(
     name: str, kind: str, factory: Callable[..., nn.Module], device: str = "cpu"
 ) -> Subject:
     """A subject of any kind."""
-    make = Subject if kind in KINDS else ConcatSubject if kind in CONCAT_CELLS else TaggerSubject
+    plain = kind in (*KINDS, PACKING, PADDING)
+    make = Subject if plain else ConcatSubject if kind in CONCAT_CELLS else TaggerSubject
     return make(name, kind, factory, device)

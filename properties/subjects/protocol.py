@@ -25,6 +25,9 @@ KINDS = ("RNNCell", "LSTMCell", "GRUCell", "RNN", "LSTM", "GRU")
 CONCAT_CELLS = tuple(f"{kind}Cell" for kind in CONCAT_KINDS)
 ALL_KINDS = (*KINDS, *CONCAT_CELLS, "Tagger")
 
+#: Kinds that are functions: `pack_padded_sequence` and `pad_packed_sequence`.
+PACKING, PADDING = "Packing", "Padding"
+
 DTYPES = {
     "float64": torch.float64,
     "float32": torch.float32,
