@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis.strategies import SearchStrategy
 
 from .comparison import Check
-from .strategies.cases import Case, cases, edge_cases, network_cases
+from .strategies.cases import Case, cases, edge_cases, network_cases, variant_cases
 from .subjects.capabilities import Unsupported, narrowed
 from .subjects.protocol import KINDS, PACKING, PADDING, Subject
 
@@ -36,7 +36,7 @@ class Property:
     a case may take there; `prepare` is called once before, so that they are forked with it done.
     `needs` names capabilities, of `subjects.capabilities.OTHER`, that the
     claim cannot do without.  With `edges` a run ends with a case for every tile edge of every
-    size, which drawing meets by chance only.
+    size, and with `sweep` with one for every variant, which drawing meets by chance only.
     """
 
     name: str
@@ -55,6 +55,7 @@ class Property:
     constraints: dict[str, Any] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
     edges: bool = False
+    sweep: bool = False
 
     def strategy(
         self, kind: str, precision: str, constraints: Mapping[str, Any] | None = None
@@ -89,14 +90,19 @@ class Property:
         return self.strategy(subject.kind, subject.computes.get(precision, precision), within)
 
     def edge_cases(self, subject: Subject, precision: str, seed: int) -> Iterator[Case]:
-        """The cases at tile edges that a run ends with, within what a subject offers."""
-        if not self.edges or subject.kind not in KINDS:
-            return
+        """The cases that a run ends with, within what a subject offers: see `edges`, `sweep`."""
         computed = subject.computes.get(precision, precision)
         within = narrowed({}, subject.unsupported, subject.form)
         within.pop("forms", None)
-        for case in edge_cases(subject.family, subject.cell, computed, seed):
-            yield case.but(**within)
+        if self.edges and subject.kind in KINDS:
+            for case in edge_cases(subject.family, subject.cell, computed, seed):
+                yield case.but(**within)
+        if self.sweep:
+            fixed = {n: v for n, v in self.constraints.items() if n in Case.__dataclass_fields__}
+            family = subject.family if subject.kind in KINDS else "RNN"
+            variants = self.variants(subject.kind)
+            for case in variant_cases(family, subject.cell, computed, seed, variants):
+                yield case.but(**fixed, **within)
 
 
 class Family:
@@ -122,6 +128,7 @@ class Family:
         prepare: Callable[[], None] | None = None,
         needs: tuple[str, ...] = (),
         edges: bool = False,
+        sweep: bool = False,
         **constraints: Any,
     ) -> Callable[[Claim], Claim]:
         """Register a function `(subject, case, check)` as the property of its name."""
@@ -145,6 +152,7 @@ class Family:
                     constraints,
                     (*self.needs, *needs),
                     edges,
+                    sweep,
                 )
             )
             return claim

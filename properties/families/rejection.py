@@ -34,7 +34,12 @@ from ..subjects.protocol import Subject
 FAMILY = Family("rejection", needs=("torch_names",))
 
 #: A dense case, which the path of a variant puts as it needs it.
-GIVEN: dict[str, Any] = {"forms": ("dense",), "least": {"batch": 2, "time": 2}, "isolated": True}
+GIVEN: dict[str, Any] = {
+    "forms": ("dense",),
+    "least": {"batch": 2, "time": 2},
+    "isolated": True,
+    "sweep": True,
+}
 WITH_STATE: dict[str, Any] = {**GIVEN, "with_state": True}
 
 INPUT_MAKES = ("a list", "an array", "None", "a string")
@@ -102,7 +107,7 @@ def _steps(kind: str) -> tuple[str, ...]:
     "An input with a wrong number of dimensions is refused by a ValueError, RuntimeError, "
     "TypeError or IndexError, on every path.",
     "raises(f, x′), dim x′ ≠ dim x",
-    share=0.4,
+    share=0.25,
     variants=_input_ranks,
     **GIVEN,
 )
@@ -114,19 +119,20 @@ def input_of_wrong_rank_is_refused(subject: Subject, case: Case, check: Check) -
     "An input with more or fewer features than input_size is refused by a RuntimeError, "
     "ValueError, TypeError or IndexError, on every path, with a state and without.",
     "raises(f, x′), x′ (…, I′), I′ ≠ I",
-    share=0.6,
+    share=0.3,
     variants=_input_widths,
     **GIVEN,
 )
 def input_of_wrong_width_is_refused(subject: Subject, case: Case, check: Check) -> None:
-    refuse(check, subject, case, mistakes.misshapen)
+    for with_state in sorted({case.with_state, False}):
+        refuse(check, subject, case.but(with_state=with_state), mistakes.misshapen)
 
 
 @FAMILY.claims(
     "A state with a wrong number of dimensions is refused by a RuntimeError, ValueError, "
     "TypeError or IndexError, on every path: h, c or both.",
     "raises(f, x, s′), dim s′ ≠ dim s",
-    share=1.0,
+    share=0.8,
     variants=_state_ranks,
     **WITH_STATE,
 )
@@ -139,7 +145,7 @@ def state_of_wrong_rank_is_refused(subject: Subject, case: Case, check: Check) -
     "RuntimeError, ValueError, TypeError or IndexError, on every path: nothing is broadcast, and "
     "no row left out.",
     "raises(f, x, s′), s′ (…, B′, ·), B′ ≠ B",
-    share=0.8,
+    share=0.6,
     variants=_state_rows,
     **WITH_STATE,
 )
@@ -152,7 +158,7 @@ def state_of_wrong_batch_is_refused(subject: Subject, case: Case, check: Check) 
     "TypeError or IndexError, on every path.",
     "raises(f, x, s′), s′ (N, …), N ≠ L·D",
     kinds=LAYERS,
-    share=0.7,
+    share=0.5,
     variants=_state_layers,
     **WITH_STATE,
 )
@@ -164,7 +170,7 @@ def state_of_wrong_layers_is_refused(subject: Subject, case: Case, check: Check)
     "A state that is wider or narrower than hidden_size, or proj_size, is refused by a "
     "RuntimeError, ValueError, TypeError or IndexError, on every path.",
     "raises(f, x, s′), s′ (…, H′), H′ ≠ H",
-    share=0.8,
+    share=0.7,
     variants=_state_widths,
     **WITH_STATE,
 )
@@ -176,7 +182,7 @@ def state_of_wrong_width_is_refused(subject: Subject, case: Case, check: Check) 
     "An input or a state of another dtype than the weights' is refused by a ValueError, "
     "RuntimeError, TypeError or IndexError, on every path: nothing is converted in silence.",
     "raises(f, x, s), dtype(x) or dtype(s) ≠ dtype(W)",
-    share=0.5,
+    share=0.4,
     variants=_dtypes,
     **WITH_STATE,
 )
@@ -188,7 +194,7 @@ def mixed_dtypes_are_refused(subject: Subject, case: Case, check: Check) -> None
     "An input or a state on another device than the weights', meta among them, is refused by a "
     "RuntimeError, ValueError, TypeError or IndexError, on every path.",
     "raises(f, x, s), device(x) or device(s) ≠ device(W)",
-    share=0.4,
+    share=0.25,
     prepare=mistakes.import_devices,
     variants=_devices,
     **WITH_STATE,
@@ -202,7 +208,7 @@ def mixed_devices_are_refused(subject: Subject, case: Case, check: Check) -> Non
     "for an LSTM a tuple of two), are refused by a TypeError, AttributeError, ValueError, "
     "RuntimeError or IndexError, on every path.",
     "raises(f, x′), raises(f, x, s′)",
-    share=0.6,
+    share=0.3,
     variants=_types,
     **WITH_STATE,
 )
@@ -215,7 +221,7 @@ def arguments_of_wrong_type_are_refused(subject: Subject, case: Case, check: Che
     "on every path: there is no last state to return.",
     "raises(f, x′), x′ (0, …)",
     kinds=LAYERS,
-    share=0.15,
+    share=0.1,
     variants=_steps,
     **GIVEN,
 )
@@ -251,7 +257,7 @@ _NAMED = (
     "Every such exception names what was wrong: the argument, or the size or number of dimensions "
     "that was given and the one expected; of a dtype, device or type, that it is one.",
     "argument ∈ message, or {got, expected} ⊂ message",
-    share=1.5,
+    share=0.8,
     prepare=mistakes.import_devices,
     variants=lambda kind: tuple(v for group in _NAMED for v in group.variants(kind)),
     **WITH_STATE,

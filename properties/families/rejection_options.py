@@ -33,7 +33,7 @@ VALUES: dict[str, Callable[[Case], Any]] = {
     "''": lambda case: "",
 }
 NO_SIZES = ("-1", "-3", "2.5", "'2'", "None")
-GIVEN: dict[str, Any] = {"forms": ("dense",), "isolated": True}
+GIVEN: dict[str, Any] = {"forms": ("dense",), "isolated": True, "sweep": True}
 
 
 def _named(name: str, values: Iterable[str]) -> tuple[str, ...]:
@@ -89,7 +89,7 @@ def _refuse(subject: Subject, case: Case, check: Check) -> None:
     "Sizes that are negative or no integers are refused by the constructor, and a size of 0 by "
     "that of a layer, with a ValueError, TypeError or RuntimeError.",
     "raises(F(I, H, L)), I, H or L ∉ ℕ; of layers, ∉ {1, 2, …}",
-    share=0.5,
+    share=0.2,
     variants=_sizes,
     **GIVEN,
 )
@@ -102,7 +102,7 @@ def wrong_sizes_are_refused(subject: Subject, case: Case, check: Check) -> None:
     "TypeError or RuntimeError.",
     "raises(F(dropout=p)), p ∉ [0, 1]",
     kinds=LAYERS,
-    share=0.2,
+    share=0.1,
     variants=_rates,
     **GIVEN,
 )
@@ -116,7 +116,7 @@ def wrong_dropout_is_refused(subject: Subject, case: Case, check: Check) -> None
     "RuntimeError.",
     "raises(F(proj_size=R)), R ∉ {0, …, H − 1}; raises(GRU(proj_size=R)), R ≠ 0",
     kinds=LAYERS,
-    share=0.2,
+    share=0.1,
     variants=_projections,
     proj_size=0,
     **GIVEN,
@@ -129,7 +129,7 @@ def wrong_projection_is_refused(subject: Subject, case: Case, check: Check) -> N
     "proj_size given by its place makes no projected RNN or GRU: it is refused, or is no option.",
     "GRU(I, H, L, bias, batch_first, dropout, bidirectional, R).proj_size = 0",
     kinds=("RNN", "GRU"),
-    share=0.2,
+    share=0.1,
     **GIVEN,
 )
 def a_projection_by_position_is_refused(subject: Subject, case: Case, check: Check) -> None:
@@ -148,7 +148,7 @@ def a_projection_by_position_is_refused(subject: Subject, case: Case, check: Che
     "TypeError or RuntimeError.",
     "raises(F(nonlinearity=σ)), σ ∉ {tanh, relu}",
     kinds=("RNN", "RNNCell"),
-    share=0.2,
+    share=0.1,
     variants=_nonlinearities,
     **GIVEN,
 )
@@ -159,7 +159,7 @@ def unknown_nonlinearity_is_refused(subject: Subject, case: Case, check: Check) 
 @FAMILY.claims(
     "A constructor's exception names the option, its value, or that value's type.",
     "option, value or type ∈ message",
-    share=0.6,
+    share=0.3,
     variants=lambda kind: (
         *_sizes(kind),
         *_rates(kind),

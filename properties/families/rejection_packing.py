@@ -60,11 +60,12 @@ WORDS = {
 }
 GIVEN: dict[str, Any] = {
     "precisions": ("float32",),
-    "share": 1.0,
+    "share": 0.5,
     "forms": ("dense",),
     "least": {"batch": 2, "time": 2},
     "layout": "contiguous",
     "isolated": True,
+    "sweep": True,
 }
 
 

@@ -81,11 +81,12 @@ BATCH_SIZES: dict[str, Callable[[Tensor], Tensor]] = {
     "ValueError, TypeError or IndexError: no row is left out, and none read past the end.",
     "raises(f, P), ΣB_t ≠ rows of data, or B_t < B_{t+1}, or B_t < 0",
     kinds=LAYERS,
-    share=0.4,
+    share=0.25,
     forms=("dense",),
     least={"batch": 2, "time": 2},
     variants=tuple(f"batch sizes: {how}" for how in BATCH_SIZES),
     isolated=True,
+    sweep=True,
 )
 def batch_sizes_that_do_not_fit_are_refused(subject: Subject, case: Case, check: Check) -> None:
     how = case.variant.partition(": ")[2]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import MISSING, dataclass, fields, replace
 from functools import cached_property
 from typing import Any
@@ -306,6 +306,38 @@ def edge_cases(kind: str, cell: bool, precision: str, seed: int) -> Iterator[Cas
                 seed=(seed + place) % 2**32,
                 precision=precision,
             )
+
+
+def variant_cases(
+    kind: str, cell: bool, precision: str, seed: int, variants: Iterable[str]
+) -> Iterator[Case]:
+    """A small dense case of at least two rows and steps for every variant; options by the seed."""
+    for place, variant in enumerate(variants):
+        rng = seeded(seed, place)
+        input_size, hidden_size, batch, time, layers, flags = (
+            int(n) for n in rng.randint(48, size=6)
+        )
+        case = Case(
+            kind,
+            cell=cell,
+            input_size=1 + input_size % 4,
+            hidden_size=1 + hidden_size % 4,
+            batch=2 + batch % 2,
+            bias=flags % 4 > 0,
+            nonlinearity="relu" if kind == "RNN" and flags % 3 == 0 else "tanh",
+            seed=(seed + place) % 2**32,
+            precision=precision,
+            variant=variant,
+        )
+        if not cell:
+            narrow = min(1, case.hidden_size - 1) if kind == "LSTM" and flags % 5 == 0 else 0
+            case = case.but(
+                time=2 + time % 2,
+                num_layers=1 + layers % 2,
+                bidirectional=layers % 3 == 0,
+                proj_size=narrow,
+            )
+        yield case
 
 
 def _lengths(seed: int, form: str, batch: int, time: int) -> dict[str, Any]:
