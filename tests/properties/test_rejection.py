@@ -23,9 +23,11 @@ from properties.subjects.protocol import PACKING, PADDING, Subject
 from . import careless
 
 
-def record_of(factory: Any, kind: str, prop: str, seed: int = 1) -> Record:
+def record_of(
+    factory: Any, kind: str, prop: str, seed: int = 1, profile: str = "standard"
+) -> Record:
     subject = Subject("mine", kind, factory)
-    return run(Plan(CATALOGUE[prop], subject, "float32"), profile="standard", seed=seed)
+    return run(Plan(CATALOGUE[prop], subject, "float32"), profile=profile, seed=seed)
 
 
 #: Fault, kind, claim that falls, and words of its message or case.
@@ -127,8 +129,8 @@ def plain_cell(*args: Any, **kwargs: Any) -> nn.Module:
 def test_faults_of_torch_are_found_without_being_told(
     factory: Any, kind: str, prop: str, words: str
 ) -> None:
-    for seed in (1, 2, 3):
-        record = record_of(factory, kind, prop, seed)
+    for seed in (1, 2):
+        record = record_of(factory, kind, prop, seed, profile="quick")
         assert record.status == FALSIFIED
         assert words in eval(record.case, {"Case": Case}).variant
 
@@ -139,7 +141,9 @@ def test_impl_refuses_with_every_seed() -> None:
             factory = BUILTIN[f"impl.{kind}"].factory
             for prop in CATALOGUE.values():
                 if prop.family == "rejection" and kind in prop.kinds:
-                    assert record_of(factory, kind, prop.name, seed).status == HOLDS
+                    record = record_of(factory, kind, prop.name, seed, profile="quick")
+                    assert record.status == HOLDS
+                    assert record.cases >= len(prop.variants(kind))  # each at least once
 
 
 @pytest.mark.parametrize("prop", [p for p in CATALOGUE.values() if p.family == "rejection"])
