@@ -73,6 +73,7 @@ def known_issues_page() -> str:
         lines += (
             [f"- on machines without {issue.lacking} for the precision"] if issue.lacking else []
         )
+        lines += [f"- on machines with {issue.having}"] if issue.having else []
         lines += [f"- witness `{issue.witness}`", f"- {issue.link}"]
     return "\n".join(lines) + "\n"
 

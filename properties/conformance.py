@@ -305,23 +305,32 @@ def reproduced(plan: Plan, timeout: float = CASE_TIMEOUT) -> tuple[list[Issue], 
     """
     found, stale = [], []
     for issue in issues_of(plan.subject, plan.prop.name, plan.precision):
-        passing, unsupported = [], 0
-        for case in issue.cases(plan.precision):
-            try:
-                put(plan, case, Check(), timeout)
-            except Unsupported:
-                unsupported += 1
-            except sandbox.SandboxError:
-                raise
-            except Exception:
-                continue
-            else:
-                passing.append(case)
+        outcomes = {
+            repr(case): _fails(plan, case, issue.attempts, timeout)
+            for case in issue.cases(plan.precision)
+        }
+        passing = [case for case, fails in outcomes.items() if fails is False]
         if passing and issue.subject == plan.subject.name:
-            stale.append(f"known issue {issue.name} is stale: its witness {passing[0]!r} passes")
-        elif not passing and not unsupported:
+            stale.append(f"known issue {issue.name} is stale: its witness {passing[0]} passes")
+        elif all(outcomes.values()):
             found.append(issue)
     return found, stale
+
+
+def _fails(plan: Plan, case: Case, attempts: int, timeout: float) -> bool | None:
+    """Whether a witness fails in one of some attempts; None where it is not offered."""
+    for attempt in range(attempts):
+        if attempt:
+            sandbox.end()
+        try:
+            put(plan, case, Check(), timeout)
+        except Unsupported:
+            return None
+        except sandbox.SandboxError:
+            raise
+        except Exception:
+            return True
+    return False
 
 
 def _message(error: BaseException) -> str:

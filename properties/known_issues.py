@@ -45,7 +45,10 @@ def _onednn(precision: str) -> bool:
 
 
 #: Feature of a machine → whether it is there in a precision.
-FEATURES: dict[str, Callable[[str], bool]] = {"oneDNN kernels": _onednn}
+FEATURES: dict[str, Callable[[str], bool]] = {
+    "oneDNN kernels": _onednn,
+    "oneDNN": lambda precision: bool(torch.backends.mkldnn.is_available()),  # type: ignore[no-untyped-call]
+}
 
 
 @dataclass(frozen=True)
@@ -54,10 +57,13 @@ class Issue:
 
     `prop` names a property (`property` in the file).  `subject` is the full name of a class, and
     covers its subclasses as well.  `torch` is a range such as ">=2.9,<2.14".  Empty `devices` or
-    `precisions` mean all.  `lacking` names what a machine without the issue has, of `FEATURES`.
+    `precisions` mean all.  `lacking` names what a machine without the issue has, of `FEATURES`,
+    and `having` what one with the issue has.
     `where` gives Case fields, or `form`, and the value, or the list of values, that a covered case
     has.  `witness` is the repr of a Case; its precision is that of the run.  Where `where` lists
-    several variants, the witness must fail in each.
+    several variants, the witness must fail in each.  With `attempts` it is put so often at most,
+    each time in a process of its own, until it fails: what lies past an end decides whether
+    reading it does.
     """
 
     name: str
@@ -70,6 +76,8 @@ class Issue:
     devices: tuple[str, ...] = ()
     precisions: tuple[str, ...] = ()
     lacking: str = ""
+    having: str = ""
+    attempts: int = 1
     where: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -135,8 +143,9 @@ def parse(text: str) -> tuple[Issue, ...]:
             in_range(torch.__version__, issue.torch)
         except Exception as error:
             raise ValueError(f"known issue {label}: {error}") from error
-        if issue.lacking and issue.lacking not in FEATURES:
-            raise ValueError(f"known issue {label}: {issue.lacking!r} is not one of {[*FEATURES]}")
+        for feature in filter(None, (issue.lacking, issue.having)):
+            if feature not in FEATURES:
+                raise ValueError(f"known issue {label}: {feature!r} is not one of {[*FEATURES]}")
         strange = set(issue.where) - {f.name for f in fields(Case)} - {"form"}
         if strange:
             raise ValueError(f"known issue {label}: a Case has no field {sorted(strange)[0]!r}")
@@ -161,4 +170,5 @@ def issues_of(subject: Subject, prop: str, precision: str) -> list[Issue]:
         and (not issue.precisions or precision in issue.precisions)
         and in_range(torch.__version__, issue.torch)
         and not (issue.lacking and FEATURES[issue.lacking](precision))
+        and (not issue.having or FEATURES[issue.having](precision))
     ]

@@ -236,6 +236,8 @@ def outcome(call: Callable[[], Any], refusals: tuple[type[Exception], ...]) -> t
     """`refused`, or what happened instead, and the message of a refusal."""
     try:
         returned = call()
+    except Unsupported:
+        raise
     except refusals as error:
         return "refused", str(error)
     except Exception as error:

@@ -10,7 +10,7 @@ from ..comparison import Check, Mismatch
 from ..mistakes import names_it, outcome
 from ..property import LAYERS
 from ..strategies.cases import Case
-from ..subjects.protocol import Subject
+from ..subjects.protocol import Subject, Unsupported
 from .rejection import FAMILY
 
 #: What is put for an option, by the words of a variant; a number may depend on the case.
@@ -76,8 +76,14 @@ def made_wrong(subject: Subject, case: Case) -> tuple[str, str, str, Any]:
         sizes[option] = value
     else:
         options = {**options, option: value}
-    refusals = (TypeError, ValueError, RuntimeError)
-    return *outcome(lambda: subject.factory(*sizes.values(), **options), refusals), option, value
+
+    def make() -> Any:
+        try:
+            return subject.factory(*sizes.values(), **options)
+        except NotImplementedError as reason:  # a gap that it states, and no refusal
+            raise Unsupported(str(reason) or f"NotImplementedError for {options}") from reason
+
+    return *outcome(make, (TypeError, ValueError, RuntimeError)), option, value
 
 
 def _refuse(subject: Subject, case: Case, check: Check) -> None:
