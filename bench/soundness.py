@@ -1,6 +1,6 @@
-"""No false alarm: the agreement family on every correct subject, with several seeds.
+"""No false alarm: families of properties on every correct subject, with several seeds.
 
-Usage: python bench/soundness.py [--seeds 3] [--examples 420] [--families agreement]
+Usage: python bench/soundness.py [--seeds 3] [--examples 420] [--families agreement ...]
 
 Counts array comparisons and prints the largest error / bound by seed and precision.  Exits 1 when
 a bound is exceeded.
