@@ -22,7 +22,7 @@ PRECISIONS = ("float64", "float32", "float16", "bfloat16")
 
 
 def campaign(seed: int, families: list[str]) -> list[Record]:
-    """Records of the families' properties on the twelve built-in subjects."""
+    """Records of the families' properties on the built-in subjects."""
     return [
         conformance.run(plan, profile="soundness", seed=seed)
         for plan in conformance.plans(BUILTIN.values(), ["cpu"], PRECISIONS)

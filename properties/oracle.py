@@ -15,7 +15,7 @@ from reference.cells import cell, input_share, step
 from reference.concat_backward import concat_backward, tag_backward
 from reference.concat_cells import CONCAT_KINDS
 from reference.dual import Dual
-from reference.formats import Array
+from reference.formats import Array, Precision
 from reference.tagger import tag
 from reference.unroll import layer
 
@@ -86,7 +86,31 @@ def expected_gradients(
     """
     arguments = _arguments(case, x, state, weights)
     p = case.rounding
-    return _gradients(case, arguments, {name: exact(d, p) for name, d in upstream.items()}, masks)
+    gradients = _gradients(case, arguments, {n: exact(d, p) for n, d in upstream.items()}, masks)
+    return _unbounded(gradients) if _near_overflow(arguments, p) else gradients
+
+
+def _near_overflow(arguments: Arguments, p: Precision) -> bool:
+    """Whether an input or a state is within a factor of 32 of the largest number.
+
+    A derivative may be written as δ∘h∘z′ in any order: δ∘h may then be infinite where z′ is 0 or
+    has underflowed, and their product is NaN in a correct implementation.
+    """
+    _, x, states = arguments
+    limit = p.storage.largest / 32.0
+    arrays = [a for a in (x, *states) if isinstance(a, Ball)]
+    return any(bool((a.absolute > limit).any()) for a in arrays)
+
+
+def _bounded(case: Case, balls: dict[str, Ball]) -> dict[str, Ball]:
+    """The balls of a case's own arguments, unless these are near overflow."""
+    arguments = _arguments(case, None, None, None)
+    return _unbounded(balls) if _near_overflow(arguments, case.rounding) else balls
+
+
+def _unbounded(balls: Mapping[str, Ball]) -> dict[str, Ball]:
+    """The same values, of which nothing is claimed."""
+    return {n: Ball(b.v, b.precision, np.full(b.v.shape, np.inf)) for n, b in balls.items()}
 
 
 def expected_jvp(case: Case, tangents: Mapping[str, Array]) -> dict[str, Ball]:
@@ -98,7 +122,8 @@ def expected_jvp(case: Case, tangents: Mapping[str, Array]) -> dict[str, Ball]:
     w, x, state = _duals(case, tangents)
     with np.errstate(all="ignore"):
         results = _forward(case, w, x, state)
-        return {name: settled(dual.tangent) for name, dual in results.items()}
+        derivatives = {name: settled(dual.tangent) for name, dual in results.items()}
+    return _bounded(case, derivatives)
 
 
 def expected_hvp(
@@ -113,7 +138,8 @@ def expected_hvp(
     d = {name: Dual(exact(values, p)) for name, values in upstream.items()}
     with np.errstate(all="ignore"):
         gradients = _gradients(case, _duals(case, tangents), d)
-        return {name: settled(dual.tangent) for name, dual in gradients.items()}
+        products = {name: settled(dual.tangent) for name, dual in gradients.items()}
+    return _bounded(case, products)
 
 
 #: Weights, input and states, of one arithmetic.

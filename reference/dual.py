@@ -147,7 +147,12 @@ def _bilinear(f: Callable[[Any, Any], Any], a: Dual, b: Dual) -> Dual:
 
 
 def _times(slope: Any, d: Any) -> Any:
-    return None if d is None else slope * d
+    """slope∘d, with the size of d kept as its reach, however small the slope makes the product.
+
+    Reverse mode over reverse mode may multiply d by all that follows before it comes to the
+    slope: where that is past the largest number, 0·∞ is NaN.
+    """
+    return None if d is None else product(large(d), slope)
 
 
 def _tanh(x: Dual) -> Dual:

@@ -149,6 +149,8 @@ def _(a: Ball) -> Ball:
 @large.register
 def _(x: Ball) -> Ball:
     reach = x.absolute + x.radius
+    if x.reach is not None:
+        reach = np.maximum(x.reach, reach)
     if not reach.max() > 1.0:
         return x
     ball = x.settled()[...]

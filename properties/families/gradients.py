@@ -79,6 +79,8 @@ def _by_name(what: str, part: str, kinds: tuple[str, ...], **constraints: Any) -
         got, want = first_order(subject, case)
         named = {n: g for n, g in got.items() if re.search(part, n)}
         if not named:
+            raise Unsupported(f"there is no {what} in this form of a {case.kind}")
+        if not named:
             raise Unsupported(f"it has no {what}")
         check.discriminating += tell({n: want[n] for n in named})
         compare_gradients(check, named, want)
@@ -214,9 +216,10 @@ def relu_has_slope_zero_at_zero(subject: Subject, case: Case, check: Check) -> N
     x, (states,) = case.input_array.reshape(1, -1), case.state_arrays
     for d, end in enumerate(suffixes(case.options)):
         h = states if case.cell else states[d]
+        first, *rest = (f"bias_{name}{end}" for name in case.biases)
         # Sums of multiples of 1/16, which every order of summation gives exactly.
-        a = x @ w[f"weight_ih{end}"].T + h @ w[f"weight_hh{end}"].T + w[f"bias_hh{end}"]
-        w[f"bias_ih{end}"] = -a[0]
+        a = x @ w[f"weight_ih{end}"].T + h @ w[f"weight_hh{end}"].T + sum(w[b] for b in rest)
+        w[first] = -a[0]
     run = record(subject, case, module=subject.build(case, w))
     run.backward(tensors(subject, case, upstream_arrays(case)))
     for name, leaf in run.leaves.items():
@@ -238,7 +241,7 @@ def saturated_gates_give_finite_gradients(subject: Subject, case: Case, check: C
     w = dict(case.weight_arrays)
     rng = seeded(case.seed, 8)
     for name, b in case.weight_arrays.items():
-        if name.startswith("bias_ih"):
+        if name.startswith(f"bias_{case.biases[0]}"):
             w[name] = SATURATED * rng.choice((-1.0, 1.0), b.shape)
     upstream = upstream_arrays(case)
     run = record(subject, case, module=subject.build(case, w))
@@ -261,6 +264,8 @@ def saturated_gates_give_finite_gradients(subject: Subject, case: Case, check: C
     proj_size=0,
 )
 def gradients_equal_those_of_the_unrolled_cell(subject: Subject, case: Case, check: Check) -> None:
+    if not (case.reset_after and case.update_keeps):
+        raise Unsupported("torch.nn has no GRU of this form")
     upstream = upstream_arrays(case)
     placed = tensors(subject, case, upstream)
     run = record(subject, case)
@@ -286,8 +291,10 @@ def unrolled_cell(subject: Subject, case: Case) -> Recorded:
     """torch.nn's cell of the layer's kind, iterated over time with its graph."""
     kind = f"{case.kind}Cell"
     cell = Subject(f"torch.nn.{kind}", kind, getattr(torch.nn, kind), subject.device)
-    one = case.but(cell=True, time=1)
+    one = case.but(cell=True, time=1, biases=("ih", "hh"))
     weights = {name.removesuffix("_l0"): v for name, v in case.weight_arrays.items()}
+    for name, shape in one.weight_shapes.items():
+        weights.setdefault(name, np.zeros(shape))  # a bias that the subject does without
     module, given = cell.build(one, weights), arguments(cell, case)
     leaves = {**given, **dict(module.named_parameters())}
     for leaf in leaves.values():

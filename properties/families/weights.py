@@ -77,7 +77,7 @@ UPDATES: dict[str, Callable[[nn.Module, dict[str, Tensor]], None]] = {
     "Weights changed after a call, in place or replaced, are used by the next call.",
     "f(x; w′) after f(x; w)",
     kinds=ALL_KINDS,
-    share=0.12,
+    share=0.15,
 )
 def weight_updates_are_seen(subject: Subject, case: Case, check: Check) -> None:
     module = subject.build(case)

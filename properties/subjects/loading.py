@@ -150,7 +150,8 @@ def _from_file(spec: str, where: str) -> ModuleType:
     module = importlib.util.module_from_spec(found)
     # Pickle and dataclasses look a class's module up by name; a sibling import needs its folder.
     sys.modules[name] = module
-    sys.path.insert(0, str(path.resolve().parent))
+    folder = str(path.resolve().parent)
+    sys.path.insert(0, folder)
     try:
         found.loader.exec_module(module)
     except Exception as error:
@@ -158,5 +159,5 @@ def _from_file(spec: str, where: str) -> ModuleType:
             f"--subject {spec!r}: {where} fails on import: {type(error).__name__}: {error}"
         ) from error
     finally:
-        sys.path.pop(0)
+        sys.path.remove(folder)  # the file may have put others before it
     return module

