@@ -78,6 +78,7 @@ def _named(
     precisions=CPU_PRECISIONS,
     share=0.2,
     layout="contiguous",
+    least={"batch": 2, "input": 2},
     variants=STRANGE_LAYOUTS,
 )
 def input_layout_does_not_matter(subject: Subject, case: Case, check: Check) -> None:
@@ -111,8 +112,9 @@ def _packed_rows(subject: Subject, case: Case, output: Ball) -> Ball:
     "f(x, s) = f(x, s as a contiguous copy)",
     kinds=(*KINDS, *CONCAT_CELLS),
     precisions=CPU_PRECISIONS,
-    share=0.2,
+    share=0.25,
     layout="contiguous",
+    least={"batch": 2, "hidden": 2},
     with_state=True,
     variants=STRANGE_LAYOUTS,
 )

@@ -146,7 +146,7 @@ COMMON: dict[str, Any] = {
 @FAMILY.claims(
     "Whether an input, or an initial hidden state, is refused does not depend on the path.",
     "raises(f, x, h) along every path, or along none",
-    share=0.2,
+    share=0.4,
     least={"input": 2},
     variants=(NOTHING, *OF_H),
     **COMMON,

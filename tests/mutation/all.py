@@ -10,6 +10,7 @@ from . import (
     memory,
     numerics,
     parameters,
+    paths,
     states,
     walks,
 )
@@ -25,5 +26,6 @@ MODULES = (
     memory,
     parameters,
     conduct,
+    paths,
 )
 __all__ = ["MODULES", "MUTANTS"]

@@ -36,6 +36,7 @@ FAMILIES = (
     "parameters",
     "errors",
     "modes",
+    "paths",
 )
 
 

@@ -31,6 +31,8 @@ EXPECTED = {
     "special values": ("agreement", "special_values"),
     "parameters": ("parameters", "weights"),
     "modes": ("modes", "life cycle", "weights", "determinism", "conduct"),
+    "memory": ("memory",),
+    "paths": ("paths",),
 }
 #: The precisions that a family of faults is looked for in, where it is not float32 alone.
 PRECISIONS_OF = {
