@@ -10,29 +10,32 @@ nothing, by pickle.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import multiprocessing
 import os
 import pickle
 import signal
 import sys
 import tempfile
-import time
 import warnings
+from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from typing import Any
 
 import torch
 
 from .comparison import Check
+from .patience import Patience
 from .sandbox_process import CARRIED, OPEN, QUOTED, Claim, files, serve
 from .strategies.cases import Case
 from .subjects.protocol import Subject, SubjectFault, Unsupported
 
-#: Seconds that a case may take, unless a run says otherwise.
+#: Seconds that a case may take, waits for a core not counted, unless a run says otherwise.
 CASE_TIMEOUT = 30.0
 
 #: Seconds until a new process must be ready: it may have to import torch on a busy machine.
 _START_TIMEOUT = 300.0
+_GUARD = "; what checks it belongs under `if __name__ == '__main__':` in the file that defines it"
 #: What Windows gives in place of SIGSEGV.
 _ACCESS_VIOLATION = 0xC0000005
 
@@ -151,12 +154,14 @@ class Sandbox:
 
     def _answer(self, channel: Connection, seconds: float) -> Any:
         """What comes back, None when nothing does in time; raises `EOFError` at its death."""
-        end = time.monotonic() + seconds
-        while not channel.poll(max(0.0, min(end - time.monotonic(), 1.0))):
+        patience = Patience(self._process.pid, seconds)
+        left = seconds
+        while not channel.poll(min(left, 1.0)):
             # A process of the subject's own may hold the channel open after the death.
             if not self._process.is_alive() and not channel.poll():
                 raise EOFError
-            if time.monotonic() >= end:
+            left = patience.left()
+            if not left:
                 return None
         return channel.recv()
 
@@ -210,13 +215,20 @@ class Sandbox:
         OPEN.add(ours)
         with warnings.catch_warnings():  # of threads at a fork, which `method` has looked at
             warnings.simplefilter("ignore", DeprecationWarning)
-            process.start()
+            try:
+                with _without_program(payload):
+                    process.start()
+            except RuntimeError as error:  # the program's file is being imported by such a process
+                raise SandboxError(f"no process for {self.subject.name}{_GUARD}") from error
         theirs.close()
         self._process, self._channel = process, ours
         try:
             ready = self._answer(ours, _START_TIMEOUT)
         except (EOFError, OSError):
-            raise SandboxError(f"a process for {self.subject.name}: {self._death()}") from None
+            hint = _GUARD if payload is not None and b"__main__" in payload else ""
+            raise SandboxError(
+                f"a process for {self.subject.name}: {self._death()}{hint}"
+            ) from None
         if ready is None:
             self.close()
             raise SandboxError(f"no process for {self.subject.name} in {_START_TIMEOUT:g} s")
@@ -235,6 +247,24 @@ def ended(code: int) -> str:
         return f"ended the process with {signal.Signals(-code).name}"
     except ValueError:
         return f"ended the process with signal {-code}"
+
+
+@contextlib.contextmanager
+def _without_program(payload: bytes | None) -> Iterator[None]:
+    """Keep a process from importing the program's own file where it needs nothing of it.
+
+    Else a script that checks a subject with no `if __name__ == "__main__":` would do so again.
+    """
+    program = sys.modules["__main__"]
+    kept = {n: program.__dict__[n] for n in ("__spec__", "__file__") if n in program.__dict__}
+    if payload is None or b"__main__" in payload:
+        kept = {}
+    for name in kept:
+        setattr(program, name, None)
+    try:
+        yield
+    finally:
+        program.__dict__.update(kept)
 
 
 def _named(claim: Claim) -> bool:

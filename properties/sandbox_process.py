@@ -22,6 +22,7 @@ import torch
 
 from . import surroundings
 from .comparison import Check, Mismatch
+from .patience import MOST
 from .strategies.cases import Case
 from .subjects.loading import FILE_MODULE
 from .subjects.protocol import Subject, SubjectFault, Unsupported
@@ -143,7 +144,7 @@ def _watch(timeout: float | None) -> None:
     """End this process some time after its own parent should have done so: it may be gone."""
     if sys.platform != "win32":
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.setitimer(signal.ITIMER_REAL, 0 if timeout is None else timeout + 10)
+        signal.setitimer(signal.ITIMER_REAL, 0 if timeout is None else MOST * timeout + 10)
 
 
 def _new_text(log: str, seen: int) -> tuple[str, int]:

@@ -157,6 +157,9 @@ def _placing(case: Case) -> list[str]:
         ]
     return [
         "",
+        inspect.getsource(layouts.fitted).rstrip(),
+        "",
+        "",
         inspect.getsource(layouts.place).rstrip(),
         "",
         "",

@@ -61,8 +61,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
     },
     "--case-timeout": {
         "metavar": "SECONDS",
-        "help": "stop a case of a subject from --subject, or one that may hang, after so long, "
-        f"and count it as falsified (default: {CASE_TIMEOUT:g})",
+        "help": "stop a case of a subject from --subject, or one that may hang, after so long "
+        f"without an answer, and count it as falsified (default: {CASE_TIMEOUT:g}; where the "
+        "system tells how long it waited for a core, that is not counted)",
     },
     "--report": {
         "metavar": "DIR",

@@ -220,7 +220,7 @@ def test_one_minus_sigma_is_no_fault_however_large_the_state(kind: str) -> None:
             check,
         )
         worst = max(worst, check.worst)
-    assert 0.1 < worst <= 1
+    assert 0 < worst <= 1  # some element is rounded, and none past its bound
 
 
 def test_a_claim_of_nothing_is_vacuous() -> None:

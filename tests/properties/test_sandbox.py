@@ -10,16 +10,19 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
-from properties import sandbox, surroundings
+from properties import patience, sandbox, surroundings
 from properties.catalogue import CATALOGUE
 from properties.comparison import Check, Mismatch
 from properties.conformance import Plan, run
+from properties.patience import Patience
 from properties.property import Property
 from properties.records import FALSIFIED, HOLDS, UNSUPPORTED, Record
 from properties.session import diagnosed
@@ -77,10 +80,19 @@ def test_the_frame_of_a_segfault_is_named() -> None:
 
 
 @pytest.mark.parametrize("name", ["LoopsForEver", "Sleeps", "WaitsForALock"])
-def test_a_hang_is_stopped_once_and_the_run_goes_on(name: str) -> None:
-    start = time.monotonic()
+def test_a_hang_is_stopped_once_and_the_run_goes_on(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = []
+
+    def answer(box: sandbox.Sandbox, channel: Connection, seconds: float) -> Any:
+        answers.append(plainly(box, channel, seconds))
+        return answers[-1]
+
+    plainly = sandbox.Sandbox._answer
+    monkeypatch.setattr(sandbox.Sandbox, "_answer", answer)
     record = record_of(name, timeout=1.5)
-    assert time.monotonic() - start < 15  # not shrunk: one wait, and the cases before it
+    assert answers.count(None) == 1  # not shrunk: one wait, and the cases before it
     assert record.status == FALSIFIED
     assert record.message == "the subject did not answer within 1.5 s"
     assert eval(record.case, {"Case": Case}).num_layers > 1
@@ -222,6 +234,34 @@ def generators(subject: Subject, case: Case, check: Check) -> None:
     raise SubjectFault(repr(numbers))
 
 
+@needs_fork
+def test_a_wait_for_a_core_is_not_the_subjects_time() -> None:
+    """Four processes share a core, and each has what is left by the others."""
+    loops = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\nwhile True: pass"
+    busy = [subprocess.Popen([sys.executable, "-c", loops]) for _ in range(4)]
+    asleep = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1e6)"])
+    try:
+        time.sleep(0.5)  # until they loop
+        crowded, alone = (Patience(p.pid, 100.0) for p in (busy[0], asleep))
+        before = crowded.left(), alone.left()
+        time.sleep(2.0)
+        had = [b - p.left() for b, p in zip(before, (crowded, alone), strict=True)]
+    finally:
+        for process in (*busy, asleep):
+            process.kill()
+            process.wait()
+    assert had[0] <= had[1] / 2
+    assert had[1] >= 2.0 - had[0]
+
+
+def test_no_wait_for_a_core_is_endless(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "waits", lambda _: {"1": time.monotonic()})
+    one = Patience(os.getpid(), 0.01)
+    one.left()
+    time.sleep(0.01 * patience.MOST)
+    assert one.left() == 0
+
+
 def test_every_case_starts_from_the_same_random_numbers() -> None:
     seen = set()
     with sandbox.Sandbox(RIGHT) as box:
@@ -272,3 +312,44 @@ def test_a_death_while_it_is_diagnosed_is_told(tmp_path: Path) -> None:
     record = diagnosed(plan, replace(record, case="Case('LSTM')", message="wrong"), tmp_path)
     assert record.diagnosis.startswith("while it was diagnosed, the subject ended the process")
     assert Path(record.script).is_file()
+
+
+_PROGRAM = """
+import torch
+from properties.conformance import Plan, run
+from properties.catalogue import CATALOGUE
+from properties.subjects.loading import as_subject
+
+class Own(torch.nn.LSTM):
+    pass
+
+torch.set_num_threads(2)
+torch.randn(500, 500) @ torch.randn(500, 500)
+plan = Plan(CATALOGUE["several_threads_give_the_same"], as_subject({subject}), "float32")
+print("says", run(plan, profile="quick").status)
+"""
+
+
+@pytest.mark.parametrize(
+    ("subject", "code", "words"),
+    [
+        (f'"{FILE}:Prints"', 0, "says holds"),
+        ("Own", 1, "belongs under `if __name__ == '__main__':` in the file that defines it"),
+    ],
+)
+def test_a_program_without_a_guard_is_run_once(
+    subject: str, code: int, words: str, tmp_path: Path
+) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(_PROGRAM.replace("{subject}", subject), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, str(program)],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == code, done.stderr
+    assert words in done.stdout + done.stderr
+    assert done.stdout.count("says") == (code == 0)
