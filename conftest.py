@@ -12,7 +12,7 @@ for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 import pytest
 
 from properties import session
-from properties.conformance import Plan
+from properties.plans import Plan
 from properties.records import Record
 
 RUN = pytest.StashKey[session.Run]()

@@ -15,6 +15,7 @@ from collections import defaultdict
 from common import torch  # sets one thread
 
 from properties import conformance
+from properties.plans import plans
 from properties.records import Record
 from properties.subjects.builtin import BUILTIN
 
@@ -25,7 +26,7 @@ def campaign(seed: int, families: list[str]) -> list[Record]:
     """Records of the families' properties on the built-in subjects."""
     return [
         conformance.run(plan, profile="soundness", seed=seed)
-        for plan in conformance.plans(BUILTIN.values(), ["cpu"], PRECISIONS)
+        for plan in plans(BUILTIN.values(), ["cpu"], PRECISIONS)
         if plan.prop.family in families
     ]
 

@@ -13,8 +13,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .catalogue import CATALOGUE
-from .conformance import Plan, run
+from .conformance import run
 from .families import literal
+from .plans import Plan
 from .records import FALSIFIED, HOLDS, Record
 from .subjects.builtin import BUILTIN, CARRYING_TAGGER
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 from unittest import SkipTest
 
-from .conformance import Plan, chosen, explain, run
+from .conformance import explain, run
+from .plans import Plan, chosen
 from .records import UNSUPPORTED, Record
 from .session import diagnosed
 

@@ -98,6 +98,7 @@ class Sandbox:
         self._claim: Claim | None = None
         self._start = start
         self._method = ""
+        self._stopgap = False  # a fork for the sake of a claim without a name, whatever runs here
         self._process: Any = None
         self._channel: Connection | None = None
         self._log = ""
@@ -183,7 +184,7 @@ class Sandbox:
         """The channel, and the claim by a name that the process knows: None is its own."""
         if self._channel is None:
             self._open(claim)
-        if claim is not self._claim and not _named(claim):
+        if claim is not self._claim and (self._stopgap or not _named(claim)):
             self.close()
             self._open(claim)
         assert self._channel is not None
@@ -200,7 +201,8 @@ class Sandbox:
                 if sys.platform != "linux" or self.subject.device != "cpu":
                     name = self.subject.name
                     raise CannotIsolate(f"{name} cannot be sent to a process: {error}") from error
-                start = "fork"
+                start, payload = "fork", None
+        self._stopgap = start == "fork" and method(self.subject.device) != "fork"
         self._claim = claim if start == "fork" else None
         context: Any = multiprocessing.get_context(start)
         if start == "forkserver":
@@ -209,8 +211,9 @@ class Sandbox:
         handle, self._log = tempfile.mkstemp(prefix="gatewise-", suffix=".log")
         os.close(handle)
         ours, theirs = context.Pipe()
-        given = (self.subject, claim) if start == "fork" else payload
-        arguments = (theirs, self._log, self.timeout, given, {} if start == "fork" else files())
+        given = (self.subject, claim) if payload is None else payload
+        own = {} if start == "fork" else files()
+        arguments = (theirs, self._log, self.timeout, given, own, not self._stopgap)
         process = context.Process(target=serve, args=arguments, daemon=True)
         OPEN.add(ours)
         with warnings.catch_warnings():  # of threads at a fork, which `method` has looked at
@@ -256,7 +259,9 @@ def _without_program(payload: bytes | None) -> Iterator[None]:
     Else a script that checks a subject with no `if __name__ == "__main__":` would do so again.
     """
     program = sys.modules["__main__"]
-    kept = {n: program.__dict__[n] for n in ("__spec__", "__file__") if n in program.__dict__}
+    kept: dict[str, Any] = {
+        n: program.__dict__[n] for n in ("__spec__", "__file__") if n in program.__dict__
+    }
     if payload is None or b"__main__" in payload:
         kept = {}
     for name in kept:

@@ -20,8 +20,9 @@ from hypothesis.database import DirectoryBasedExampleDatabase
 
 from .catalogue import CATALOGUE
 from .comparison import Check
-from .conformance import EXAMPLES, Plan, apart, explain, plans, profile_settings, run
+from .conformance import EXAMPLES, apart, explain, profile_settings, run
 from .diagnosis import diagnose
+from .plans import Plan, plans
 from .property import ALL_PRECISIONS
 from .records import CRASHED, Record, not_offered, summary
 from .sandbox import CASE_TIMEOUT, Death

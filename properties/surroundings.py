@@ -15,6 +15,9 @@ from typing import Any
 import numpy as np
 import torch
 
+#: Whether native threads can be started: GNU OpenMP waits for ever for those that a fork lost.
+threads_work = True
+
 Read = Callable[[], Any]
 Write = Callable[[Any], Any]
 

@@ -6,6 +6,7 @@ is put to its graph twice, with weights and inputs that the compiler did not see
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -48,13 +49,20 @@ def _put(subject: Subject, case: Case, module: nn.Module, graph: nn.Module, chec
     compare_all(check, results, expected(other), "compiled, with other weights and inputs: ")
 
 
-def _by_backend(backend: str, **extra: Any) -> None:
-    def claim(subject: Subject, case: Case, check: Check) -> None:
-        module = subject.build(case)
-        with fresh(allow_rnn=backend == "inductor"), quiet():
-            _put(subject, case, module, compiled(module, backend, subject.device), check)
+def _called_as(name: str, claim: Any) -> Any:
+    """The claim under a name; unlike a closure, it can be sent to another process."""
+    claim.__name__ = name
+    return claim
 
-    claim.__name__ = f"compiled_by_{backend}_equals_reference"
+
+def _compiled_by(backend: str, subject: Subject, case: Case, check: Check) -> None:
+    module = subject.build(case)
+    with fresh(allow_rnn=backend == "inductor"), quiet():
+        _put(subject, case, module, compiled(module, backend, subject.device), check)
+
+
+def _by_backend(backend: str, **extra: Any) -> None:
+    claim = _called_as(f"compiled_by_{backend}_equals_reference", partial(_compiled_by, backend))
     FAMILY.claims(
         f"torch.compile with the backend {backend} computes what the module computes.",
         f"compile(f, {backend})(x): |f − v| ≤ r, also for w′, x′ that it did not see",
@@ -176,18 +184,19 @@ def exported_program_takes_any_batch(subject: Subject, case: Case, check: Check)
     compare_all(check, results, want, f"exported for a batch of {case.batch}, of {other.batch}: ")
 
 
-def _onnx(by_dynamo: bool, how: str, **extra: Any) -> None:
-    def claim(subject: Subject, case: Case, check: Check) -> None:
-        module = subject.build(case).eval()
-        args, results = _called(subject, case, module)
-        got = onnx_results(module, args, by_dynamo=by_dynamo)
-        check.same("the number of results of the ONNX model", len(got), len(results))
-        # onnxruntime's σ is accurate beside 1 and not beside itself; see reference.formats.
-        want = expected(case.but(precision="float32_absolute"))
-        named = {n: torch.from_numpy(a) for n, a in zip(results, got, strict=True)}
-        compare_all(check, named, want, "in onnxruntime: ")
+def _in_onnxruntime(by_dynamo: bool, subject: Subject, case: Case, check: Check) -> None:
+    module = subject.build(case).eval()
+    args, results = _called(subject, case, module)
+    got = onnx_results(module, args, by_dynamo=by_dynamo)
+    check.same("the number of results of the ONNX model", len(got), len(results))
+    # onnxruntime's σ is accurate beside 1 and not beside itself; see reference.formats.
+    want = expected(case.but(precision="float32_absolute"))
+    named = {n: torch.from_numpy(a) for n, a in zip(results, got, strict=True)}
+    compare_all(check, named, want, "in onnxruntime: ")
 
-    claim.__name__ = f"onnx_{how}_equals_reference"
+
+def _onnx(by_dynamo: bool, how: str, **extra: Any) -> None:
+    claim = _called_as(f"onnx_{how}_equals_reference", partial(_in_onnxruntime, by_dynamo))
     FAMILY.claims(
         f"The ONNX model of the {how} exporter, run in onnxruntime, computes what the module does.",
         "onnxruntime(export(f))(x): |f − v| ≤ r of float32 with an absolute error of σ",

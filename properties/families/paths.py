@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from .. import surroundings
 from ..comparison import Check, agree
 from ..oracle import agree_all, expected
 from ..property import CPU_PRECISIONS, Family
@@ -46,6 +47,8 @@ def without_onednn() -> Iterator[None]:
 @contextmanager
 def threads(number: int) -> Iterator[None]:
     """torch's own pool with a number of threads, and then as it was."""
+    if number > 1 and not surroundings.threads_work:
+        raise Unsupported("it cannot be sent to a process in which several threads can run")
     before = torch.get_num_threads()
     torch.set_num_threads(number)
     try:

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from properties.conformance import Plan, plans, run
+from properties.conformance import run
+from properties.plans import Plan, plans
 from properties.subjects.protocol import Subject
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -30,7 +30,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import torch
 
 from properties.catalogue import CATALOGUE
-from properties.conformance import EXAMPLES, plans, run
+from properties.conformance import EXAMPLES, run
+from properties.plans import plans
 
 from .all import MUTANTS
 from .correct import CORRECT

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from properties.catalogue import CATALOGUE
-from properties.conformance import Plan, run
+from properties.conformance import run
+from properties.plans import Plan
 from properties.records import FALSIFIED
 from properties.session import diagnosed
 from properties.subjects.loading import load_subject

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from properties.catalogue import CATALOGUE
-from properties.conformance import Plan, run
+from properties.conformance import run
+from properties.plans import Plan
 from properties.property import Property
 from properties.records import FALSIFIED, HOLDS, UNSUPPORTED, Record
 from properties.subjects.loading import as_subject

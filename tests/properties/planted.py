@@ -10,7 +10,8 @@ from torch import nn
 
 from properties.catalogue import CATALOGUE, properties_for
 from properties.comparison import Check
-from properties.conformance import Plan, put, run
+from properties.conformance import put, run
+from properties.plans import Plan
 from properties.records import FALSIFIED
 from properties.strategies.cases import Case
 from properties.subjects.builtin import BUILTIN

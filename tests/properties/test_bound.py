@@ -10,6 +10,7 @@ from properties import conformance
 from properties.catalogue import CATALOGUE
 from properties.comparison import Check, Mismatch
 from properties.oracle import compare_all, expected
+from properties.plans import plans
 from properties.property import ALL_PRECISIONS
 from properties.strategies.cases import Case
 from properties.subjects.builtin import BUILTIN
@@ -57,7 +58,7 @@ def test_error_over_bound_is_neither_near_one_nor_vanishing(precision: str) -> N
     worst = max(
         conformance.run(plan, profile="standard", seed=7).worst
         for name in ("torch.nn.LSTM", "torch.nn.GRU", "impl.RNN")
-        for plan in conformance.plans([BUILTIN[name]], ["cpu"], [precision])
+        for plan in plans([BUILTIN[name]], ["cpu"], [precision])
         if plan.prop.name == "equals_reference"
     )
     assert 0.02 < worst < 0.95

@@ -16,8 +16,9 @@ import pytest
 from properties.catalogue import CATALOGUE
 from properties.comparison import Check, Mismatch
 from properties.compilers import quiet
-from properties.conformance import Plan, run
+from properties.conformance import run
 from properties.known_issues import issues_of
+from properties.plans import Plan
 from properties.records import FALSIFIED, HOLDS, NOT_RUN, UNSUPPORTED
 from properties.strategies.cases import Case
 from properties.subjects.builtin import BUILTIN

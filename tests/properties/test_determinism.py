@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from properties.catalogue import CATALOGUE
-from properties.conformance import Plan, run
+from properties.conformance import run
+from properties.plans import Plan
 from properties.records import FALSIFIED, FLAKY, HOLDS
 from properties.subjects.builtin import BUILTIN
 from properties.subjects.loading import load_subject

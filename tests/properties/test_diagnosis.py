@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from properties.catalogue import CATALOGUE
-from properties.conformance import Plan, run
+from properties.conformance import run
 from properties.diagnosis import diagnose
+from properties.plans import Plan
 from properties.records import FALSIFIED, FLAKY, Record
 from properties.session import diagnosed
 from properties.strategies.cases import Case

@@ -16,8 +16,9 @@ from torch.nn.utils.rnn import PackedSequence
 from properties.binomial import ALPHA, TESTS_PER_RUN, accepted, check_rate
 from properties.catalogue import CATALOGUE
 from properties.comparison import Check, Mismatch
-from properties.conformance import EXAMPLES, Plan, run
+from properties.conformance import EXAMPLES, run
 from properties.masks import seeded_generators
+from properties.plans import Plan
 from properties.records import HOLDS
 from properties.subjects.protocol import Subject
 

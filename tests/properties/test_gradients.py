@@ -11,8 +11,9 @@ import pytest
 
 from properties.catalogue import CATALOGUE
 from properties.comparison import Check
-from properties.conformance import Plan, plans, run
+from properties.conformance import run
 from properties.derivatives import offered
+from properties.plans import Plan, plans
 from properties.records import FALSIFIED, HOLDS, UNSUPPORTED, Record
 from properties.strategies.cases import Case
 from properties.subjects.builtin import BUILTIN

@@ -9,8 +9,9 @@ from torch import nn
 
 from properties import known_issues
 from properties.catalogue import CATALOGUE
-from properties.conformance import Plan, run
+from properties.conformance import run
 from properties.known_issues import in_range, parse
+from properties.plans import Plan
 from properties.records import FALSIFIED, HOLDS, KNOWN_ISSUE
 from properties.subjects.protocol import Subject
 

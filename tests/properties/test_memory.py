@@ -13,8 +13,9 @@ from torch.nn.utils.rnn import PackedSequence
 
 from properties.allocation import peak_bytes
 from properties.catalogue import CATALOGUE
-from properties.conformance import Plan, run
+from properties.conformance import run
 from properties.families.memory import STRANGE_LAYOUTS, WEIGHT_LAYOUTS
+from properties.plans import Plan
 from properties.records import FALSIFIED, HOLDS, Record
 from properties.strategies.cases import Case
 from properties.strategies.layouts import place

@@ -16,7 +16,8 @@ import torch
 
 from properties.catalogue import CATALOGUE
 from properties.comparison import Check, Mismatch
-from properties.conformance import Plan, run
+from properties.conformance import run
+from properties.plans import Plan
 from properties.records import FALSIFIED, KNOWN_ISSUE, Record
 from properties.subjects.builtin import BUILTIN
 from properties.subjects.loading import load_subject

@@ -9,8 +9,9 @@ from torch import nn
 
 from properties.catalogue import CATALOGUE
 from properties.comparison import Check
-from properties.conformance import Plan, put, run
+from properties.conformance import put, run
 from properties.families import claims, gates, networks
+from properties.plans import Plan
 from properties.records import FALSIFIED, HOLDS, UNSUPPORTED
 from properties.strategies.cases import Case
 from properties.subjects.builtin import BUILTIN, CARRYING_TAGGER

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from properties.catalogue import CATALOGUE
-from properties.conformance import Plan, run
+from properties.conformance import run
 from properties.families.path_errors import _paths
 from properties.families.paths import threads, without_onednn
+from properties.plans import Plan
 from properties.records import FALSIFIED, HOLDS, UNSUPPORTED, Record
 from properties.strategies.cases import Case
 from properties.subjects.builtin import BUILTIN

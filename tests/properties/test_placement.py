@@ -14,9 +14,10 @@ from torch.nn.utils.rnn import PackedSequence
 from properties import session
 from properties.catalogue import CATALOGUE, properties_for
 from properties.comparison import Check, Mismatch
-from properties.conformance import Plan, run
+from properties.conformance import run
 from properties.families.placement import REPEATING_WORKSPACES
 from properties.oracle import compare_all, expected
+from properties.plans import Plan
 from properties.records import FALSIFIED, HOLDS, UNSUPPORTED, Record
 from properties.strategies.cases import Case
 from properties.subjects.builtin import BUILTIN

@@ -11,10 +11,11 @@ from torch import nn
 from properties import sandbox
 from properties.catalogue import CATALOGUE
 from properties.comparison import Check, Mismatch
-from properties.conformance import Plan, run
+from properties.conformance import run
 from properties.families.rejection_reads import BAND, banded
 from properties.known_issues import in_range
 from properties.mistakes import LAYER_PATHS, Arguments, names_it, on_path, parts, spoiled
+from properties.plans import Plan
 from properties.records import FALSIFIED, HOLDS, Record
 from properties.strategies.cases import Case
 from properties.subjects.builtin import BUILTIN

@@ -14,7 +14,8 @@ from hypothesis import settings
 from properties import conformance
 from properties.catalogue import CATALOGUE
 from properties.comparison import Check, Expected
-from properties.conformance import Plan, check_conformance, explain, run, seed_of
+from properties.conformance import check_conformance, explain, run, seed_of
+from properties.plans import Plan
 from properties.property import Property
 from properties.records import FALSIFIED, HOLDS, UNSUPPORTED, VACUOUS, Record
 from properties.strategies.cases import Case

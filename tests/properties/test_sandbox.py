@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import random
 import signal
 import subprocess
@@ -21,8 +22,9 @@ from torch import nn
 from properties import patience, sandbox, surroundings
 from properties.catalogue import CATALOGUE
 from properties.comparison import Check, Mismatch
-from properties.conformance import Plan, run
+from properties.conformance import run
 from properties.patience import Patience
+from properties.plans import Plan
 from properties.property import Property
 from properties.records import FALSIFIED, HOLDS, UNSUPPORTED, Record
 from properties.session import diagnosed
@@ -205,6 +207,34 @@ def test_a_claim_or_subject_without_a_name_is_put_by_a_fork() -> None:
     assert counted == []  # it was counted in the other process
 
 
+@pytest.mark.parametrize("prop", CATALOGUE.values(), ids=list(CATALOGUE))
+def test_a_claim_of_the_catalogue_can_be_sent(prop: Property) -> None:
+    pickle.dumps(prop.claim)
+
+
+@needs_fork
+def test_threads_are_asked_for_only_where_they_can_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """GNU OpenMP waits for ever in a fork for the threads that its parent had."""
+    monkeypatch.setattr(sandbox, "method", lambda device: "forkserver")
+    several = CATALOGUE["several_threads_give_the_same"].claim
+    case = Case("LSTM", batch=9, hidden_size=32)
+
+    def local(subject: Subject, case: Case, check: Check) -> None:
+        check.same("one", 1, 1)
+
+    with sandbox.Sandbox(RIGHT) as box:
+        box.put(local, case, Check())  # by a fork, for it has no name
+        check = Check()
+        box.put(several, case, check)
+        assert check.comparisons > 0
+    nameless = replace(RIGHT, factory=lambda *a, **k: nn.LSTM(*a, **k))
+    with (
+        sandbox.Sandbox(nameless) as box,
+        pytest.raises(Unsupported, match="in which several threads can run"),
+    ):
+        box.put(several, case, Check())
+
+
 def test_what_cannot_be_isolated_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sandbox, "method", lambda device: "spawn")
     monkeypatch.setattr(sandbox.sys, "platform", "win32")
@@ -316,7 +346,8 @@ def test_a_death_while_it_is_diagnosed_is_told(tmp_path: Path) -> None:
 
 _PROGRAM = """
 import torch
-from properties.conformance import Plan, run
+from properties.conformance import run
+from properties.plans import Plan
 from properties.catalogue import CATALOGUE
 from properties.subjects.loading import as_subject
 

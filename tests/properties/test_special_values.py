@@ -25,7 +25,8 @@ class OneScaleForTheBatch(nn.LSTM):
     """The input is divided by the power of two at its largest element, and multiplied again."""
 
     def forward(self, input: Any, hx: Any = None) -> Any:
-        if isinstance(input, Tensor) and input.numel():
+        own = isinstance(input, Tensor) and input.dtype == next(self.parameters()).dtype
+        if own and input.numel():
             scale = power_of_two(input.abs().max())
             input = input / scale * scale
         return super().forward(input, hx)

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from properties.catalogue import CATALOGUE
-from properties.conformance import Plan, run
+from properties.conformance import run
 from properties.known_issues import issues_of
+from properties.plans import Plan
 from properties.records import FALSIFIED, HOLDS, UNSUPPORTED, Record
 from properties.subjects.adapters import Adapter
 from properties.subjects.capabilities import SubjectError

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from properties.catalogue import CATALOGUE
-from properties.conformance import Plan, check_conformance, run
+from properties.conformance import check_conformance, run
+from properties.plans import Plan
 from properties.property import Property
 from properties.records import FALSIFIED, HOLDS, UNSUPPORTED, Record, not_offered
 from properties.strategies.cases import Case

@@ -11,7 +11,8 @@ import pytest
 
 from properties import cli
 from properties.catalogue import CATALOGUE
-from properties.conformance import Plan, run
+from properties.conformance import run
+from properties.plans import Plan
 from properties.records import FALSIFIED
 from properties.session import UsageError, configure, diagnosed
 from properties.subjects.loading import load_subject
