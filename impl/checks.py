@@ -42,7 +42,15 @@ def check_tensor(name: str, value: object) -> None:
         raise TypeError(f"{name} should be a Tensor, got: {type(value).__name__} {value!r}")
 
 
+def _autocast(device: str) -> bool:
+    """Whether autocast is on for a type of device; torch before 2.4 has a function for each."""
+    try:
+        return torch.is_autocast_enabled(device)
+    except TypeError:
+        return torch.is_autocast_cpu_enabled() if device == "cpu" else torch.is_autocast_enabled()
+
+
 def check_dtype(name: str, x: Tensor, weight: Tensor) -> None:
     """Raise `ValueError` when dtypes differ (autocast casts both, and is left to do so)."""
-    if x.dtype != weight.dtype and not torch.is_autocast_enabled(x.device.type):
+    if x.dtype != weight.dtype and not _autocast(x.device.type):
         raise ValueError(f"{name} has dtype {x.dtype}, expected the weights' {weight.dtype}")

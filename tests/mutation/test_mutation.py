@@ -31,7 +31,8 @@ EXPECTED = {
     "special values": ("agreement", "special_values"),
     "parameters": ("parameters", "weights"),
     "modes": ("modes", "life cycle", "weights", "determinism", "conduct"),
-    "memory": ("memory",),
+    "memory": ("memory", "interface"),
+    "errors": ("rejection", "interface"),
     "paths": ("paths",),
 }
 #: The precisions that a family of faults is looked for in, where it is not float32 alone.
