@@ -20,9 +20,10 @@ import torch  # noqa: E402
 
 from properties.article import CLAIMS, brief, record  # noqa: E402
 from properties.catalogue import CATALOGUE  # noqa: E402
+from properties.conformance import profile_settings  # noqa: E402
 from properties.families import FAMILIES  # noqa: E402
 from properties.known_issues import known_issues  # noqa: E402
-from properties.property import ALL_DEVICES  # noqa: E402
+from properties.property import ALL_DEVICES, Property  # noqa: E402
 from properties.records import FALSIFIED  # noqa: E402
 from properties.subjects.protocol import KINDS  # noqa: E402
 from tests.mutation import strength  # noqa: E402
@@ -37,19 +38,32 @@ def properties_page() -> str:
         "",
         f"{len(CATALOGUE)} properties in {len(FAMILIES)} families. A test id is "
         "`subject-device-precision-property`.",
+        "",
+        "`cases` is how many a run at profile standard draws for one subject, device and "
+        "precision; fewer where there are no more. `+ edges` adds one for every tile edge of every "
+        "size, `+ variants` one for every variant that chance has not met.",
     ]
     for family in FAMILIES:
         lines += ["", f"## {family.name}", ""]
-        lines += ["| property | claim | formula | kinds | precisions |", "|" + " --- |" * 5]
+        columns = ("property", "claim", "formula", "kinds", "precisions", "cases")
+        lines += [f"| {' | '.join(columns)} |", "|" + " --- |" * len(columns)]
         for p in family.properties:
             kinds = "all" if p.kinds == KINDS else ", ".join(p.kinds)
             formula = p.formula.replace("|", "\\|")
             only = "" if p.devices == ALL_DEVICES else f"; on {', '.join(p.devices)} alone"
             only += "" if p.profile == "quick" else f"; at profile {p.profile} and fuller"
             precisions = ", ".join(p.precisions) + only
-            row = (f"`{p.name}`", p.sentence, formula, kinds, precisions)
+            row = (f"`{p.name}`", p.sentence, formula, kinds, precisions, _drawn(p))
             lines.append(f"| {' | '.join(row)} |")
     return "\n".join(lines) + "\n"
+
+
+def _drawn(p: Property) -> str:
+    """How many cases a standard run draws."""
+    if p.profile == "thorough":
+        return "none"
+    number = profile_settings("standard", p.share).max_examples
+    return f"{number}{' + edges' * p.edges}{' + variants' * p.sweep}"
 
 
 def known_issues_page() -> str:

@@ -1,13 +1,14 @@
 """The mutation run: which mutants are killed, by what and how soon, and which subjects survive.
 
 Usage: python -m tests.mutation.run [--profile standard] [--names TEXT] [--full] [--seeds 10]
-       [--jobs 2] [--report DIR]
+       [--jobs 2] [--report DIR] [--resume]
 
 Every mutant is put to the properties in the order of a run, until one does not hold; every
 correct subject to all of them, with each seed.  --full prints the matrix mutant × property as
 well, at the profile `quick`, and the properties that kill nothing.  An interrupt prints what was
-found so far.  The status is 1 where a mutant survives without an explanation, or where a correct
-subject is falsified.
+found so far; the report has each verdict as soon as it is found, and --resume goes on from there,
+in a run with the same options on the same code.  The status is 1 where a mutant survives without
+an explanation, or where a correct subject is falsified.
 """
 
 from __future__ import annotations
@@ -122,6 +123,38 @@ def matrix(rows: dict[str, list[str]]) -> list[str]:
     return lines
 
 
+class Report:
+    """The verdicts in DIR/mutation.jsonl, one a line; nowhere where no folder is given."""
+
+    def __init__(self, folder: Path | None, resume: bool) -> None:
+        self.path = folder and folder / "mutation.jsonl"
+        self.found: list[Verdict] = []
+        if self.path is None:
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        if resume and self.path.exists():
+            lines = [json.loads(line) for line in self.path.read_text("utf-8").splitlines()]
+            self.found = [
+                Verdict(**{k: v for k, v in line.items() if k != "kills"}) for line in lines
+            ]
+        else:
+            self.path.write_text("", encoding="utf-8")
+
+    def write(self, line: dict[str, Any]) -> None:
+        """Add a verdict."""
+        if self.path is not None:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+
+    def rewrite(self, verdicts: list[Verdict], rows: dict[str, list[str]]) -> None:
+        """The same verdicts, each mutant's with all properties that kill it."""
+        if self.path is not None:
+            self.path.write_text("", encoding="utf-8")
+            for v in verdicts:
+                kills = {"kills": rows[_plain(v)]} if _plain(v) in rows else {}
+                self.write({**asdict(v), **kills})
+
+
 def main() -> int:
     """Run, print, and return the status."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -132,37 +165,46 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="seed for the mutants")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--report", type=Path, help="folder for mutation.jsonl")
+    parser.add_argument("--resume", action="store_true", help="what the report has is not run")
     args = parser.parse_args()
+    if args.resume and args.report is None:
+        parser.error("--resume: --report must name the folder of the run to go on with")
+    report = Report(args.report, args.resume)
     begin = start_up()
     chosen = [n for n in MUTANTS if args.names in n]
-    verdicts: list[Verdict] = []
+    verdicts = [v for v in report.found if _plain(v) in MUTANTS]
     clock = time.perf_counter()
-    calls: list[tuple[Any, ...]] = [(n, args.profile, args.seed) for n in chosen]
+    found = {_plain(v) for v in verdicts}
+    calls: list[tuple[Any, ...]] = [(n, args.profile, args.seed) for n in chosen if n not in found]
     for verdict in parallel(hunt, calls, args.jobs):
         verdicts.append(verdict)
+        report.write(asdict(verdict))
         by = f"{verdict.killed_by} in {verdict.precision}" if verdict.killed else "SURVIVES"
         print(f"{_plain(verdict):48} {verdict.seconds + begin:6.1f} s  {by}", flush=True)
-    alarms: list[Verdict] = []
-    calls = [(n, args.profile, s) for s in range(args.seeds) for n in CORRECT if args.names in n]
+    alarms = [v for v in report.found if _plain(v) not in MUTANTS]
+    found = {v.name for v in alarms}
+    calls = [
+        (n, args.profile, s)
+        for s in range(args.seeds)
+        for n in CORRECT
+        if args.names in n and f"{n} seed {s}" not in found
+    ]
     for verdict in parallel(alarm, calls, args.jobs):
         alarms.append(verdict)
+        report.write(asdict(verdict))
         by = f"FALSE ALARM of {verdict.killed_by}" if verdict.killed else "survives"
         print(f"{verdict.name:48} {verdict.seconds:6.1f} s  {by}", flush=True)
     rows: dict[str, list[str]] = {}
     if args.full:
         rows = dict(parallel(row, [(n, "quick", args.seed) for n in chosen], args.jobs))
         print("\n".join(matrix(rows)))
+        report.rewrite([*verdicts, *alarms], rows)
     print("\n".join(score(verdicts, begin)))
     false = [v for v in alarms if v.killed]
     print(f"{len(false)} of {len(alarms)} runs of correct subjects gave a false alarm")
     for v in false:
         print(f"{v.name}: {v.killed_by} in {v.precision}: {v.message}\n  {v.case}")
     print(f"{time.perf_counter() - clock:.0f} s")
-    if args.report is not None:
-        args.report.mkdir(parents=True, exist_ok=True)
-        lines = [json.dumps({**asdict(v), "kills": rows.get(_plain(v), [])}) for v in verdicts]
-        lines += [json.dumps(asdict(v)) for v in alarms]
-        (args.report / "mutation.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     unexplained = [v for v in verdicts if not v.killed and not MUTANTS[_plain(v)].explained]
     return 1 if unexplained or false else 0
 
