@@ -1,4 +1,4 @@
-"""The mutation run's report: nothing is lost by an interrupt, and what is there is not run again."""
+"""The report of the mutation run: an interrupt loses nothing, and nothing is run twice."""
 
 from __future__ import annotations
 
