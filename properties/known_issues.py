@@ -61,9 +61,9 @@ class Issue:
     and `having` what one with the issue has.
     `where` gives Case fields, or `form`, and the value, or the list of values, that a covered case
     has.  `witness` is the repr of a Case; its precision is that of the run.  Where `where` lists
-    several variants, the witness must fail in each.  With `attempts` it is put so often at most,
-    each time in a process of its own, until it fails: what lies past an end decides whether
-    reading it does.
+    several variants, the witness must fail in each.  With `attempts` what memory holds past an end
+    decides whether reading it fails: the witness is put so often at most, in new processes, until
+    it fails, and must fail in one of the variants.
     """
 
     name: str

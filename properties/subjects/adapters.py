@@ -41,6 +41,10 @@ _TRIAL = (3, 2)
 _VARIANTS = (("bias", False), ("num_layers", 2), ("bidirectional", True), ("proj_size", 1))
 
 
+#: What a module cannot be asked for whose weights are swapped while it is called.
+ONE_THREAD = "two_threads_get_the_same_bits"
+
+
 @dataclass(frozen=True)
 class Adapter:
     """What an implementation has instead of torch.nn's conventions.
@@ -184,6 +188,7 @@ class Adapter:
             if not required(self.own, self.conventions.bias_names()):
                 gaps.pop("bias")
         else:
+            gaps[ONE_THREAD] = "an adapter gives a module its weights at each call, in one thread"
             gaps |= from_signature(self.own, self.kind)
             gaps |= stated(f"{self.label}.{ATTRIBUTE}", getattr(self.own, ATTRIBUTE, {}))
         if not self.layer_axis:

@@ -14,6 +14,7 @@ from properties.subjects.protocol import KINDS, Subject
 
 from .gate_math import State
 from .registry import projected, recurrent, stepping
+from .subjects import Named
 
 ALL = ("float64", "float32", "float16", "bfloat16")
 #: A sum that is written out is accumulated in storage, and 16-bit rows state float32 accumulators.
@@ -35,7 +36,7 @@ CORRECT: dict[str, Correct] = {}
 def add(name: str, kind: str, factory: Any, precisions: tuple[str, ...] = ALL) -> None:
     """Register a correct subject."""
     full = f"{kind}-{name}"
-    CORRECT[full] = Correct(Subject(f"correct.{full}", kind, factory), precisions)
+    CORRECT[full] = Correct(Named(f"correct.{full}", kind, factory), precisions)
 
 
 def _halved(x: Tensor, w: Tensor) -> Tensor:

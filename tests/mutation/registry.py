@@ -55,9 +55,9 @@ class Mutant:
     def subject(self) -> Subject:
         """What the properties are put to."""
         # Here, so that a script of a failing case finds a mutant where Hypothesis is not installed.
-        from properties.subjects.protocol import Subject
+        from .subjects import Named
 
-        return Subject(f"mutant.{self.name}", self.kind, self.factory)
+        return Named(f"mutant.{self.name}", self.kind, self.factory)
 
 
 MUTANTS: dict[str, Mutant] = {}

@@ -5,6 +5,7 @@ All mutants are put to all properties by `python -m tests.mutation.run`.
 
 from __future__ import annotations
 
+import pickle
 from collections import Counter
 
 import pytest
@@ -65,6 +66,11 @@ def test_the_registry_is_wide() -> None:
     assert Counter(m.family for m in MUTANTS.values()).keys() == set(FAMILIES)
     assert [n for n, m in MUTANTS.items() if not m.models.strip()] == []
     assert len(CORRECT) >= 20
+
+
+def test_every_subject_can_be_sent_to_another_process() -> None:
+    for subject in [m.subject for m in (*MUTANTS.values(), *CORRECT.values())]:
+        assert pickle.loads(pickle.dumps(subject.on("cuda"))) == subject.on("cuda")
 
 
 def test_the_part_has_every_family_and_kind() -> None:
