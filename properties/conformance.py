@@ -18,6 +18,7 @@ from hypothesis.database import ExampleDatabase
 
 from . import sandbox
 from .comparison import Check, Mismatch
+from .drawing import own_draws
 from .known_issues import Issue, issues_of
 from .plans import Plan, chosen
 from .property import Property
@@ -61,8 +62,12 @@ def profile_settings(
 
 
 def seed_of(run_seed: int, plan_id: str) -> int:
-    """The seed of one property in a run: the same whatever worker runs it, and alone."""
-    digest = hashlib.sha256(f"{run_seed}/{plan_id}".encode()).digest()
+    """The seed of one property in a run: the same whatever worker runs it, and alone.
+
+    A subject from a file has the same wherever the file lies.
+    """
+    own = re.split(r"[/\\]", plan_id)[-1]
+    digest = hashlib.sha256(f"{run_seed}/{own}".encode()).digest()
     return int.from_bytes(digest[:8], "big")
 
 
@@ -90,7 +95,8 @@ def run(
     A case that may end or hang its process is put in one of its own, for `case_timeout` seconds
     at most.  One that hangs is not shrunk: each smaller one may hang as long.
     """
-    record = _run(plan, profile, seed, database, case_timeout)
+    with own_draws():
+        record = _run(plan, profile, seed, database, case_timeout)
     notes = sandbox.notes() if plan.isolated else []
     if notes:
         return replace(record, message="; ".join(filter(None, [record.message, *notes])))

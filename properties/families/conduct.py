@@ -17,7 +17,7 @@ FAMILY = Family("conduct")
     "state after f = state before f",
     kinds=ALL_KINDS,
     precisions=("float32", "bfloat16"),
-    share=0.25,
+    share=0.6,
 )
 def the_process_is_left_as_found(subject: Subject, case: Case, check: Check) -> None:
     before = surroundings.settings()
@@ -36,7 +36,7 @@ def the_process_is_left_as_found(subject: Subject, case: Case, check: Check) -> 
     "A call without dropout draws no random number.",
     "states of the generators of torch, NumPy and Python before f = after f",
     kinds=ALL_KINDS,
-    share=0.25,
+    share=0.5,
 )
 def a_call_draws_no_random_number(subject: Subject, case: Case, check: Check) -> None:
     module, given = subject.build(case), subject.given(case)

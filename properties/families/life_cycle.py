@@ -157,7 +157,7 @@ LOADS: dict[str, Callable[[nn.Module, dict[str, Tensor]], Any]] = {
     "f(x; w′) after load_state_dict(w′)",
     kinds=ALL_KINDS,
     precisions=ONE,
-    share=0.08,
+    share=0.16,
 )
 def loaded_weights_are_used(subject: Subject, case: Case, check: Check) -> None:
     state, want = _state(subject, case), expected(case)

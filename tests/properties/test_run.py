@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import time
 from dataclasses import replace
@@ -121,6 +122,27 @@ def test_a_seed_reproduces_and_another_differs() -> None:
     assert seen[0] == seen[1]
     assert seen[0] != seen[2]
     assert seed_of(3, "a") != seed_of(3, "b")
+    assert seed_of(3, "here/mine.py:A-cpu") == seed_of(3, "C:\\there\\mine.py:A-cpu")
+
+
+def test_what_is_drawn_does_not_depend_on_what_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hypothesis draws constants of local modules, and one more is loaded between the two runs."""
+    drawn: list[list[Case]] = []
+
+    def note(subject: Subject, case: Case, check: Check) -> None:
+        drawn[-1].append(case)
+
+    prop = Property("noted", "agreement", "s", "f", note, share=4.0)
+    for _ in range(2):
+        drawn.append([])
+        run(Plan(prop, BUILTIN["impl.LSTM"], "float32"), profile="standard", seed=3)
+        (tmp_path / "a_local_module.py").write_text(f"N = {list(range(5, 3000, 7))}")
+        monkeypatch.syspath_prepend(tmp_path)
+        importlib.import_module("a_local_module")
+    assert drawn[0] == drawn[1]
+    assert len(drawn[0]) > 100
 
 
 def test_a_profile_sets_every_field_whatever_is_loaded() -> None:
