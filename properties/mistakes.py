@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from .comparison import Check
+from .comparison import Check, Mismatch
 from .strategies.cases import Case
 from .strategies.values import seeded
 from .subjects.protocol import DTYPES, Subject, Unsupported
@@ -264,6 +264,17 @@ def names_it(message: str, words: Iterable[str], numbers: Iterable[object] = ())
     return bool(numbers) and set(numbers) <= set(re.findall(r"\d+", text))
 
 
+def refused(check: Check, case: Case, got: str, what: str = "a call") -> None:
+    """Require the outcome of what the case's variant makes wrong to be a refusal."""
+    check.same(f"{what} with {case.variant}", got, "refused")
+
+
+def told(case: Case, message: str, named: bool) -> None:
+    """Raise `Mismatch` where the message of a refusal has not named the case's variant."""
+    if not named:
+        raise Mismatch(f"with {case.variant} the message names nothing of it: {message[:200]!r}")
+
+
 def right_call(subject: Subject, case: Case) -> nn.Module:
     """The module of a case, which has taken the right arguments without complaint.
 
@@ -304,4 +315,4 @@ def refuse(
 ) -> None:
     """Require the call with the mistake of the case's variant to be refused."""
     got, _, _ = put_wrong(subject, case, mistake, refusals)
-    check.same(f"a call with {case.variant}", got, "refused")
+    refused(check, case, got)

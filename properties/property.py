@@ -23,6 +23,11 @@ ALL_DEVICES = ("cpu", "cuda")
 Claim = Callable[[Subject, Case, Check], None]
 
 
+def _drawn_as(kind: str) -> str:
+    """The family whose cases are drawn for a kind: what is packed is an RNN's dense input."""
+    return "RNN" if kind in (PACKING, PADDING) else kind.removesuffix("Cell")
+
+
 @dataclass(frozen=True)
 class Property:
     """One claim.  `constraints` narrow the cases to those that the claim speaks of; `variants`
@@ -61,10 +66,7 @@ class Property:
         self, kind: str, precision: str, constraints: Mapping[str, Any] | None = None
     ) -> SearchStrategy[Case]:
         """The strategy of this property's cases for a kind in a precision."""
-        cell = kind.endswith("Cell")
-        family = kind.removesuffix("Cell")
-        if kind in (PACKING, PADDING):
-            family = "RNN"  # whose dense input is packed
+        cell, family = kind.endswith("Cell"), _drawn_as(kind)
         draw = cases if family in KINDS else network_cases
         drawn = {**(constraints or self.constraints), "variants": self.variants(kind)}
         return draw(family, cell, precision, **drawn)
@@ -99,8 +101,7 @@ class Property:
                 yield case.but(**within)
         if self.sweep:
             fixed = {n: v for n, v in self.constraints.items() if n in Case.__dataclass_fields__}
-            family = subject.family if subject.kind in KINDS else "RNN"
-            variants = self.variants(subject.kind)
+            family, variants = _drawn_as(subject.kind), self.variants(subject.kind)
             for case in variant_cases(family, subject.cell, computed, seed, variants):
                 yield case.but(**fixed, **within)
 

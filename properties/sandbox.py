@@ -191,8 +191,8 @@ class Sandbox:
         return self._channel, None if claim is self._claim else claim
 
     def _open(self, claim: Claim) -> None:
-        start = self._start or method(self.subject.device)
-        payload: bytes | None = None
+        start = wanted = self._start or method(self.subject.device)
+        payload: bytes | None = None  # none for a fork, which has all there is
         if start != "fork":
             try:
                 payload = pickle.dumps(self.subject)
@@ -202,8 +202,8 @@ class Sandbox:
                     name = self.subject.name
                     raise CannotIsolate(f"{name} cannot be sent to a process: {error}") from error
                 start, payload = "fork", None
-        self._stopgap = start == "fork" and method(self.subject.device) != "fork"
-        self._claim = claim if start == "fork" else None
+        self._stopgap = start != wanted
+        self._claim = claim if payload is None else None
         context: Any = multiprocessing.get_context(start)
         if start == "forkserver":
             context.set_forkserver_preload([serve.__module__])
@@ -211,9 +211,8 @@ class Sandbox:
         handle, self._log = tempfile.mkstemp(prefix="gatewise-", suffix=".log")
         os.close(handle)
         ours, theirs = context.Pipe()
-        given = (self.subject, claim) if payload is None else payload
-        own = {} if start == "fork" else files()
-        arguments = (theirs, self._log, self.timeout, given, own, not self._stopgap)
+        given, modules = ((self.subject, claim), {}) if payload is None else (payload, files())
+        arguments = (theirs, self._log, self.timeout, given, modules, not self._stopgap)
         process = context.Process(target=serve, args=arguments, daemon=True)
         OPEN.add(ours)
         with warnings.catch_warnings():  # of threads at a fork, which `method` has looked at
@@ -259,13 +258,10 @@ def _without_program(payload: bytes | None) -> Iterator[None]:
     Else a script that checks a subject with no `if __name__ == "__main__":` would do so again.
     """
     program = sys.modules["__main__"]
-    kept: dict[str, Any] = {
-        n: program.__dict__[n] for n in ("__spec__", "__file__") if n in program.__dict__
-    }
-    if payload is None or b"__main__" in payload:
-        kept = {}
-    for name in kept:
-        setattr(program, name, None)
+    kept: dict[str, Any] = {}
+    if payload is not None and b"__main__" not in payload:
+        kept = {n: v for n, v in program.__dict__.items() if n in ("__spec__", "__file__")}
+    program.__dict__.update(dict.fromkeys(kept))
     try:
         yield
     finally:

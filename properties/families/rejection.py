@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import mistakes
-from ..comparison import Check, Mismatch
+from ..comparison import Check
 from ..mistakes import (
     RANKS,
     REFUSALS,
@@ -20,11 +20,14 @@ from ..mistakes import (
     WIDTHS,
     Mistake,
     named,
+    names_it,
     parts,
     paths,
     put_wrong,
     refuse,
+    refused,
     states_of,
+    told,
 )
 from ..property import LAYERS, Family
 from ..strategies.cases import Case
@@ -266,10 +269,9 @@ def refusals_name_the_argument(subject: Subject, case: Case, check: Check) -> No
     group = next(g for g in _NAMED if case.variant in g.variants(subject.kind))
     refusals = (*REFUSALS, AttributeError)
     got, message, numbers = put_wrong(subject, case, group.mistake, refusals)
-    check.same(f"a call with {case.variant}", got, "refused")
+    refused(check, case, got)
     what = parts(case.variant)[0]
     words = group.words or {"input": mistakes.INPUT_WORDS, "h": mistakes.STATE_WORDS}.get(
         what, mistakes.CELL_WORDS
     )
-    if not mistakes.names_it(message, words, numbers):
-        raise Mismatch(f"with {case.variant} the message names nothing of it: {message[:200]!r}")
+    told(case, message, names_it(message, words, numbers))

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
-from ..comparison import Check, Mismatch
-from ..mistakes import REFUSALS, names_it, on_path, outcome
+from ..comparison import Check
+from ..mistakes import REFUSALS, names_it, on_path, outcome, refused, told
 from ..strategies.cases import Case
 from ..subjects.protocol import PACKING, PADDING, Subject
 from .rejection import FAMILY
@@ -101,14 +101,9 @@ def _padded(subject: Subject, case: Case) -> tuple[str, str]:
     return outcome(lambda: subject.factory(packed, case.batch_first, 0.0, total), MAKES)
 
 
-def _refused(case: Case, check: Check, got: str) -> None:
-    check.same(f"a call with {case.variant}", got, "refused")
-
-
 def _named(case: Case, check: Check, got: str, message: str) -> None:
-    _refused(case, check, got)
-    if not names_it(message, WORDS[case.variant.partition(": ")[0]]):
-        raise Mismatch(f"with {case.variant} the message names nothing of it: {message[:200]!r}")
+    refused(check, case, got)
+    told(case, message, names_it(message, WORDS[case.variant.partition(": ")[0]]))
 
 
 @FAMILY.claims(
@@ -122,7 +117,7 @@ def _named(case: Case, check: Check, got: str, message: str) -> None:
 )
 def packing_refuses_what_does_not_fit(subject: Subject, case: Case, check: Check) -> None:
     got, _ = _packed(subject, case)
-    _refused(case, check, got)
+    refused(check, case, got)
 
 
 @FAMILY.claims(
@@ -147,7 +142,7 @@ def packing_refusals_name_the_argument(subject: Subject, case: Case, check: Chec
 )
 def padding_refuses_what_does_not_fit(subject: Subject, case: Case, check: Check) -> None:
     got, _ = _padded(subject, case)
-    _refused(case, check, got)
+    refused(check, case, got)
 
 
 @FAMILY.claims(

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from ..comparison import Check
-from ..mistakes import REFUSALS, Arguments, on_path, outcome, right_call
+from ..mistakes import REFUSALS, Arguments, on_path, outcome, refused, right_call
 from ..oracle import compare_all, expected
 from ..property import LAYERS
 from ..strategies.cases import Case
@@ -95,4 +95,4 @@ def batch_sizes_that_do_not_fit_are_refused(subject: Subject, case: Case, check:
     given = Arguments(subject, case)
     given.input = PackedSequence(given.input.data, BATCH_SIZES[how](given.input.batch_sizes))
     got, _ = outcome(lambda: given.call(module), REFUSALS)
-    check.same(f"a call with {case.variant}", got, "refused")
+    refused(check, case, got)
