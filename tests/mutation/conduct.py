@@ -10,10 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .registry import KINDS, mutant
-
-LAYERS = ("RNN", "LSTM", "GRU")
-CELLS = ("RNNCell", "LSTMCell", "GRUCell")
+from .registry import KINDS, LAYERS, mutant
 
 
 def first(hx: Any) -> Any:

@@ -10,9 +10,7 @@ from torch.nn import functional as F
 
 import impl.layers
 
-from .registry import mutant
-
-LAYERS = ("RNN", "LSTM", "GRU")
+from .registry import LAYERS, mutant
 
 
 def dropping(name: str, models: str, drop: Any) -> None:

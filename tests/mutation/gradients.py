@@ -8,10 +8,7 @@ import torch
 from torch import Tensor
 
 from .gate_math import GRUS, LSTMS, State, gru, lstm
-from .registry import KINDS, mutant, register, stepping, weights
-
-LAYERS = ("RNN", "LSTM", "GRU")
-CELLS = ("RNNCell", "LSTMCell", "GRUCell")
+from .registry import CELLS, KINDS, LAYERS, mutant, register, stepping, weights
 
 
 class _Scaled(torch.autograd.Function):

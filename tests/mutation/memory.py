@@ -7,9 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .registry import mutant
-
-LAYERS = ("RNN", "LSTM", "GRU")
+from .registry import LAYERS, mutant
 
 
 def first(hx: Any) -> Any:

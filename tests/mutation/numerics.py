@@ -8,9 +8,7 @@ import torch
 from torch import Tensor
 
 from .gate_math import GRUS, LSTMS, RNNS, State, gru, lstm
-from .registry import KINDS, mutant, recurrent, register, stepping, weights
-
-LAYERS = ("RNN", "LSTM", "GRU")
+from .registry import KINDS, LAYERS, mutant, recurrent, register, stepping, weights
 
 
 def edges(name: str, models: str, kinds: Any = KINDS) -> Any:

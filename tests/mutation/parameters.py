@@ -7,9 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from .registry import KINDS, mutant
-
-LAYERS = ("RNN", "LSTM", "GRU")
+from .registry import KINDS, LAYERS, mutant
 
 
 def initialised(name: str, models: str, draw: Any) -> None:

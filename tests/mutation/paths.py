@@ -8,9 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-from .registry import mutant
-
-LAYERS = ("RNN", "LSTM", "GRU")
+from .registry import LAYERS, mutant
 
 
 def _scaled(input: Any) -> Any:

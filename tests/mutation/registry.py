@@ -18,7 +18,10 @@ import impl
 if TYPE_CHECKING:
     from properties.subjects.protocol import Subject
 
-KINDS = ("RNNCell", "LSTMCell", "GRUCell", "RNN", "LSTM", "GRU")
+CELLS = ("RNNCell", "LSTMCell", "GRUCell")
+LAYERS = ("RNN", "LSTM", "GRU")
+LSTMS = ("LSTM", "LSTMCell")
+KINDS = (*CELLS, *LAYERS)
 
 #: Families of faults, in the order of a report.
 FAMILIES = (

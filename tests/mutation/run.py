@@ -38,6 +38,7 @@ from .all import MUTANTS
 from .correct import CORRECT
 from .kill import Verdict, first_kill, start_up
 from .registry import FAMILIES
+from .strength import lines_of
 
 
 def hunt(name: str, profile: str, seed: int) -> Verdict:
@@ -132,10 +133,10 @@ class Report:
         if self.path is None:
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        if resume and self.path.exists():
-            lines = [json.loads(line) for line in self.path.read_text("utf-8").splitlines()]
+        if resume:
             self.found = [
-                Verdict(**{k: v for k, v in line.items() if k != "kills"}) for line in lines
+                Verdict(**{k: v for k, v in line.items() if k != "kills"})
+                for line in lines_of(self.path)
             ]
         else:
             self.path.write_text("", encoding="utf-8")

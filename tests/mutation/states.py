@@ -7,11 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .registry import KINDS, mutant
-
-LAYERS = ("RNN", "LSTM", "GRU")
-CELLS = ("RNNCell", "LSTMCell", "GRUCell")
-LSTMS = ("LSTM", "LSTMCell")
+from .registry import CELLS, KINDS, LAYERS, LSTMS, mutant
 
 
 def each(hx: Any, change: Any) -> Any:

@@ -8,9 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
-from .registry import mutant
-
-LAYERS = ("RNN", "LSTM", "GRU")
+from .registry import LAYERS, mutant
 
 
 @mutant("reverse-reads-forwards", "directions", "R-Net 13: un-reversed input", LAYERS)
