@@ -89,6 +89,11 @@ def known_issues_page() -> str:
         )
         lines += [f"- on machines with {issue.having}"] if issue.having else []
         lines += [f"- witness `{issue.witness}`", f"- {issue.link}"]
+        if issue.attempts > 1:
+            lines.append(
+                "- what memory holds past an end decides whether it fails: one of the variants "
+                f"must, in up to {issue.attempts} new processes each"
+            )
     return "\n".join(lines) + "\n"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from torch import nn
 
-from properties import known_issues
+from properties import conformance, known_issues
 from properties.catalogue import CATALOGUE
 from properties.conformance import run
 from properties.known_issues import in_range, parse
@@ -64,6 +64,22 @@ def test_a_witness_that_passes_makes_the_entry_stale(monkeypatch: pytest.MonkeyP
     record = record_of(nn.RNN, ENTRY, monkeypatch)
     assert record.status == FALSIFIED
     assert "known issue relu-is-tanh is stale: its witness Case('RNN'" in record.message
+
+
+@pytest.mark.parametrize(
+    ("attempts", "failing", "found"),
+    [(1, "ab", True), (1, "a", False), (2, "a", True), (2, "b", True), (2, "", False)],
+)
+def test_a_read_past_an_end_must_fail_in_one_variant_and_what_else_is_known_in_all(
+    attempts: int, failing: str, found: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = f'attempts = {attempts}\nwhere = {{ variant = ["a", "b"] }}'
+    entries = parse(ENTRY.replace('where = { nonlinearity = "relu" }', where))
+    monkeypatch.setattr(known_issues, "known_issues", lambda: entries)
+    monkeypatch.setattr(conformance, "_fails", lambda plan, case, *_: case.variant in [*failing])
+    plan = Plan(CATALOGUE["equals_reference"], Subject("wrong.RNN", "RNN", nn.RNN), "float32")
+    issues, stale = conformance.reproduced(plan)
+    assert (issues == [*entries], bool(stale)) == (found, not found)
 
 
 def test_a_subclass_that_mends_the_fault_is_held_to_the_claim(
