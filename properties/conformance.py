@@ -37,7 +37,11 @@ class _Enough(BaseException):
 
 
 def profile_settings(
-    profile: str, share: float = 1.0, database: ExampleDatabase | None = None
+    profile: str,
+    share: float = 1.0,
+    database: ExampleDatabase | None = None,
+    *,
+    shrink: bool = True,
 ) -> settings:
     """Hypothesis settings of a profile, with every field set: nothing is inherited.
 
@@ -46,12 +50,13 @@ def profile_settings(
     """
     if profile not in EXAMPLES:
         raise ValueError(f"profile {profile!r} is not one of {', '.join(EXAMPLES)}")
+    phases = (Phase.explicit, Phase.reuse, Phase.generate, *([Phase.shrink] if shrink else []))
     return settings(
         max_examples=max(1, round(EXAMPLES[profile] * share)),
         derandomize=False,
         database=database,
         verbosity=hypothesis.Verbosity.quiet,
-        phases=(Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink),
+        phases=phases,
         stateful_step_count=50,
         report_multiple_bugs=False,
         suppress_health_check=tuple(HealthCheck),
@@ -84,6 +89,8 @@ def run(
     seed: int = 0,
     database: ExampleDatabase | None = None,
     case_timeout: float = CASE_TIMEOUT,
+    share: float = 1.0,
+    shrink: bool = True,
 ) -> Record:
     """Draw cases until the profile's number is reached or one falsifies the property.
 
@@ -94,18 +101,20 @@ def run(
 
     A case that may end or hang its process is put in one of its own, for `case_timeout` seconds
     at most.  One that hangs is not shrunk: each smaller one may hang as long.
+
+    Who asks only whether a property holds may draw a `share` of the cases, and may have the first
+    failing one as it was drawn, without `shrink`.
     """
     with own_draws():
-        record = _run(plan, profile, seed, database, case_timeout)
+        config = profile_settings(profile, plan.prop.share * share, database, shrink=shrink)
+        record = _run(plan, profile, seed, config, case_timeout)
     notes = sandbox.notes() if plan.isolated else []
     if notes:
         return replace(record, message="; ".join(filter(None, [record.message, *notes])))
     return record
 
 
-def _run(
-    plan: Plan, profile: str, seed: int, database: ExampleDatabase | None, case_timeout: float
-) -> Record:
+def _run(plan: Plan, profile: str, seed: int, config: settings, case_timeout: float) -> Record:
     prop, subject = plan.prop, plan.subject
     own_seed = seed_of(seed, plan.id)
     check = Check()
@@ -133,7 +142,6 @@ def _run(
 
     # Hypothesis keys its database on the name of the function.
     body.__name__ = body.__qualname__ = re.sub(r"\W", "_", plan.id)
-    config = profile_settings(profile, prop.share, database)
     record = Record(
         subject.name, subject.device, plan.precision, prop.name, prop.family, HOLDS, own_seed
     )
