@@ -252,8 +252,12 @@ class _Layers(nn.Module):
             x = torch.cat(halves, dim=-1) if self.bidirectional else half
             halves = []
             if self.dropout and index + 1 < len(self._all_names):
-                x = drop(x, self.dropout, self.training)
+                x = self._drop(x)
         return x, tuple(torch.stack(part) for part in zip(*finals, strict=True))
+
+    def _drop(self, x: Tensor) -> Tensor:
+        """What the next layer reads of a layer's output."""
+        return drop(x, self.dropout, self.training)
 
     def _direction(
         self, x: Tensor, state: State, suffix: str, sizes: list[int] | None, reverse: bool

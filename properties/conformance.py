@@ -16,7 +16,7 @@ import torch
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.database import ExampleDatabase
 
-from . import sandbox
+from . import sandbox, surroundings
 from .comparison import Check, Mismatch
 from .drawing import own_draws
 from .known_issues import Issue, issues_of
@@ -41,6 +41,7 @@ def profile_settings(
     share: float = 1.0,
     database: ExampleDatabase | None = None,
     *,
+    most: int | None = None,
     shrink: bool = True,
 ) -> settings:
     """Hypothesis settings of a profile, with every field set: nothing is inherited.
@@ -50,9 +51,10 @@ def profile_settings(
     """
     if profile not in EXAMPLES:
         raise ValueError(f"profile {profile!r} is not one of {', '.join(EXAMPLES)}")
+    examples = max(1, round(EXAMPLES[profile] * share))
     phases = (Phase.explicit, Phase.reuse, Phase.generate, *([Phase.shrink] if shrink else []))
     return settings(
-        max_examples=max(1, round(EXAMPLES[profile] * share)),
+        max_examples=min(examples, most or examples),
         derandomize=False,
         database=database,
         verbosity=hypothesis.Verbosity.quiet,
@@ -89,7 +91,7 @@ def run(
     seed: int = 0,
     database: ExampleDatabase | None = None,
     case_timeout: float = CASE_TIMEOUT,
-    share: float = 1.0,
+    most: int | None = None,
     shrink: bool = True,
 ) -> Record:
     """Draw cases until the profile's number is reached or one falsifies the property.
@@ -102,13 +104,16 @@ def run(
     A case that may end or hang its process is put in one of its own, for `case_timeout` seconds
     at most.  One that hangs is not shrunk: each smaller one may hang as long.
 
-    Who asks only whether a property holds may draw a `share` of the cases, and may have the first
-    failing one as it was drawn, without `shrink`.
+    Who asks only whether a property holds may have `most` cases drawn at most, and may have the
+    first failing one as it was drawn, without `shrink`.
     """
+    before = surroundings.settings()
     with own_draws():
-        config = profile_settings(profile, plan.prop.share * share, database, shrink=shrink)
+        config = profile_settings(profile, plan.prop.share, database, most=most, shrink=shrink)
         record = _run(plan, profile, seed, config, case_timeout)
-    notes = sandbox.notes() if plan.isolated else []
+    # A setting that stays changed would be there already when the next property looks for it.
+    notes = [f"the subject changed {name}" for name in surroundings.restore(before)]
+    notes += sandbox.notes() if plan.isolated else []
     if notes:
         return replace(record, message="; ".join(filter(None, [record.message, *notes])))
     return record

@@ -46,7 +46,6 @@ _MODULES = (
     weights,
     determinism,
     conduct,
-    compilation,
     memory,
     path_errors,  # the family paths, whose other half it imports
     rejection,
@@ -60,6 +59,7 @@ _MODULES = (
     gradients,
     autograd,
     transforms,
+    compilation,  # last, since it takes the longest by far
 )
 
 #: The families in the order of a report; several modules may hold the parts of one.

@@ -7,6 +7,7 @@ from . import (
     dropout,
     gate_math,
     gradients,
+    lone,
     memory,
     numerics,
     parameters,
@@ -27,5 +28,6 @@ MODULES = (
     parameters,
     conduct,
     paths,
+    lone,
 )
 __all__ = ["MODULES", "MUTANTS"]

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .registry import KINDS, LAYERS, mutant
+from .registry import KINDS, LAYERS, held, mutant
 
 
 def first(hx: Any) -> Any:
@@ -178,9 +178,8 @@ def _(base: Any) -> type:
 
         def forward(self, input: Any, hx: Any = None) -> Any:
             if self.cache is None:
-                object.__setattr__(
-                    self, "cache", {n: p.detach().clone() for n, p in self.named_parameters()}
-                )
+                own = {n: w.detach().clone() for n, w in held(self).items()}
+                object.__setattr__(self, "cache", own)
             plain = object.__new__(base)
             own = {**self._parameters, **self.cache}
             plain.__dict__ = {**self.__dict__, "_parameters": own}

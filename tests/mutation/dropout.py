@@ -8,8 +8,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-import impl.layers
-
 from .registry import LAYERS, mutant
 
 
@@ -18,13 +16,8 @@ def dropping(name: str, models: str, drop: Any) -> None:
 
     def make(base: Any) -> type:
         class Mutant(base):
-            def _run(self, x: Any, states: Any, batch: int, sizes: Any) -> Any:
-                own = impl.layers.drop
-                impl.layers.drop = lambda x, p, training: drop(self, x, p, training)
-                try:
-                    return super()._run(x, states, batch, sizes)
-                finally:
-                    impl.layers.drop = own
+            def _drop(self, x: Tensor) -> Any:
+                return drop(self, x, self.dropout, self.training)
 
         return Mutant
 

@@ -22,8 +22,8 @@ from properties.subjects.protocol import Subject
 
 ROOT = Path(__file__).resolve().parents[2]
 PRECISIONS = ("float64", "float32", "float16", "bfloat16")
-#: The share of a property's cases that a glance draws.
-GLANCE = 0.1
+#: Cases of a property that a glance draws.
+GLANCE = 5
 
 
 @dataclass(frozen=True)
@@ -56,16 +56,16 @@ def first_kill(
     """Put the properties to a subject until one does not hold.
 
     `families` restricts them.  Each is put in its first precision before any is in its second,
-    to a share GLANCE of its cases first where `glance` is set, and then to all.  Seconds are those
-    until a case failed: it is not shrunk, and the interpreter's start is not included.
+    to GLANCE cases of each first where `glance` is set, and then to all.  Seconds are those until
+    a case failed: it is not shrunk, and the interpreter's start is not included.
     """
     wanted, start = set(families), time.perf_counter()
     found = in_rounds(plans([subject], [subject.device], list(precisions)))
     chosen = [p for p in found if not wanted or p.prop.family in wanted]
-    for share in (GLANCE, 1.0) if glance else (1.0,):
+    for most in (GLANCE, None) if glance else (None,):
         for plan in chosen:
-            record = run(plan, profile=profile, seed=seed, share=share, shrink=False)
-            if share < 1 and record.status == VACUOUS:  # so few cases may hold nothing to compare
+            record = run(plan, profile=profile, seed=seed, most=most, shrink=False)
+            if most and record.status == VACUOUS:  # so few cases may hold nothing to compare
                 continue
             if not record.passed:
                 return Verdict(

@@ -40,6 +40,7 @@ FAMILIES = (
     "errors",
     "modes",
     "paths",
+    "compilation",
 )
 
 
@@ -164,6 +165,13 @@ def projected(module: Any, h: Tensor, suffix: str) -> Tensor:
     return h if w_hr is None else nn.functional.linear(h, w_hr)
 
 
+def held(module: Any) -> dict[str, Tensor]:
+    """The weights of a layer or cell by attribute: a parametrized one is no parameter."""
+    cell = [("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+    names = [n for group in getattr(module, "_all_names", cell) for n in group]
+    return {n: w for n in names if (w := getattr(module, n, None)) is not None}
+
+
 def reweighted(
     kind: str, change: Callable[[str, Tensor, Any], Tensor], name: str = "forward"
 ) -> type:
@@ -174,8 +182,7 @@ def reweighted(
     base = getattr(impl, kind)
 
     def forward(self: Any, input: Any, hx: Any = None) -> Any:
-        own = dict(self.named_parameters())
-        changed = {n: change(n, p, self) for n, p in own.items()}
+        changed = {n: change(n, w, self) for n, w in held(self).items()}
         plain = object.__new__(base)
         plain.__dict__ = {**self.__dict__, "_parameters": {**self._parameters, **changed}}
         return base.forward(plain, input, hx)

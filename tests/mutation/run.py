@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
-from multiprocessing import get_context
+from multiprocessing import get_all_start_methods, get_context
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +68,15 @@ def row(name: str, profile: str, seed: int) -> tuple[str, list[str]]:
 def parallel(
     task: Callable[..., Any], calls: Iterable[tuple[Any, ...]], jobs: int
 ) -> Iterator[Any]:
-    """Results as they come; an interrupt ends them and keeps what came."""
-    pool = ProcessPoolExecutor(jobs, get_context("spawn"), _single_thread)
+    """Results as they come, each from a process of its own; an interrupt keeps what came.
+
+    A wrong subject may leave anything behind in its process.  Each is forked from one that has
+    imported all it needs, where the system forks.
+    """
+    ways = get_all_start_methods()
+    context = get_context("forkserver" if "forkserver" in ways else "spawn")
+    context.set_forkserver_preload(["tests.mutation.run", "properties.session"])
+    pool = ProcessPoolExecutor(jobs, context, _single_thread, max_tasks_per_child=1)
     try:
         for done in as_completed([pool.submit(task, *call) for call in calls]):
             yield done.result()
