@@ -20,13 +20,12 @@ from .run import parallel
 
 #: Family of properties → the mutant that it alone sees.
 ALONE = {
-    "agreement": "GRUCell-batch-past-100",
+    "agreement": "GRUCell-hidden-past-128",
     "composition": "GRU-returned-state-read-twice",
     "packing": "GRU-sorted-indices-lost",
     "dropout": "GRU-all-dropped-is-nan",
     "special_values": "GRUCell-one-scale-for-the-batch",
     "parameters": "GRUCell-initial-bound-rounded-up",
-    "interface": "GRUCell-graph-without-grad-mode",
     "modes": "GRUCell-wrong-under-autocast",
     "life cycle": "GRUCell-copy-shares-weights",
     "weights": "GRUCell-initial-weights-in-the-middle",

@@ -24,11 +24,13 @@ def _(base: Any) -> type:
 
         def forward(self, input: Any, hx: Any = None) -> Any:
             given = hx[0] if isinstance(hx, tuple) else hx
-            if isinstance(given, Tensor) and isinstance(self.last, Tensor):
-                carried = given.shape == self.last.shape and torch.equal(given, self.last)
-                if carried and isinstance(input, Tensor) and input.dim() == 3:
-                    input = input.roll(1, 1 if self.batch_first else 0)
+            if torch.compiler.is_compiling() or not isinstance(input, Tensor) or input.is_meta:
+                return super().forward(input, hx)
             output, state = super().forward(input, hx)
+            if given is not None and self.last is not None and given.shape == self.last.shape:
+                rolled = input.roll(1, 1 if self.batch_first else 0)
+                carried = torch.equal(given, self.last)
+                output, state = super().forward(rolled, hx) if carried else (output, state)
             final = state[0] if isinstance(state, tuple) else state
             object.__setattr__(self, "last", final.detach().clone())
             return output, state
@@ -60,10 +62,11 @@ def _power_of_two(x: Tensor) -> Tensor:
 def _(base: Any) -> type:
     class Mutant(base):
         def forward(self, input: Any, hx: Any = None) -> Any:
-            if isinstance(input, Tensor) and input.is_floating_point() and input.numel():
+            super().forward(input, hx)  # its checks of the arguments
+            if isinstance(input, Tensor) and input.numel():
                 scale = _power_of_two(input.detach().abs().max())
-                if bool(scale > 0) and input.dtype == next(self.parameters()).dtype:
-                    input = input / scale * scale
+                scale = torch.where(scale > 0, scale, torch.ones_like(scale))
+                input = input / scale * scale
             return super().forward(input, hx)
 
     return Mutant
@@ -82,18 +85,18 @@ def _initial(base: Any, value: Any) -> type:
     return Mutant
 
 
-@mutant("initial-bound-rounded-up", "parameters", "1/√H rounded up to two digits")
+@mutant("initial-bound-rounded-up", "parameters", "1/√H rounded up to three digits")
 def _(base: Any) -> type:
     def wider(hidden: int, p: Tensor) -> Tensor:
         bound = hidden**-0.5
-        return p * ((int(100 * bound) + 1) / 100 / bound)
+        return p * ((int(1000 * bound) + 1) / 1000 / bound)
 
     return _initial(base, wider)
 
 
 @mutant("initial-weights-in-the-middle", "parameters", "a sum of two draws for one: not uniform")
 def _(base: Any) -> type:
-    return _initial(base, lambda hidden, p: (p + torch.rand_like(p) * 2 * hidden**-0.5) / 2)
+    return _initial(base, lambda hidden, p: (p + (2 * torch.rand_like(p) - 1) * hidden**-0.5) / 2)
 
 
 @mutant("weights-of-another-generator", "modes", "weights that torch's seed does not decide")
@@ -125,7 +128,7 @@ def _(base: Any) -> type:
 def _(base: Any) -> type:
     class Mutant(base):
         def forward(self, input: Any, hx: Any = None) -> Any:
-            if isinstance(input, Tensor) and torch.is_autocast_enabled(input.device.type):
+            if isinstance(input, Tensor) and torch.is_autocast_enabled("cpu"):
                 input = 0.9 * input
             return super().forward(input, hx)
 

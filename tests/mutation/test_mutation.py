@@ -10,19 +10,23 @@ from collections import Counter
 
 import pytest
 
-from properties.catalogue import CATALOGUE
+from properties.catalogue import CATALOGUE, properties_for
+from properties.conformance import run
+from properties.plans import Plan
+from properties.records import VACUOUS
 from properties.subjects.protocol import KINDS as ALL_KINDS
 
 from .all import MUTANTS
+from .alone import ALONE
 from .correct import CORRECT
-from .kill import PRECISIONS, first_kill
+from .kill import GLANCE, PRECISIONS, first_kill
 from .registry import FAMILIES, KINDS
 
 #: Family of faults → the families of properties that are expected to see them.
 EXPECTED = {
     "gate math": ("agreement",),
     "weights": ("agreement",),
-    "states": ("agreement", "interface", "determinism"),
+    "states": ("agreement", "interface", "determinism", "composition"),
     "directions": ("agreement",),
     "packing": ("agreement", "interface", "packing"),
     "tile edges": ("agreement",),
@@ -31,10 +35,11 @@ EXPECTED = {
     "dropout": ("dropout",),
     "special values": ("agreement", "special_values"),
     "parameters": ("parameters", "weights"),
-    "modes": ("modes", "life cycle", "weights", "determinism", "conduct"),
+    "modes": ("modes", "life cycle", "weights", "determinism", "conduct", "interface"),
     "memory": ("memory", "interface"),
     "errors": ("rejection", "interface"),
     "paths": ("paths",),
+    "compilation": ("compilation",),
 }
 #: The precisions that a family of faults is looked for in, where it is not float32 alone.
 PRECISIONS_OF = {
@@ -96,6 +101,16 @@ def test_a_mutant_is_killed_by_what_is_expected_to_see_it(name: str) -> None:
         for profile in ("quick", "standard")
     )
     assert any(v.killed for v in verdicts), f"{name} ({mutant.models}) survives {expected}"
+
+
+@pytest.mark.parametrize("family", ALONE)
+def test_a_family_sees_what_the_others_let_pass(family: str) -> None:
+    subject = MUTANTS[ALONE[family]].subject
+    assert first_kill(subject, families=[family]).killed
+    for prop in properties_for(subject.kind, "float32"):
+        if prop.family != family:  # in full: python -m tests.mutation.alone
+            record = run(Plan(prop, subject, "float32"), most=GLANCE, shrink=False)
+            assert record.passed or record.status == VACUOUS, record
 
 
 @pytest.mark.parametrize("name", CORRECT)

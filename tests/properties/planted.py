@@ -1,4 +1,4 @@
-"""Puts a wrong subject to one property, or to all but those of its family."""
+"""Puts a wrong subject to one property."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from torch import nn
 
-from properties.catalogue import CATALOGUE, properties_for
+from properties.catalogue import CATALOGUE
 from properties.comparison import Check
 from properties.conformance import put, run
 from properties.plans import Plan
@@ -38,14 +38,3 @@ def assert_falsified(
     with pytest.raises(Exception, match=message):
         put(plan, case, Check())
     put(Plan(plan.prop, BUILTIN[f"torch.nn.{kind}"], "float32"), case, Check())
-
-
-def assert_seen_by_its_family_alone(
-    factory: Callable[..., nn.Module], family: str, kind: str = "LSTM"
-) -> None:
-    """Require that no property of another family is falsified, in one precision."""
-    subject = subject_of(factory, kind)
-    for prop in properties_for(kind, "float32"):
-        if prop.family != family:
-            record = run(Plan(prop, subject, "float32"), profile="quick", seed=1)
-            assert record.passed, record

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from .planted import assert_falsified, assert_seen_by_its_family_alone
+from .planted import assert_falsified
 
 
 class PackedLSTM(nn.LSTM):
@@ -184,7 +184,3 @@ class ForgetsTheShorter(PackedLSTM):
 )
 def test_a_packing_fault_is_falsified(fault: Any, prop: str, message: str) -> None:
     assert_falsified(fault, prop, message)
-
-
-def test_a_fault_that_no_other_family_sees() -> None:
-    assert_seen_by_its_family_alone(SortedIndicesLost, "packing")
