@@ -134,7 +134,9 @@ class Subject:
         module = self.build(case, weights) if module is None else module
         inputs, states = self.given(case, x=x, state=state)
         with torch.no_grad():
-            return self.call(case, module, inputs, states)
+            results = self.call(case, module, inputs, states)
+        # Whether a graph was recorded is for the claims that ask it of `call`.
+        return {n: r.detach() if isinstance(r, Tensor) else r for n, r in results.items()}
 
     def given(
         self, case: Case, *, x: Array | None = None, state: Sequence[Array] | None = None

@@ -26,6 +26,7 @@ ALONE = {
     "dropout": "GRU-all-dropped-is-nan",
     "special_values": "GRUCell-one-scale-for-the-batch",
     "parameters": "GRUCell-initial-bound-rounded-up",
+    "interface": "GRUCell-graph-without-grad-mode",
     "modes": "GRUCell-wrong-under-autocast",
     "life cycle": "GRUCell-copy-shares-weights",
     "weights": "GRUCell-initial-weights-in-the-middle",

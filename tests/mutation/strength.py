@@ -16,7 +16,6 @@ import argparse
 import json
 import multiprocessing
 import os
-import statistics
 import sys
 import time
 from collections.abc import Iterator
@@ -148,90 +147,25 @@ def assemble(folder: Path) -> list[dict[str, Any]]:
     return records
 
 
+def alarms(folder: Path) -> dict[str, int]:
+    """How many runs of correct subjects there were, of how many subjects, and false alarms."""
+    from .all import MUTANTS
+
+    lines = lines_of(folder / "mutation.jsonl")
+    runs = [v for v in lines if v["name"].removeprefix("mutant.") not in MUTANTS]
+    return {
+        "subjects": len({v["name"].partition(" seed ")[0] for v in runs}),
+        "runs": len(runs),
+        "false": sum(bool(v["killed_by"]) for v in runs),
+    }
+
+
 def versions() -> dict[str, str]:
     """The packages whose checks are run."""
     import onnx
     import torch
 
     return {"torch": str(torch.__version__).partition("+")[0], "onnx": onnx.__version__}
-
-
-_HEAD = """\
-# Strength
-
-Made by `python docs/make.py` from `docs/strength.jsonl`, the record of one run; do not edit. How \
-the record is made stands in `tests/mutation/strength.py`.
-
-A mutant is a wrong network with torch.nn's constructor and one fault, most modelled on a fault \
-that was reported of a released implementation (`tests/mutation/`). Each check below is put to the \
-same {total} mutants, with torch {torch} and onnx {onnx}:
-
-- **Gatewise**: this suite at its profile `standard`, until the first property that does not hold.
-- **one example**: `{comparison}` with its default tolerances, against torch.nn's \
-module with the same weights, on the example of that module's page of PyTorch's documentation.
-- **gradcheck**: the same, and `torch.autograd.gradcheck` with its defaults, in float64, of the \
-input, the initial states and every weight.
-- **ONNX vectors**: the node tests that ONNX publishes for its operators LSTM, GRU and RNN, with \
-weights put into torch's order of gates, ONNX's comparison and its tolerances. Those that \
-torch.nn's own module cannot meet (peepholes, a reverse direction alone, a reset gate before the \
-matmul) are left out. There is none for cells.
-- **ModuleInfo**: PyTorch's own samples for the module with their reference checks, and its \
-samples of wrong arguments, which must raise the stated class of exception.
-
-torch.nn's modules and this project's own pass every one of them.
-"""
-
-
-def _killed(record: dict[str, Any], check: str) -> bool:
-    outcome = record["checks"][check]
-    return outcome is not None and bool(outcome["killed"])
-
-
-def _share(records: list[dict[str, Any]], check: str) -> str:
-    """Killed of those that the check can be put to."""
-    put = [r for r in records if r["checks"][check] is not None]
-    return f"{sum(_killed(r, check) for r in put)} of {len(put)}" if put else "—"
-
-
-def _row(cells: list[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
-
-
-def page() -> str:
-    """docs/strength.md, from the record alone."""
-    from .peers import COMPARISON
-
-    head, *records = lines_of(RECORD)
-    families = list(dict.fromkeys(head["families"]))
-    lines = [_HEAD.format(total=len(records), comparison=COMPARISON, **head["versions"])]
-    lines += ["## Killed, by family of faults", "", _row(["faults", *COLUMNS])]
-    lines.append("|" + " --- |" * (len(COLUMNS) + 1))
-    for family in families:
-        own = [r for r in records if r["family"] == family]
-        lines.append(_row([family, *(_share(own, c) for c in COLUMNS)]))
-    lines.append(_row(["**all**", *(f"**{_share(records, c)}**" for c in COLUMNS)]))
-    timed = {c: [r["checks"][c]["seconds"] for r in records if r["checks"][c]] for c in COLUMNS}
-    total = [f"{sum(timed[c]):.0f}" for c in COLUMNS]
-    median = [f"{statistics.median(timed[c]):.3g}" for c in COLUMNS]
-    lines += [_row(["seconds, all mutants", *total]), _row(["seconds, median mutant", *median])]
-    lines += ["", "Seconds are without the start of the interpreter and its imports.", ""]
-    lines += ["## Killed by one check alone", ""]
-    others = [c for c in COLUMNS if c != SUITE]
-    for label, mine, rest in (
-        (f"{SUITE} and by no other check", [SUITE], others),
-        (f"another check and not by {SUITE}", others, [SUITE]),
-    ):
-        alone = [
-            r
-            for r in records
-            if any(_killed(r, c) for c in mine) and not any(_killed(r, c) for c in rest)
-        ]
-        counts = [(f, sum(r["family"] == f for r in alone)) for f in families]
-        among = ", ".join(f"{f} {n}" for f, n in counts if n)
-        lines.append(f"- by {label}: {len(alone)}{f' ({among})' if among else ''}")
-    alive = [r["mutant"] for r in records if not any(_killed(r, c) for c in COLUMNS)]
-    lines += [f"- by none: {len(alive)}{': ' if alive else ''}{', '.join(alive)}", ""]
-    return "\n".join(lines)
 
 
 def main() -> int:
@@ -243,6 +177,7 @@ def main() -> int:
     parser.add_argument("--record", type=Path, default=RECORD, help="where the record is written")
     args = parser.parse_args()
     from .all import MUTANTS
+    from .kill import start_up
     from .registry import FAMILIES
 
     path = args.report / "peers.jsonl"
@@ -266,7 +201,12 @@ def main() -> int:
     except ValueError as error:
         print(f"no record is written: {error}")
         return 1
-    head = {"versions": versions(), "families": list(FAMILIES)}
+    head = {
+        "versions": versions(),
+        "families": list(FAMILIES),
+        "alarms": alarms(args.report),
+        "start_up": start_up(),
+    }
     text = "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in (head, *records))
     args.record.write_text(text, encoding="utf-8", newline="\n")
     print(f"wrote {args.record}; now python docs/make.py")
