@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from properties.plans import plans
+from properties.subjects.builtin import BUILTIN
 from tests.mutation import run
-from tests.mutation.kill import Verdict
+from tests.mutation.kill import Verdict, in_rounds
 
 NAME = "LSTMCell-input-and-forget-swapped"
 
@@ -48,3 +51,22 @@ def test_to_go_on_needs_a_report(
     with pytest.raises(SystemExit):
         run.main()
     assert "--resume: --report must name the folder" in capsys.readouterr().err
+
+
+def own_process(number: int) -> tuple[int, int]:
+    """Its argument, and which process had it."""
+    return number, os.getpid()
+
+
+def test_each_subject_of_a_run_has_a_process_of_its_own() -> None:
+    found = dict(run.parallel(own_process, [(n,) for n in range(3)], 2))
+    assert sorted(found) == [0, 1, 2]
+    assert len({os.getpid(), *found.values()}) == 4
+
+
+def test_a_hunt_puts_each_property_in_one_precision_before_any_in_two() -> None:
+    found = list(plans([BUILTIN["impl.RNN"]], ["cpu"], ["float64", "float32"]))
+    names = [p.prop.name for p in in_rounds(found)]
+    once = len(set(names))
+    assert sorted(names) == sorted(p.prop.name for p in found)
+    assert len(set(names[:once])) == once < len(names)

@@ -7,9 +7,11 @@ import re
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import settings
 
 from properties import conformance
@@ -172,3 +174,31 @@ def test_check_conformance_returns_records_from_a_plain_script() -> None:
         check_conformance(BUILTIN["impl.GRU"], properties=["no_such"])
     with pytest.raises(ValueError, match="precision 'float8' is not one of"):
         check_conformance(BUILTIN["impl.GRU"], precisions=["float8"])
+
+
+class Deterministic(torch.nn.GRUCell):
+    """Sets a flag of the process for good."""
+
+    def forward(self, *given: Any) -> Any:
+        torch.use_deterministic_algorithms(True)
+        return super().forward(*given)
+
+
+def test_a_setting_that_stays_changed_is_put_back_and_seen_by_a_later_claim() -> None:
+    subject = Subject("Deterministic", "GRUCell", Deterministic)
+    first, second = (
+        run(Plan(CATALOGUE[name], subject, "float32"), profile="quick")
+        for name in ("equals_reference", "the_process_is_left_as_found")
+    )
+    assert (first.status, first.message) == (
+        "holds",
+        "the subject changed deterministic algorithms",
+    )
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert second.status == "falsified"
+
+
+def test_a_glance_draws_few_cases_and_shrinks_none() -> None:
+    plan = Plan(CATALOGUE["count_is_exact"], BUILTIN["impl.RNN"], "float32")
+    assert run(plan, most=5).cases == 5
+    assert run(plan, profile="quick", most=1000).cases == 20

@@ -1,0 +1,27 @@
+"""docs/strength.md is made from the record of a run on the mutants that there are today."""
+
+from __future__ import annotations
+
+from tests.mutation import strength
+from tests.mutation.all import MUTANTS
+from tests.mutation.registry import FAMILIES
+
+
+def test_the_record_names_exactly_the_mutants() -> None:
+    head, *records = strength.lines_of(strength.RECORD)
+    assert {r["mutant"]: r["family"] for r in records} == {
+        name: mutant.family for name, mutant in MUTANTS.items()
+    }
+    assert len(records) == len(MUTANTS)
+    assert head["families"] == list(FAMILIES)
+    assert all(list(r["checks"]) == list(strength.COLUMNS) for r in records)
+
+
+def test_this_suite_kills_more_than_any_other_check() -> None:
+    _, *records = strength.lines_of(strength.RECORD)
+    killed = {
+        c: {r["mutant"] for r in records if r["checks"][c] and r["checks"][c]["killed"]}
+        for c in strength.COLUMNS
+    }
+    for check in strength.COLUMNS[1:]:
+        assert len(killed[check]) < len(killed[strength.SUITE])
