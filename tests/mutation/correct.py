@@ -13,7 +13,7 @@ import impl
 from properties.subjects.protocol import KINDS, Subject
 
 from .gate_math import State
-from .registry import projected, recurrent, stepping
+from .registry import held, projected, recurrent, stepping
 from .subjects import Named
 
 ALL = ("float64", "float32", "float16", "bfloat16")
@@ -153,6 +153,34 @@ def _own_backward(kind: str, module: Any, x: Tensor, state: State, suffix: str) 
     return ((_Tanh.apply(a) if module.nonlinearity == "tanh" else torch.relu(a)),)
 
 
+def _checking(layer: type) -> type:
+    """A layer that refuses a weight of another shape and a tensor on another device.
+
+    Else these products broadcast or cut the one, and compute nothing of the other on meta.  A cell
+    calls this project's own first, whose checks it has.
+    """
+
+    class Checking(layer):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self._made = {n: tuple(w.shape) for n, w in held(self).items()}
+
+        def forward(self, input: Any, hx: Any = None) -> Any:
+            for name, shape in self._made.items():
+                own = tuple(getattr(self, name).shape)
+                if own != shape:
+                    raise RuntimeError(f"{name} has shape {own}, expected {shape}")
+            device = self.weight_ih_l0.device
+            given = (input, *(hx if isinstance(hx, tuple) else (hx,)))
+            for tensor in given:
+                own = getattr(tensor, "device", device)
+                if own != device:
+                    raise RuntimeError(f"input or state on device {own}, weights on {device}")
+            return super().forward(input, hx)
+
+    return Checking
+
+
 _EVERY = KINDS
 for _name, _step, _kinds, _precisions in (
     ("columns-in-halves", by(_halved), _EVERY, WIDE),
@@ -165,7 +193,8 @@ for _name, _step, _kinds, _precisions in (
     ("own-backward", _own_backward, ("RNN", "RNNCell"), WIDE),
 ):
     for _kind, _factory in stepping(_step, _kinds):
-        add(_name, _kind, _factory, _precisions)
+        _cell = _kind.endswith("Cell")
+        add(_name, _kind, _factory if _cell else _checking(_factory), _precisions)
 
 
 def _subclass(kind: str) -> type:
