@@ -55,11 +55,15 @@ def seen(name: str) -> tuple[str, dict[str, list[str]]]:
 def main() -> int:
     """Run, print, and return the status."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("families", nargs="*", default=list(ALONE), choices=list(ALONE))
+    parser.add_argument("families", nargs="*", metavar="FAMILY", help=", ".join(ALONE))
     parser.add_argument("--jobs", type=int, default=2)
     args = parser.parse_args()
+    for family in args.families:
+        if family not in ALONE:
+            parser.error(f"FAMILY {family!r}: expected one of {', '.join(ALONE)}")
     wrong = 0
-    for name, found in parallel(seen, [(ALONE[f],) for f in args.families], args.jobs):
+    calls = [(ALONE[f],) for f in args.families or ALONE]
+    for name, found in parallel(seen, calls, args.jobs):
         own = {mutant: family for family, mutant in ALONE.items()}[name]
         wrong += list(found) != [own]
         by = "; ".join(f"{f} ({', '.join(names)})" for f, names in found.items())

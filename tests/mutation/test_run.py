@@ -12,7 +12,7 @@ import pytest
 
 from properties.plans import plans
 from properties.subjects.builtin import BUILTIN
-from tests.mutation import run
+from tests.mutation import alone, run
 from tests.mutation.kill import Verdict, in_rounds
 
 NAME = "LSTMCell-input-and-forget-swapped"
@@ -70,3 +70,26 @@ def test_a_hunt_puts_each_property_in_one_precision_before_any_in_two() -> None:
     once = len(set(names))
     assert sorted(names) == sorted(p.prop.name for p in found)
     assert len(set(names[:once])) == once < len(names)
+
+
+def test_the_command_puts_every_lone_mutant_or_those_of_the_families_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put: list[str] = []
+
+    def one(task: Any, calls: Any, jobs: int) -> Any:
+        for (name,) in calls:
+            put.append(name)
+            yield name, {"memory": ["memory_grows_linearly_in_time"]}
+
+    monkeypatch.setattr(alone, "parallel", one)
+    monkeypatch.setattr(sys, "argv", ["alone"])
+    assert alone.main() == 1  # the mutants of all other families are not of the family memory
+    assert put == list(alone.ALONE.values())
+    monkeypatch.setattr(sys, "argv", ["alone", "memory"])
+    assert alone.main() == 0
+    assert put[-1] == alone.ALONE["memory"]
+    monkeypatch.setattr(sys, "argv", ["alone", "colour"])
+    with pytest.raises(SystemExit):
+        alone.main()
+    assert "FAMILY 'colour': expected one of agreement" in capsys.readouterr().err
