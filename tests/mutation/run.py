@@ -40,9 +40,6 @@ from .kill import Verdict, first_kill, start_up
 from .registry import FAMILIES
 from .strength import lines_of
 
-#: What a whole run imports in its course; a hunt seldom does, and its time to kill has it all.
-LATE = ("torch._dynamo", "torch._meta_registrations", "torch.func", "torch.onnx")
-
 
 def hunt(name: str, profile: str, seed: int) -> Verdict:
     """The first property that kills a mutant."""
@@ -69,19 +66,16 @@ def row(name: str, profile: str, seed: int) -> tuple[str, list[str]]:
 
 
 def parallel(
-    task: Callable[..., Any],
-    calls: Iterable[tuple[Any, ...]],
-    jobs: int,
-    imported: tuple[str, ...] = (),
+    task: Callable[..., Any], calls: Iterable[tuple[Any, ...]], jobs: int
 ) -> Iterator[Any]:
     """Results as they come, each from a process of its own; an interrupt keeps what came.
 
     A wrong subject may leave anything behind in its process.  Each is forked, where the system
-    forks, from one that has imported what a run needs and what is `imported` beside.
+    forks, from one that has imported what a run needs.
     """
     ways = get_all_start_methods()
     context = get_context("forkserver" if "forkserver" in ways else "spawn")
-    context.set_forkserver_preload(["tests.mutation.run", "properties.session", *imported])
+    context.set_forkserver_preload(["tests.mutation.run", "properties.session"])
     pool = ProcessPoolExecutor(jobs, context, _single_thread, max_tasks_per_child=1)
     try:
         for done in as_completed([pool.submit(task, *call) for call in calls]):
@@ -205,7 +199,7 @@ def main() -> int:
         for n in CORRECT
         if args.names in n and f"{n} seed {s}" not in found
     ]
-    for verdict in parallel(alarm, calls, args.jobs, LATE):
+    for verdict in parallel(alarm, calls, args.jobs):
         alarms.append(verdict)
         report.write(asdict(verdict))
         by = f"FALSE ALARM of {verdict.killed_by}" if verdict.killed else "survives"

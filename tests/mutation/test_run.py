@@ -30,7 +30,7 @@ def test_a_run_that_was_interrupted_goes_on(
 ) -> None:
     put: list[tuple[Any, ...]] = []
 
-    def one(task: Any, calls: Any, jobs: int, imported: Any = ()) -> Any:
+    def one(task: Any, calls: Any, jobs: int) -> Any:
         for call in calls:
             put.append(call)
             yield Verdict(f"mutant.{call[0]}", "equals_reference", "float32", "falsified")
