@@ -22,7 +22,7 @@ from reference.formats import Array
 from .comparison import Check
 from .strategies.cases import Case
 from .strategies.values import seeded, values
-from .subjects.protocol import Results, Subject, Unsupported
+from .subjects.protocol import Results, Subject, SubjectFault, Unsupported
 
 Tensors = dict[str, Tensor]
 Gradients = dict[str, Tensor | None]
@@ -56,6 +56,7 @@ class Recorded:
 
         A result that does not require a gradient gives none: the leaves keep what they have.
         """
+        same_shape(self.results, upstream)
         names = [n for n in upstream if self.results[n].requires_grad]
         if names:
             torch.autograd.backward(
@@ -66,6 +67,7 @@ class Recorded:
 
     def gradient(self, upstream: Mapping[str, Tensor], **options: Any) -> Gradients:
         """The gradient of Σ⟨upstream, result⟩ by leaf, with torch.autograd.grad's options."""
+        same_shape(self.results, upstream)
         names = [n for n in upstream if self.results[n].requires_grad]
         wanted = {n: leaf for n, leaf in self.leaves.items() if leaf.requires_grad}
         if not names:
@@ -83,6 +85,14 @@ class Recorded:
     def gradients(self) -> Gradients:
         """`.grad` of every leaf that requires one."""
         return {n: leaf.grad for n, leaf in self.leaves.items() if leaf.requires_grad}
+
+
+def same_shape(results: Mapping[str, Tensor], upstream: Mapping[str, Tensor]) -> None:
+    """Raise `SubjectFault` where a result has not the shape of the gradient that is put to it."""
+    for name, u in upstream.items():
+        got, expected = tuple(results[name].shape), tuple(u.shape)
+        if got != expected:
+            raise SubjectFault(f"{name} has shape {got}, expected {expected}")
 
 
 def arguments(
@@ -183,6 +193,7 @@ def as_function(
 
 def contraction(results: Mapping[str, Tensor], upstream: Mapping[str, Tensor]) -> Tensor:
     """Σ⟨upstream, result⟩: the scalar whose gradient the upstream gradients are for."""
+    same_shape(results, upstream)
     total = [(results[n] * u).sum() for n, u in upstream.items()]
     return torch.stack(total).sum()
 

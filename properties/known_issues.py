@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch.torch_version import TorchVersion
 
-from .strategies.cases import Case
+from .strategies.cases import Case, case_from
 from .subjects.protocol import Subject
 
 if sys.version_info >= (3, 11):
@@ -87,7 +87,7 @@ class Issue:
 
     def case(self, precision: str) -> Case:
         """The witness in a precision."""
-        case: Case = eval(self.witness, {"Case": Case})
+        case = case_from(self.witness)
         return case.but(precision=precision)
 
     def cases(self, precision: str) -> list[Case]:

@@ -104,6 +104,12 @@ def functional_hvp(subject: Subject, case: Case, check: Check) -> None:
     compare_gradients(check, got, expected_hvp(case, upstream, tangents), "second derivative by ")
 
 
+def _along(subject: Subject, case: Case, point: Tensors) -> Tensors:
+    """A direction for every leaf, in the order of the leaves, which torch.func.jvp asks for."""
+    along = tensors(subject, case, tangent_arrays(case))
+    return {n: along[n] for n in point}
+
+
 def _loss(subject: Subject, case: Case, upstream: dict[str, Any]) -> tuple[Any, Tensors]:
     """Σ⟨u, result⟩ as a function of the leaves, and the leaves."""
     module, given = subject.build(case), tensors(subject, case, upstream)
@@ -171,7 +177,7 @@ def func_jvp(subject: Subject, case: Case, check: Check) -> None:
     module = subject.build(case)
     with offered():
         function, point = as_function(subject, case, module), primals(subject, case, module)
-        got = torch.func.jvp(function, (point,), (tensors(subject, case, tangents),))[1]
+        got = torch.func.jvp(function, (point,), (_along(subject, case, point),))[1]
     compare_gradients(check, got, expected_jvp(case, tangents), "func.jvp of ")
 
 
@@ -187,7 +193,7 @@ def func_jvp_of_grad(subject: Subject, case: Case, check: Check) -> None:
     upstream, tangents = upstream_arrays(case), tangent_arrays(case)
     loss, point = _loss(subject, case, upstream)
     with offered():
-        along = tensors(subject, case, tangents)
+        along = _along(subject, case, point)
         got = torch.func.jvp(torch.func.grad(loss), (point,), (along,))[1]
     compare_gradients(check, got, expected_hvp(case, upstream, tangents), "second derivative by ")
 

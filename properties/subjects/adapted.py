@@ -14,6 +14,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from reference.parameters import Options, weight_shapes
 
+from ..comparison import as_array
 from .capabilities import SubjectError, SubjectFault
 from .conventions import Conventions, conventions
 
@@ -144,7 +145,7 @@ class Adapted(nn.Module):
     def _start_from(self, own: Any) -> None:
         """Take over the own initial weights."""
         held = dict(own.named_parameters()) if isinstance(own, nn.Module) else own_arrays(own)
-        arrays = {n: _to_numpy(held[own_name]) for n, own_name in self.names.items()}
+        arrays = {n: as_array(held[own_name]) for n, own_name in self.names.items()}
         initial = self.layout.canonical(self.options, arrays)
         with torch.no_grad():
             for name, p in self.named_parameters():

@@ -257,6 +257,25 @@ class RaisesUnderTransforms(impl.GRU):
         return super()._step(x, state, weights)
 
 
+class OtherOrder(impl.GRU):
+    """Right, with its parameters registered in the opposite order."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in reversed([name for name, _ in self.named_parameters()]):
+            parameter = getattr(self, name)
+            delattr(self, name)
+            self.register_parameter(name, parameter)
+
+
+class ExtraAxis(impl.GRU):
+    """Returns its last state with an axis more."""
+
+    def forward(self, input: Any, hx: Any = None) -> Any:
+        output, h = super().forward(input, hx)
+        return output, h[None]
+
+
 class ClampedRNN(impl.RNN):
     """relu as clamp, whose slope at exactly 0 is 1."""
 

@@ -13,7 +13,7 @@ from properties.comparison import Check
 from properties.conformance import put, run
 from properties.plans import Plan
 from properties.records import FALSIFIED
-from properties.strategies.cases import Case
+from properties.strategies.cases import case_from
 from properties.subjects.builtin import BUILTIN
 from properties.subjects.protocol import Subject
 
@@ -34,7 +34,7 @@ def assert_falsified(
     record = run(plan, profile="standard", seed=1)
     assert record.status == FALSIFIED, record
     assert re.search(message, record.message), record.message
-    case: Case = eval(record.case, {"Case": Case})
+    case = case_from(record.case)
     with pytest.raises(Exception, match=message):
         put(plan, case, Check())
     put(Plan(plan.prop, BUILTIN[f"torch.nn.{kind}"], "float32"), case, Check())

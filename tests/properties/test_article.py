@@ -15,7 +15,7 @@ from properties.comparison import Check
 from properties.conformance import put, run
 from properties.families import literal
 from properties.records import FALSIFIED, HOLDS, Record
-from properties.strategies.cases import Case
+from properties.strategies.cases import case_from
 from properties.subjects.builtin import BUILTIN, CARRYING_TAGGER
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "article.md"
@@ -46,7 +46,7 @@ def test_verdict(row: Row) -> None:
     assert got.status == row.status, got.message
     assert got.comparisons > 0
     if row.status == FALSIFIED:
-        case = eval(got.case, {"Case": Case})
+        case = case_from(got.case)
         with pytest.raises(AssertionError):
             put(row.plan, case, Check())
 

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from properties.catalogue import CATALOGUE
 from properties.oracle import discriminates
-from properties.strategies.cases import Case, cases
+from properties.strategies.cases import Case, case_from, cases
 from properties.strategies.layouts import LAYOUTS, place
 from properties.strategies.shapes import TILE_EDGES, WORK_BUDGET, work
 from properties.strategies.values import REGIMES, every_triple, values
@@ -51,7 +51,7 @@ def drawn(kind: str, precision: str) -> tuple[Case, ...]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_repr_can_be_pasted_and_gives_the_same_arrays(kind: str, precision: str) -> None:
     for case in drawn(kind, precision)[:40]:
-        again = eval(repr(case), {"Case": Case})
+        again = case_from(repr(case))
         assert again == case
         for a, b in zip(
             (*case.weight_arrays.values(), case.input_array, *case.state_arrays),

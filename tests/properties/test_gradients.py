@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from properties.conformance import run
 from properties.derivatives import offered
 from properties.plans import Plan, plans
 from properties.records import FALSIFIED, HOLDS, UNSUPPORTED, Record
-from properties.strategies.cases import Case
+from properties.strategies.cases import case_from
 from properties.subjects.builtin import BUILTIN
 from properties.subjects.loading import load_subject
 from properties.subjects.protocol import Subject, Unsupported
@@ -75,7 +76,7 @@ def test_a_planted_fault_is_falsified_by_name(
     record = run(plan, profile="standard", seed=1)
     assert time.process_time() - start < 10
     assert (record.status, says in record.message) == (FALSIFIED, True), record.message
-    case = eval(record.case, {"Case": Case})
+    case = case_from(record.case)
     with pytest.raises(AssertionError):
         plan.prop.claim(plan.subject, case, Check())
     # The same case, shrunk, must leave a correct subject alone.
@@ -134,6 +135,19 @@ def test_a_lack_that_torch_passes_by_falsifies() -> None:
     record = run(plan, profile="standard")
     assert record.status == FALSIFIED
     assert "second derivative by " in record.message
+
+
+@pytest.mark.parametrize("prop", ["func_jvp", "func_jvp_of_grad"])
+def test_parameters_may_be_registered_in_any_order(prop: str) -> None:
+    record = run(Plan(CATALOGUE[prop], of("OtherOrder", "GRU"), "float64"), profile="quick")
+    assert (record.status, record.message) == (HOLDS, "")
+
+
+@pytest.mark.parametrize("prop", ["gradient_of_h_0", "gradients_accumulate", "func_grad"])
+def test_a_result_of_another_shape_is_told_before_anything_is_differentiated(prop: str) -> None:
+    record = run(Plan(CATALOGUE[prop], of("ExtraAxis", "GRU"), "float64"), profile="quick")
+    assert record.status == FALSIFIED
+    assert re.fullmatch(r"h_n has shape \(.*\), expected \(.*\)", record.message)
 
 
 def test_another_exception_under_a_transform_falsifies() -> None:

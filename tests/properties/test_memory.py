@@ -18,7 +18,7 @@ from properties.conformance import put, run
 from properties.families.memory import STRANGE_LAYOUTS, WEIGHT_LAYOUTS
 from properties.plans import Plan
 from properties.records import FALSIFIED, HOLDS, Record
-from properties.strategies.cases import Case
+from properties.strategies.cases import Case, case_from
 from properties.strategies.layouts import place
 from properties.subjects.protocol import Subject
 from tests.mutation.correct import CORRECT
@@ -208,7 +208,7 @@ def test_a_fault_of_memory_is_falsified_and_named(
     record = record_of(name, factory, precision)
     assert record.status == FALSIFIED
     assert re.search(line, record.message), record.message
-    case = eval(record.case, {"Case": Case})
+    case = case_from(record.case)
     assert case.precision == precision
 
 

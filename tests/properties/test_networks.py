@@ -13,7 +13,7 @@ from properties.conformance import put, run
 from properties.families import claims, gates, networks
 from properties.plans import Plan
 from properties.records import FALSIFIED, HOLDS, UNSUPPORTED
-from properties.strategies.cases import Case
+from properties.strategies.cases import Case, case_from
 from properties.subjects.builtin import BUILTIN, CARRYING_TAGGER
 from properties.subjects.networks import subject
 from properties.subjects.protocol import Subject
@@ -150,7 +150,7 @@ def test_a_wrong_network_is_falsified_by_what_it_breaks(
     assert record.status == FALSIFIED
     assert text in record.message
     # The same case leaves the right network alone.
-    case = eval(record.case, {"Case": Case})
+    case = case_from(record.case)
     put(Plan(found.prop, right(kind), "float32"), case, Check())
 
 

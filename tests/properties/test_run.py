@@ -21,7 +21,7 @@ from properties.conformance import check_conformance, explain, run, seed_of
 from properties.plans import Plan
 from properties.property import Property
 from properties.records import FALSIFIED, HOLDS, UNSUPPORTED, VACUOUS, Record
-from properties.strategies.cases import Case
+from properties.strategies.cases import Case, case_from
 from properties.subjects.builtin import BUILTIN
 from properties.subjects.loading import load_subject
 from properties.subjects.protocol import Subject
@@ -49,7 +49,7 @@ def test_a_broken_lstm_is_falsified_within_ten_seconds(name: str, precision: str
     text = explain(plan, record, 1, "standard")
     assert "property equals_reference is falsified" in text
     assert re.search(r"got \S+, expected \S+, error \S+ > bound \S+", text)
-    case = eval(record.case, {"Case": Case})
+    case = case_from(record.case)
     with pytest.raises(AssertionError):
         plan.prop.claim(plan.subject, case, Check())
     # The same case, shrunk, must leave a correct subject alone.
@@ -58,7 +58,7 @@ def test_a_broken_lstm_is_falsified_within_ten_seconds(name: str, precision: str
 
 def test_a_counterexample_is_small() -> None:
     _, record = agreement("SwappedGates")
-    case = eval(record.case, {"Case": Case})
+    case = case_from(record.case)
     assert (case.time, case.num_layers, case.input_size, case.hidden_size) == (1, 1, 1, 1)
     assert (case.batch, case.layout, case.lengths, case.bidirectional) == (1, "contiguous", None, 0)
 

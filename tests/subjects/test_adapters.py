@@ -321,6 +321,22 @@ def test_parameters_are_found_by_the_names_in_the_state_dict() -> None:
             assert record.status == status, record.message
 
 
+class RenamedInBfloat16(Renamed):
+    """The same, made in a precision that NumPy lacks."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.to(torch.bfloat16)
+
+
+def test_an_adapted_module_may_be_made_in_bfloat16() -> None:
+    record = run(
+        Plan(CATALOGUE["equals_reference"], as_subject(RenamedInBfloat16, "GRUCell"), "float32"),
+        profile="quick",
+    )
+    assert (record.status, record.message) == (HOLDS, "")
+
+
 def test_a_file_may_hold_an_adapter(tmp_path: Path) -> None:
     path = tmp_path / "adapted_cells.py"
     path.write_text(
