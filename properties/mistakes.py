@@ -184,14 +184,14 @@ def other_dtype(given: Arguments, what: str, how: str) -> list[object]:
 
 
 def other_device(given: Arguments, what: str, how: str) -> list[object]:
-    """Put a tensor on the meta device, or on the other of CPU and CUDA."""
+    """Put a tensor on the meta device, or on the other of CPU and CUDA; its device and the own."""
     device = "meta"
     if how == "on another device":
         device = "cpu" if given.subject.device != "cpu" else "cuda"
         if device == "cuda" and not torch.cuda.is_available():
             raise Unsupported("there is no second device here")
     given.change(what, lambda t: t.to(device))
-    return []
+    return [device, given.subject.device.partition(":")[0]]
 
 
 def other_type(given: Arguments, what: str, how: str) -> list[object]:
@@ -255,13 +255,13 @@ def _shapes(value: Any) -> str:
     return type(value).__name__
 
 
-def names_it(message: str, words: Iterable[str], numbers: Iterable[object] = ()) -> bool:
-    """Whether a message has one of the words, or all the numbers."""
+def names_it(message: str, words: Iterable[str], both: Iterable[object] = ()) -> bool:
+    """Whether a message has one of the words, or both of what was given and what was expected."""
     text = message.lower()
     if any(re.search(word, text) for word in words):
         return True
-    numbers = [str(n) for n in numbers]
-    return bool(numbers) and set(numbers) <= set(re.findall(r"\d+", text))
+    asked = {str(one) for one in both}
+    return bool(asked) and asked <= set(re.findall(r"\d+|[a-z]+", text))
 
 
 def refused(check: Check, case: Case, got: str, what: str = "a call") -> None:
@@ -297,13 +297,13 @@ def put_wrong(
     mistake: Mistake,
     refusals: tuple[type[Exception], ...] = REFUSALS,
 ) -> tuple[str, str, list[object]]:
-    """Outcome, message and numbers in question of a call with the mistake of the variant."""
+    """Outcome and message of a call with the variant's mistake; what was given and expected."""
     what, how, path = parts(case.variant)
     case = on_path(case, path)
     module = right_call(subject, case)
     given = Arguments(subject, case)
-    numbers = mistake(given, what, how)
-    return *outcome(lambda: given.call(module), refusals), numbers
+    both = mistake(given, what, how)
+    return *outcome(lambda: given.call(module), refusals), both
 
 
 def refuse(

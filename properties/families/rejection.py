@@ -257,8 +257,8 @@ _NAMED = (
 
 
 @FAMILY.claims(
-    "Every such exception names what was wrong: the argument, or the size or number of dimensions "
-    "that was given and the one expected; of a dtype, device or type, that it is one.",
+    "Every such exception names what was wrong: the argument, or the size, number of dimensions "
+    "or device that was given and the one expected; of a dtype, device or type, that it is one.",
     "argument ∈ message, or {got, expected} ⊂ message",
     share=0.8,
     prepare=mistakes.import_devices,
@@ -268,10 +268,10 @@ _NAMED = (
 def refusals_name_the_argument(subject: Subject, case: Case, check: Check) -> None:
     group = next(g for g in _NAMED if case.variant in g.variants(subject.kind))
     refusals = (*REFUSALS, AttributeError)
-    got, message, numbers = put_wrong(subject, case, group.mistake, refusals)
+    got, message, both = put_wrong(subject, case, group.mistake, refusals)
     refused(check, case, got)
     what = parts(case.variant)[0]
     words = group.words or {"input": mistakes.INPUT_WORDS, "h": mistakes.STATE_WORDS}.get(
         what, mistakes.CELL_WORDS
     )
-    told(case, message, names_it(message, words, numbers))
+    told(case, message, names_it(message, words, both))

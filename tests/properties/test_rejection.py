@@ -17,7 +17,7 @@ from properties.known_issues import in_range
 from properties.mistakes import LAYER_PATHS, Arguments, names_it, on_path, parts, spoiled
 from properties.plans import Plan
 from properties.records import FALSIFIED, HOLDS, Record
-from properties.strategies.cases import Case
+from properties.strategies.cases import Case, case_from
 from properties.subjects.builtin import BUILTIN
 from properties.subjects.protocol import PACKING, PADDING, Subject
 
@@ -133,7 +133,7 @@ def test_faults_of_torch_are_found_without_being_told(
     for seed in (1, 2):
         record = record_of(factory, kind, prop, seed, profile="quick")
         assert record.status == FALSIFIED
-        assert words in eval(record.case, {"Case": Case}).variant
+        assert words in case_from(record.case).variant
 
 
 def test_impl_refuses_with_every_seed() -> None:
@@ -191,6 +191,8 @@ def test_a_message_names_by_a_word_or_by_all_the_numbers() -> None:
     assert names_it("Expected hidden size (1, 4)", ("hidden",))
     assert names_it("shapes cannot be multiplied (24x6 and 5x12)", ("input",), (6, 5))
     assert not names_it("shapes cannot be multiplied (24x6 and 5x12)", ("input",), (6, 4))
+    assert names_it("expected cpu, got meta", ("device",), ("meta", "cpu"))
+    assert not names_it("nothing on meta", ("device",), ("meta", "cpu"))
     assert not names_it("invalid argument", ("input", "hidden"))
     assert not names_it("LSTMCell: wrong", (r"\bcell\b",))
 
