@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-import traceback
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -27,6 +26,7 @@ from .sandbox import CASE_TIMEOUT
 from .sandbox_process import Claim
 from .strategies.cases import Case
 from .subjects.protocol import SubjectFault, Unsupported
+from .traces import told
 
 #: Profile → examples of a property whose share is 1; the fuller ones later.
 EXAMPLES = {"quick": 20, "standard": 60, "thorough": 1000}
@@ -317,10 +317,7 @@ def _fails(plan: Plan, case: Case, attempts: int, timeout: float) -> bool | None
 def _message(error: BaseException) -> str:
     if isinstance(error, Mismatch | SubjectFault):
         return str(error)
-    if isinstance(error, sandbox.Raised):
-        return "the subject raised\n" + error.trace
-    trace = traceback.format_exception(error)
-    return "the subject raised\n" + "".join(trace[-12:])
+    return error.told if isinstance(error, sandbox.Raised) else told(error)
 
 
 def explain(plan: Plan, record: Record, run_seed: int, profile: str, again: str = "") -> str:
@@ -329,12 +326,12 @@ def explain(plan: Plan, record: Record, run_seed: int, profile: str, again: str 
         f"{plan.subject.name}: property {record.name} is {record.status}",
         f"  claim   {plan.prop.sentence}",
         f"  formula {plan.prop.formula}",
-        f"  found   {record.message}",
+        "  found   " + _indented(record.message),
     ]
     if record.case:
         lines.append(f"  case    {record.case}")
     if record.diagnosis:
-        lines.append("  looks   " + "\n          ".join(record.diagnosis.splitlines()))
+        lines.append("  looks   " + _indented(record.diagnosis))
     if record.script:
         lines.append(f"  script  {record.script} (needs torch and NumPy alone)")
     again = again or f"--hypothesis-seed={run_seed} -k '{plan.id}'"
@@ -343,6 +340,11 @@ def explain(plan: Plan, record: Record, run_seed: int, profile: str, again: str 
         + (f", or {record.blob}" if record.blob else "")
     )
     return "\n".join(lines)
+
+
+def _indented(text: str) -> str:
+    """The lines of a text below one another, beside the word that begins the first."""
+    return "\n          ".join(text.splitlines())
 
 
 def check_conformance(

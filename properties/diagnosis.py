@@ -23,28 +23,42 @@ from .walks import WALKS
 #: Further cases that a named fault must explain; each with its own weights, inputs and states.
 _WITNESSES = 6
 
+#: How the line begins that names the faults, and what stands between two.
+CONSISTENT, OR = "consistent with ", "; or "
+
 
 def diagnose(subject: Subject, case: Case) -> list[str]:
     """Lines for a person on a failing case; empty where the forward results are right.
 
-    The subject is called some twenty times, and whatever it raises ends the diagnosis.
+    The subject is called some twenty times.  Cases on which it raises say nothing, unless it does
+    so on all; what it raises in a later step ends the diagnosis.
     """
     if subject.kind not in KINDS or case.kind != subject.family:
         return []
+    lines: list[str] = []
     try:
-        return list(_lines(subject, case))
+        lines.extend(_lines(subject, case))
     except Exception as error:
-        return [f"the subject raised {type(error).__name__} while it was diagnosed: {error}"]
+        lines.append(f"the subject raised {type(error).__name__} while it was diagnosed: {error}")
+    return lines
 
 
 def _lines(subject: Subject, case: Case) -> Iterator[str]:
-    seen = [(c, subject.run(c)) for c in (case, *_witnesses(case))]
+    seen: list[tuple[Case, Results]] = []
+    raised: Exception | None = None
+    for each in (case, *_witnesses(case)):
+        try:
+            seen.append((each, subject.run(each)))
+        except Exception as error:
+            raised = error
+    if raised and not seen:
+        raise raised
     wrong = [(c, got) for c, got in seen if differs(got, call_of(c).results())]
     if not wrong:
         return
     names = consistent(subject, seen)
     if names:
-        yield "consistent with " + "; or ".join(names)
+        yield CONSISTENT + OR.join(names)
     first, got = wrong[0]
     yield first_difference(first, got)
     blocks = blocks_that_matter(subject, first)
@@ -54,13 +68,12 @@ def _lines(subject: Subject, case: Case) -> Iterator[str]:
 
 def _witnesses(case: Case) -> list[Case]:
     """Cases with the options of the failing one, in which sizes, gates and states all differ."""
-    batch = None if case.batch is None else 3
     lengths = None if case.lengths is None else (4, 2, 3)
     options = case.but(
         input_size=3,
         hidden_size=5,
         proj_size=min(case.proj_size, 4),
-        batch=batch,
+        batch=None if case.batch is None else 3,
         time=1 if case.cell else 4,
         lengths=lengths,
         enforce_sorted=False,
@@ -69,7 +82,11 @@ def _witnesses(case: Case) -> list[Case]:
         states="spread",
         layout="contiguous",
     )
-    return [options.but(seed=seed) for seed in range(_WITNESSES)]
+    drawn = [options.but(seed=seed) for seed in range(_WITNESSES)]
+    if options.form == "dense" and not case.cell:
+        # As many rows as steps: who takes one axis for the other then gives no error.
+        drawn[::2] = [c.but(batch=c.time) for c in drawn[::2]]
+    return drawn
 
 
 def differs(got: Results, want: dict[str, Ball]) -> bool:

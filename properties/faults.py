@@ -212,6 +212,21 @@ def _rows_reversed(call: Call) -> Call:
     return replace(call, x=np.flip(call.x, axis))
 
 
+def _exchanged(batch_first: bool) -> Change:
+    """Batch and time taken for each other where `batch_first` is as given."""
+
+    def change(call: Call) -> Call:
+        case = call.case
+        if case.batch is None or call.lengths is not None or case.batch_first != batch_first:
+            raise ValueError("there is no such pair of axes")
+        if case.with_state and case.batch != case.time:
+            raise ValueError("the states tell how many rows there are")
+        state = [np.resize(s, (len(s), case.time, s.shape[-1])) for s in call.state]
+        return replace(call, case=case.but(batch_first=not batch_first), state=state)
+
+    return change
+
+
 def _shared() -> Iterator[Fault]:
     yield _dropped("bias_ih", "bias_ih dropped")
     yield _dropped("bias_hh", "bias_hh dropped")
@@ -259,5 +274,7 @@ def argument_faults(kind: str, cell: bool) -> list[Fault]:
             _state("rows of the initial states in the wrong order", _reversed_rows),
             _state("every layer started from the states of the first", _first_row),
             _changed("the sequence read in reverse", _rows_reversed),
+            _changed("batch_first ignored", _exchanged(batch_first=True)),
+            _changed("input taken as batch-major", _exchanged(batch_first=False)),
         ]
     return found

@@ -61,9 +61,9 @@ class Hang(Death):
 
 
 class Raised(Exception):
-    """An exception of the subject in the other process; `trace` is its traceback as text."""
+    """An exception of the subject in the other process; `told` is what a person reads of it."""
 
-    trace: str
+    told: str
 
 
 _RAISED: dict[str, type[Raised]] = {}
@@ -145,12 +145,12 @@ class Sandbox:
         check.add(answer.counts)
         if answer.failure is None:
             return answer.value
-        name, text, trace = answer.failure
+        name, text, story = answer.failure
         if name in CARRIED:
             raise CARRIED[name](text)
         # Hypothesis tells failures apart by their type.
         raised = _RAISED.setdefault(name, type(name, (Raised,), {}))(text)
-        raised.trace = trace
+        raised.told = story
         raise raised
 
     def _answer(self, channel: Connection, seconds: float) -> Any:

@@ -10,7 +10,6 @@ import os
 import pickle
 import signal
 import sys
-import traceback
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict
@@ -26,6 +25,7 @@ from .patience import MOST
 from .strategies.cases import Case
 from .subjects.loading import FILE_MODULE
 from .subjects.protocol import Subject, SubjectFault, Unsupported
+from .traces import told
 
 Claim = Callable[[Subject, Case, Check], Any]
 
@@ -40,7 +40,7 @@ OPEN: set[Connection] = set()
 
 
 class Answer(NamedTuple):
-    """What the claim returned; counts of the check; class name, text and traceback of a failure.
+    """What the claim returned; counts of the check; class name, text and story of a failure.
 
     `printed` is new output, `written` the bytes of all, `changed` names settings put back.
     """
@@ -112,10 +112,9 @@ def serve(
             with np.errstate(all="ignore"):
                 value = claim(subject, case, check)
         except BaseException as error:
-            trace = "".join(traceback.format_exception(error)[-12:])
             kind = type(error)
             carried = next((c for c in kind.__mro__ if CARRIED.get(c.__name__) is c), kind)
-            failure = carried.__name__, str(error), trace
+            failure = carried.__name__, str(error), told(error)
         changed = surroundings.restore(before)
         text, written = _new_text(log, written)
         _watch(None)

@@ -19,6 +19,7 @@ from hypothesis import settings
 from hypothesis.database import DirectoryBasedExampleDatabase
 
 from .catalogue import CATALOGUE
+from .causes import common_causes
 from .comparison import Check
 from .conformance import EXAMPLES, apart, explain, profile_settings, run
 from .diagnosis import diagnose
@@ -27,7 +28,7 @@ from .property import ALL_PRECISIONS
 from .records import CRASHED, Record, not_offered, summary
 from .sandbox import CASE_TIMEOUT, Death
 from .scripts import script
-from .strategies.cases import Case
+from .strategies.cases import Case, case_from
 from .subjects.builtin import BUILTIN
 from .subjects.loading import AUTO, SubjectError, as_subject
 from .subjects.protocol import ALL_KINDS, Subject
@@ -161,6 +162,7 @@ class Run:
         ran = f"{len(records)} of {len(self.by_id)} properties × precisions were run"
         lines.append(ran + (f"; {left} were not selected or not reached" if left else ""))
         lines += not_offered(records)
+        lines += common_causes(records)
         for record in records:
             if not record.passed:
                 lines.append(f"{record.status}: {record.id}")
@@ -171,7 +173,7 @@ def diagnosed(plan: Plan, record: Record, folder: Path, timeout: float = CASE_TI
     """A falsified record with what its case looks like, and a script of it written to `folder`."""
     if not record.case:
         return record
-    case: Case = eval(record.case, {"Case": Case, "inf": float("inf"), "nan": float("nan")})
+    case = case_from(record.case)
     name = re.sub(r"[^\w.+-]+", "_", plan.id) + ".py"
     lines, text = record.diagnosis.splitlines(), ""
     if not lines:

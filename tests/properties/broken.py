@@ -66,6 +66,25 @@ class MixedRows(nn.LSTM):
         return super().forward(input, hx)
 
 
+class BatchMajor(nn.LSTM):
+    """Takes a dense input as (B, T, I) whatever `batch_first` says, as a port from Keras does."""
+
+    def forward(self, input: Any, hx: Any = None) -> Any:
+        dense = isinstance(input, Tensor) and input.dim() == 3
+        self.batch_first, asked = dense or self.batch_first, self.batch_first
+        try:
+            return super().forward(input, hx)
+        finally:
+            self.batch_first = asked
+
+
+class BatchFirstIgnored(nn.LSTM):
+    """Accepts `batch_first`, and never looks at it."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{**kwargs, "batch_first": False})
+
+
 class RaisesOnConstruction(nn.LSTM):
     """Refuses to be made."""
 

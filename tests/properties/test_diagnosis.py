@@ -87,6 +87,21 @@ def test_the_script_of_any_property_carries_its_claim(tmp_path: Path) -> None:
     assert (right.returncode, right.stdout) == (0, "the property holds of this case\n")
 
 
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        ("BatchMajor", "input taken as batch-major"),
+        ("BatchFirstIgnored", "batch_first ignored"),
+    ],
+)
+def test_axes_taken_for_each_other_are_named_where_most_cases_raise(
+    name: str, fault: str, tmp_path: Path
+) -> None:
+    plan, record = falsified(name)
+    lines = diagnosed(plan, record, tmp_path).diagnosis.splitlines()
+    assert lines[0] == f"consistent with {fault}"
+
+
 def test_a_correct_subject_has_no_diagnosis() -> None:
     case = Case("LSTM", input_size=2, hidden_size=3, batch=2, time=3)
     assert diagnose(Subject("torch.nn.LSTM", "LSTM", nn.LSTM), case) == []

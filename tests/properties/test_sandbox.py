@@ -28,7 +28,7 @@ from properties.plans import Plan
 from properties.property import Property
 from properties.records import FALSIFIED, HOLDS, UNSUPPORTED, Record
 from properties.session import diagnosed
-from properties.strategies.cases import Case
+from properties.strategies.cases import Case, case_from
 from properties.subjects.loading import load_subject
 from properties.subjects.protocol import Subject, SubjectFault, Unsupported
 
@@ -71,7 +71,7 @@ def test_a_death_is_falsified_with_its_name_and_shrunk(name: str, words: str) ->
     record = record_of(name)
     assert record.status == FALSIFIED
     assert words in record.message
-    case = eval(record.case, {"Case": Case})
+    case = case_from(record.case)
     assert (case.num_layers, case.batch, case.time, case.input_size) == (2, 1, 1, 1)
     # The next property of the same subject is none the worse.
     assert record_of(name, "count_is_exact").status == HOLDS
@@ -97,7 +97,7 @@ def test_a_hang_is_stopped_once_and_the_run_goes_on(
     assert answers.count(None) == 1  # not shrunk: one wait, and the cases before it
     assert record.status == FALSIFIED
     assert record.message == "the subject did not answer within 1.5 s"
-    assert eval(record.case, {"Case": Case}).num_layers > 1
+    assert case_from(record.case).num_layers > 1
     assert record_of(name, "count_is_exact").status == HOLDS
 
 
@@ -120,7 +120,7 @@ def test_a_change_of_the_process_is_falsified(name: str, prop: str, words: str) 
     record = record_of(name, prop)
     assert record.status == FALSIFIED
     assert words in record.message
-    assert eval(record.case, {"Case": Case}).num_layers == 2
+    assert case_from(record.case).num_layers == 2
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_counts_and_exceptions_come_back_however_the_process_is_made(start: str)
             with pytest.raises(sandbox.Raised) as caught:
                 box.put(claim, Case("LSTM", variant="other"), check)
             assert type(caught.value).__name__ == "ZeroDivisionError"
-            assert "in raising" in caught.value.trace
+            assert "in raising" in caught.value.told
             assert check.comparisons == 6  # one was compared before each failure, two fail
         box.put(CATALOGUE["equals_reference"].claim, Case("LSTM"), check)
         assert 0 < check.worst < 1

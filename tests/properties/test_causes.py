@@ -1,0 +1,46 @@
+"""What many falsified properties share is said once, at the end of a run."""
+
+from __future__ import annotations
+
+from properties.causes import common_causes
+from properties.records import FALSIFIED, HOLDS, Record
+from properties.strategies.cases import Case
+
+ONE = Case("LSTM")
+
+
+def record(name: str, case: Case | None = None, looks: str = "", status: str = FALSIFIED) -> Record:
+    text = "" if case is None else repr(case)
+    return Record("mine", "cpu", "float32", name, "", status, 0, case=text, diagnosis=looks)
+
+
+def test_a_fault_that_explains_several_is_named_with_their_number() -> None:
+    swapped = "consistent with bias_ih dropped; or bias_hh dropped\noutput differs"
+    records = [
+        record("equals_reference", ONE, swapped),
+        record("time_split", ONE, "consistent with bias_hh dropped"),
+        record("result_shapes", ONE, "output differs"),
+        record("count_is_exact", None, status=HOLDS),
+    ]
+    assert common_causes(records) == [
+        "mine on cpu: 2 of 3 falsified properties are consistent with bias_hh dropped"
+    ]
+
+
+def test_traits_of_the_smallest_cases_are_counted_where_no_property_asks_for_them() -> None:
+    unbatched = ONE.but(batch=None)
+    records = [
+        record("equals_reference", unbatched),
+        record("result_dtype_and_device", unbatched),
+        record("result_shapes", ONE.but(lengths=(1,))),
+        # These cases have it because the property is about it.
+        record("directions_are_independent", ONE.but(bidirectional=True)),
+        record("unbatched_is_a_batch_of_one", unbatched),
+    ]
+    assert common_causes(records) == [
+        "mine on cpu: of the smallest cases that falsify, 2 of 5 have an unbatched input"
+    ]
+
+
+def test_one_alone_has_nothing_in_common() -> None:
+    assert common_causes([record("equals_reference", ONE, "consistent with bias_hh dropped")]) == []
