@@ -29,16 +29,17 @@ def common_causes(records: Iterable[Record]) -> list[str]:
 
 def _of_one(name: str, rows: list[Record]) -> Iterator[str]:
     faults = Counter(fault for record in rows for fault in _faults(record))
-    for fault, count in _shared(faults):
+    for fault, count in _shared(faults, len(rows)):
         yield f"{name}: {count} of {len(rows)} falsified properties are consistent with {fault}"
     traits = Counter(trait for record in rows for trait in _traits(record))
-    told = [f"{count} of {len(rows)} have {trait}" for trait, count in _shared(traits)]
+    told = [f"{count} of {len(rows)} have {trait}" for trait, count in _shared(traits, len(rows))]
     if told:
         yield f"{name}: of the smallest cases that falsify, {'; '.join(told)}"
 
 
-def _shared(counted: Counter[str]) -> list[tuple[str, int]]:
-    return [(what, count) for what, count in counted.most_common(_MOST) if count > 1]
+def _shared(counted: Counter[str], of: int) -> list[tuple[str, int]]:
+    """The most common, each of more than one and of at least a tenth of all."""
+    return [(what, n) for what, n in counted.most_common(_MOST) if n > 1 and 10 * n >= of]
 
 
 def _faults(record: Record) -> list[str]:
