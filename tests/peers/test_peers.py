@@ -24,6 +24,7 @@ NEEDS = {
     "onnx_runtime": "onnxruntime",
     "keras3": "keras",
     "flax_nnx": "flax",
+    "opacus": "opacus",
 }
 
 
@@ -95,6 +96,22 @@ def test_flax_gru_has_no_candidate_bias() -> None:
     assert "b_{hn}" in (nnx.GRUCell.__doc__ or "")
     assert cell.dense_h.bias is None
     assert GRUCell.form["biases"] == ("ih",)
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])
+def test_opacus_agrees_in_results_and_gradients(kind: str) -> None:
+    for prop in ("equals_reference", "gradient_of_weight_hh", "gradients_accumulate", "func_jvp"):
+        record = agreement(f"opacus:{kind}", "float32", CATALOGUE[prop])
+        assert record.status == HOLDS
+        assert record.message in ("", "proj_size > 0 is not supported")
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])
+def test_opacus_drops_units_of_the_state_at_every_step(kind: str) -> None:
+    """torch.nn drops units between layers alone, and none of a state."""
+    record = agreement(f"opacus:{kind}", "float32", CATALOGUE["survivors_are_scaled"])
+    assert record.status == FALSIFIED
+    assert "h_n[0, 0, 0]: got 0, expected 0." in record.message
 
 
 def test_quantizable_lstm_agrees_in_one_direction() -> None:

@@ -27,6 +27,7 @@ MAY_IMPORT = {
         "keras",
         "flax",
         "jax",
+        "opacus",
     },
 }
 ONLY_IMPORTER_OF_IMPL = "properties.subjects.builtin"
