@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from pathlib import Path
 
 import reference
 
 #: What stands between the test and the subject: this package, and the reference.
-_OURS = tuple(str(Path(p).resolve().parent) for p in (__file__, str(reference.__file__)))
+_OURS = tuple(f"{Path(p).parent}{os.sep}" for p in (__file__, str(reference.__file__)))
 #: torch's frames between a call of a module and its `forward`.
 _CALLS = ("_call_impl", "_wrapped_call_impl")
 #: Innermost frames that are shown.
