@@ -16,7 +16,7 @@ from properties.families.rejection_reads import BAND, banded
 from properties.known_issues import in_range
 from properties.mistakes import LAYER_PATHS, Arguments, names_it, on_path, parts, spoiled
 from properties.plans import Plan
-from properties.records import FALSIFIED, HOLDS, Record
+from properties.records import FALSIFIED, FLAKY, HOLDS, Record
 from properties.strategies.cases import Case, case_from
 from properties.subjects.builtin import BUILTIN
 from properties.subjects.protocol import PACKING, PADDING, Subject
@@ -132,7 +132,8 @@ def test_faults_of_torch_are_found_without_being_told(
 ) -> None:
     for seed in (1, 2):
         record = record_of(factory, kind, prop, seed, profile="quick")
-        assert record.status == FALSIFIED
+        # What lies past an end decides whether a later call on the same case fails as well.
+        assert record.status in (FALSIFIED, FLAKY)
         assert words in case_from(record.case).variant
 
 
