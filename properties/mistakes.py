@@ -256,12 +256,12 @@ def _shapes(value: Any) -> str:
 
 
 def names_it(message: str, words: Iterable[str], both: Iterable[object] = ()) -> bool:
-    """Whether a message has one of the words, or both of what was given and what was expected."""
+    """Whether a message has one of the words, or all of some numbers or devices."""
     text = message.lower()
     if any(re.search(word, text) for word in words):
         return True
     asked = {str(one) for one in both}
-    return bool(asked) and asked <= set(re.findall(r"\d+|[a-z]+", text))
+    return bool(asked) and asked <= set(re.findall(r"\d+|\b(?:cpu|cuda|meta)\b", text))
 
 
 def refused(check: Check, case: Case, got: str, what: str = "a call") -> None:
