@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from .catalogue import CATALOGUE
 from .diagnosis import CONSISTENT, OR
 from .records import FALSIFIED, FLAKY, Record
-from .strategies.cases import Case, case_from
+from .strategies.cases import case_from
+from .subjects.capabilities import FORMS, OPTIONS
 
 #: Lines of a kind for one subject.
 _MOST = 3
@@ -52,21 +53,18 @@ def _traits(record: Record) -> Iterator[str]:
     if not record.case:
         return
     case, asked = case_from(record.case), CATALOGUE[record.name].constraints
-    drawn = {_FORMS.get(form) for form in asked.get("forms", ("dense", *_FORMS))}
-    if case.form in _FORMS and drawn != {_FORMS[case.form]}:
-        yield _FORMS[case.form]
-    for option, trait in _OPTIONS.items():
-        if getattr(case, option) != getattr(_PLAIN, option) and option not in asked:
-            yield trait
+    for word, forms in FORMS.items():
+        if case.form in forms and not {*asked.get("forms", ("dense",))} <= {*forms}:
+            yield _TRAITS[word]
+    for option, default in OPTIONS.items():
+        if option in _TRAITS and getattr(case, option) != default and option not in asked:
+            yield _TRAITS[option]
 
 
-_FORMS = {
+#: A form of call, or an option that is not at its default → how it is said.
+_TRAITS = {
     "unbatched": "an unbatched input",
-    "equal": "a packed input",
-    "ragged": "a packed input",
-}
-_PLAIN = Case("RNN")
-_OPTIONS = {
+    "packed": "a packed input",
     "batch_first": "batch_first=True",
     "bidirectional": "bidirectional=True",
     "num_layers": "more than one layer",

@@ -87,8 +87,7 @@ class Issue:
 
     def case(self, precision: str) -> Case:
         """The witness in a precision."""
-        case = case_from(self.witness)
-        return case.but(precision=precision)
+        return case_from(self.witness).but(precision=precision)
 
     def cases(self, precision: str) -> list[Case]:
         """The witness in a precision, in every variant that is covered."""

@@ -104,10 +104,9 @@ def functional_hvp(subject: Subject, case: Case, check: Check) -> None:
     compare_gradients(check, got, expected_hvp(case, upstream, tangents), "second derivative by ")
 
 
-def _along(subject: Subject, case: Case, point: Tensors) -> Tensors:
-    """A direction for every leaf, in the order of the leaves, which torch.func.jvp asks for."""
-    along = tensors(subject, case, tangent_arrays(case))
-    return {n: along[n] for n in point}
+def _along(subject: Subject, case: Case, tangents: dict[str, Any], point: Tensors) -> Tensors:
+    """The tangents in the order of the leaves, which torch.func.jvp asks for."""
+    return tensors(subject, case, {n: tangents[n] for n in point})
 
 
 def _loss(subject: Subject, case: Case, upstream: dict[str, Any]) -> tuple[Any, Tensors]:
@@ -177,7 +176,7 @@ def func_jvp(subject: Subject, case: Case, check: Check) -> None:
     module = subject.build(case)
     with offered():
         function, point = as_function(subject, case, module), primals(subject, case, module)
-        got = torch.func.jvp(function, (point,), (_along(subject, case, point),))[1]
+        got = torch.func.jvp(function, (point,), (_along(subject, case, tangents, point),))[1]
     compare_gradients(check, got, expected_jvp(case, tangents), "func.jvp of ")
 
 
@@ -193,7 +192,7 @@ def func_jvp_of_grad(subject: Subject, case: Case, check: Check) -> None:
     upstream, tangents = upstream_arrays(case), tangent_arrays(case)
     loss, point = _loss(subject, case, upstream)
     with offered():
-        along = _along(subject, case, point)
+        along = _along(subject, case, tangents, point)
         got = torch.func.jvp(torch.func.grad(loss), (point,), (along,))[1]
     compare_gradients(check, got, expected_hvp(case, upstream, tangents), "second derivative by ")
 
