@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from typing import Any
 
@@ -11,9 +12,12 @@ for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import pytest
 
-from properties import session
-from properties.plans import Plan
-from properties.records import Record
+if importlib.util.find_spec("gatewise.reference") is None:
+    raise pytest.UsageError("gatewise is not installed here: python -m pip install -e .")
+
+from gatewise.properties import session
+from gatewise.properties.running.plans import Plan
+from gatewise.properties.running.records import Record
 
 RUN = pytest.StashKey[session.Run]()
 

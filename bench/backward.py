@@ -21,16 +21,16 @@ from typing import Any
 import numpy as np
 from common import draw
 
-from properties.oracle import expected_gradients, upstream_arrays
-from properties.strategies.cases import Case
-from properties.subjects.protocol import ALL_KINDS
-from reference import concat_cells
-from reference.backward import cell_backward, layer_backward
-from reference.cells import cell
-from reference.concat_backward import concat_backward, tag_backward
-from reference.concat_cells import CONCAT_KINDS
-from reference.tagger import tag
-from reference.unroll import layer
+from gatewise.properties.cases.case import Case
+from gatewise.properties.checking.oracle import expected_gradients, upstream_arrays
+from gatewise.properties.subjects.protocol import ALL_KINDS
+from gatewise.reference import concat_cells
+from gatewise.reference.backward import cell_backward, layer_backward
+from gatewise.reference.cells import cell
+from gatewise.reference.concat_backward import concat_backward, tag_backward
+from gatewise.reference.concat_cells import CONCAT_KINDS
+from gatewise.reference.tagger import tag
+from gatewise.reference.unroll import layer
 
 ASKED = 4.0
 

@@ -13,8 +13,8 @@ import hypothesis
 import torch
 from hypothesis import HealthCheck, Phase, given, settings
 
-from properties.catalogue import CATALOGUE
-from properties.strategies.cases import Case
+from gatewise.properties.cases.case import Case
+from gatewise.properties.families.catalogue import CATALOGUE
 
 torch.set_num_threads(1)
 

@@ -24,10 +24,10 @@ import torch
 from common import plain_settings
 from hypothesis import given
 
-from properties.catalogue import CATALOGUE
-from properties.oracle import expected
-from properties.strategies.cases import Case
-from properties.subjects.protocol import KINDS, Subject
+from gatewise.properties.cases.case import Case
+from gatewise.properties.checking.oracle import expected
+from gatewise.properties.families.catalogue import CATALOGUE
+from gatewise.properties.subjects.protocol import KINDS, Subject
 
 
 def _milliseconds(call: Callable[[], Any]) -> float:

@@ -20,11 +20,11 @@ import numpy as np
 import torch
 from common import draw
 
-from properties.comparison import Check
-from properties.oracle import compare_all, discriminates, expected
-from properties.strategies.cases import Case
-from properties.subjects.protocol import Subject
-from reference.formats import Array
+from gatewise.properties.cases.case import Case
+from gatewise.properties.checking.comparison import Check
+from gatewise.properties.checking.oracle import compare_all, discriminates, expected
+from gatewise.properties.subjects.protocol import Subject
+from gatewise.reference.formats import Array
 
 ROWS = (("float32", 1e-4, 60), ("float32", 1e-3, 85), ("float64", 1e-9, 95))
 

@@ -14,10 +14,10 @@ from collections import defaultdict
 
 from common import torch  # sets one thread
 
-from properties import conformance
-from properties.plans import plans
-from properties.records import Record
-from properties.subjects.builtin import BUILTIN
+from gatewise.properties.running import engine
+from gatewise.properties.running.plans import plans
+from gatewise.properties.running.records import Record
+from gatewise.properties.subjects.builtin import BUILTIN
 
 PRECISIONS = ("float64", "float32", "float16", "bfloat16")
 
@@ -25,7 +25,7 @@ PRECISIONS = ("float64", "float32", "float16", "bfloat16")
 def campaign(seed: int, families: list[str]) -> list[Record]:
     """Records of the families' properties on the built-in subjects."""
     return [
-        conformance.run(plan, profile="soundness", seed=seed)
+        engine.run(plan, profile="soundness", seed=seed)
         for plan in plans(BUILTIN.values(), ["cpu"], PRECISIONS)
         if plan.prop.family in families
     ]
@@ -38,7 +38,7 @@ def main() -> int:
     parser.add_argument("--examples", type=int, default=420)
     parser.add_argument("--families", nargs="+", default=["agreement"])
     args = parser.parse_args()
-    conformance.EXAMPLES["soundness"] = args.examples
+    engine.EXAMPLES["soundness"] = args.examples
     print(f"torch {torch.__version__}; families {', '.join(args.families)}")
     print("seed  precision  array comparisons     numbers  largest error/bound  exceeded")
     total = 0

@@ -14,18 +14,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 DOCS = Path(__file__).resolve().parent
-sys.path.insert(0, str(DOCS.parent))
+sys.path.insert(0, str(DOCS.parent))  # for tests.mutation
 
 import torch  # noqa: E402
 
-from properties.article import CLAIMS, brief, record  # noqa: E402
-from properties.catalogue import CATALOGUE  # noqa: E402
-from properties.conformance import profile_settings  # noqa: E402
-from properties.families import FAMILIES  # noqa: E402
-from properties.known_issues import known_issues  # noqa: E402
-from properties.property import ALL_DEVICES, Property  # noqa: E402
-from properties.records import FALSIFIED  # noqa: E402
-from properties.subjects.protocol import KINDS  # noqa: E402
+from gatewise.properties.families.catalogue import CATALOGUE, FAMILIES  # noqa: E402
+from gatewise.properties.families.property import ALL_DEVICES, Property  # noqa: E402
+from gatewise.properties.reporting.article import CLAIMS, brief, record  # noqa: E402
+from gatewise.properties.running.engine import profile_settings  # noqa: E402
+from gatewise.properties.running.known_issues import known_issues  # noqa: E402
+from gatewise.properties.running.records import FALSIFIED  # noqa: E402
+from gatewise.properties.subjects.protocol import KINDS  # noqa: E402
 from tests.mutation import strength_page  # noqa: E402
 
 

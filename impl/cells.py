@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from .checks import check_dtype, check_nonlinearity, check_size
+from .arguments import check_dtype, check_nonlinearity, check_size
 
 
 def _kept(new: Tensor, old: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import log_softmax
 
-from .checks import check_dtype, check_size, check_tensor
+from .arguments import check_dtype, check_size, check_tensor
 
 Device = torch.device | str | None
 

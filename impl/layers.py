@@ -20,8 +20,8 @@ from torch.nn.functional import dropout as drop
 from torch.nn.functional import linear
 from torch.nn.utils.rnn import PackedSequence
 
+from .arguments import check_dropout, check_dtype, check_nonlinearity, check_size
 from .cells import gru_step, lstm_step, rnn_step
-from .checks import check_dropout, check_dtype, check_nonlinearity, check_size
 
 State = tuple[Tensor, ...]
 #: The weights of one layer and direction, by name without the suffix.

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import log_softmax
 
-from .checks import check_size, check_tensor
+from .arguments import check_size, check_tensor
 
 try:
     from torch.compiler import is_compiling

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from properties.subjects.adapters import Adapter
+from gatewise.properties.subjects.adapting.adapter import Adapter
 
 jax.config.update("jax_enable_x64", True)
 

@@ -16,7 +16,7 @@ os.environ.setdefault("KERAS_BACKEND", "torch")
 import keras
 from torch import Tensor
 
-from properties.subjects.adapters import Adapter
+from gatewise.properties.subjects.adapting.adapter import Adapter
 
 if keras.backend.backend() != "torch":
     raise ImportError(f"Keras runs on {keras.backend.backend()}; set KERAS_BACKEND=torch")

@@ -18,8 +18,8 @@ import numpy as np
 import onnxruntime
 from onnx import TensorProto, helper
 
-from properties.subjects.adapters import Adapter
-from reference.parameters import GATES
+from gatewise.properties.subjects.adapting.adapter import Adapter
+from gatewise.reference.parameters import GATES
 
 
 @lru_cache(maxsize=256)

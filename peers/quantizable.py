@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import torch.ao.nn.quantizable
 
-from properties.subjects.adapters import Adapter
+from gatewise.properties.subjects.adapting.adapter import Adapter
 
 _CELL = "layers.{layer}.layer_{direction}.cell"
 

@@ -18,19 +18,20 @@ import torch
 from hypothesis import settings
 from hypothesis.database import DirectoryBasedExampleDatabase
 
-from .catalogue import CATALOGUE
-from .causes import common_causes
-from .comparison import Check
-from .conformance import EXAMPLES, apart, explain, profile_settings, run
-from .diagnosis import diagnose
-from .plans import Plan, plans
-from .property import ALL_PRECISIONS
-from .records import CRASHED, Record, not_offered, summary
-from .sandbox import CASE_TIMEOUT, Death
-from .scripts import script
-from .strategies.cases import Case, case_from
+from .cases.case import Case, case_from
+from .checking.comparison import Check
+from .families.catalogue import CATALOGUE
+from .families.property import ALL_PRECISIONS
+from .reporting.diagnosis import diagnose
+from .reporting.explanation import explain
+from .reporting.script import script
+from .reporting.shared_causes import common_causes
+from .running.engine import EXAMPLES, apart, profile_settings, run
+from .running.plans import Plan, plans, subject_of
+from .running.records import CRASHED, Record, not_offered, summary
+from .running.sandbox.parent import CASE_TIMEOUT, Death
 from .subjects.builtin import BUILTIN
-from .subjects.loading import AUTO, SubjectError, as_subject
+from .subjects.loading import AUTO, SubjectError
 from .subjects.protocol import ALL_KINDS, Subject
 
 DEVICES = ("cpu", "cuda", "all")
@@ -253,7 +254,7 @@ def _subjects(specs: list[str] | None, like: str | None) -> tuple[Subject, ...]:
         if like is not None:
             raise SubjectError(f"--like {like!r} is given without a --subject")
         return tuple(BUILTIN.values())
-    return tuple(as_subject(spec, like) for spec in dict.fromkeys(specs))
+    return tuple(subject_of(spec, like) for spec in dict.fromkeys(specs))
 
 
 def _integer(stated: str) -> int:

@@ -33,15 +33,7 @@ from .activations import (
 )
 from .log_softmax import log_softmax, log_softmax_backward, softmax, through_log_softmax
 from .recurrence import plus
-from .slopes import (
-    also_summed,
-    large,
-    lstm_slopes,
-    product,
-    relu_slope,
-    sigmoid_slope,
-    tanh_slope,
-)
+from .slopes import also_summed, large, lstm_slopes, product, relu_slope, sigmoid_slope, tanh_slope
 
 #: Factors that may be taken before a sum of tangents where they are here taken after it.  The
 #: longest are those of da_r in a GRU, dh·(1−z)·tanh′(n)·q·σ′(r), less the one of the term itself.

@@ -20,11 +20,12 @@ from dataclasses import dataclass
 import numpy as np
 from torch import nn
 
-from properties.comparison import Check, as_array
-from reference.ball import Ball, exact
-from reference.concat_backward import tag_backward
-from reference.formats import PRECISIONS, Array
-from reference.tagger import tag
+from gatewise.properties.cases.arrays import as_array
+from gatewise.properties.checking.comparison import Check
+from gatewise.reference.ball import Ball, exact
+from gatewise.reference.concat_backward import tag_backward
+from gatewise.reference.formats import PRECISIONS, Array
+from gatewise.reference.tagger import tag
 
 from .data import Ids
 

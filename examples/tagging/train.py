@@ -27,9 +27,9 @@ import torch
 from torch import nn
 from torch.nn.functional import nll_loss
 
-import impl
-from impl.tagger import LSTMTagger
-from properties.comparison import Mismatch
+from gatewise import impl
+from gatewise.impl.tagger import LSTMTagger
+from gatewise.properties.checking.comparison import Mismatch
 
 from .bound import StepByStep, difference_bounds, weights_of
 from .data import (
@@ -44,7 +44,10 @@ from .data import (
 
 HERE = Path(__file__).resolve().parent
 
-LSTMS: dict[str, Callable[..., nn.Module]] = {"torch.nn.LSTM": nn.LSTM, "impl.LSTM": impl.LSTM}
+LSTMS: dict[str, Callable[..., nn.Module]] = {
+    "torch.nn.LSTM": nn.LSTM,
+    "gatewise.impl.LSTM": impl.LSTM,
+}
 
 #: The rate falls by this factor after each epoch.
 DECAY = 0.75

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ..comparison import Check
-from ..oracle import compare_all, discriminates, expected
-from ..property import ALL_PRECISIONS, LAYERS, Family
-from ..strategies.cases import Case
+from ..cases.case import Case
+from ..checking.comparison import Check
+from ..checking.oracle import compare_all, discriminates, expected
 from ..subjects.protocol import ALL_KINDS, Subject
+from .property import ALL_PRECISIONS, LAYERS, Family
 
 FAMILY = Family("agreement")
 

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from reference.formats import Array
+from gatewise.reference.formats import Array
 
-from ..comparison import Check
-from ..derivatives import arguments, compare_gradients, offered, record, tensors
-from ..oracle import expected_gradients, upstream_arrays
-from ..property import Family
-from ..strategies.cases import Case
-from ..strategies.values import seeded
+from ..cases.case import Case
+from ..cases.values import seeded
+from ..checking.comparison import Check
+from ..checking.derivatives import arguments, compare_gradients, offered, record, tensors
+from ..checking.oracle import expected_gradients, upstream_arrays
 from ..subjects.protocol import ALL_KINDS, Subject
+from .property import Family
 
 FAMILY = Family("autograd", needs=("gradients",))
 

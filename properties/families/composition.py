@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import torch.nn
 
-from reference.ball import Ball
-from reference.formats import Array
+from gatewise.reference.ball import Ball
+from gatewise.reference.formats import Array
 
-from ..comparison import Check, agree
-from ..oracle import expected
-from ..property import LAYERS, Family
-from ..strategies.cases import Case
+from ..cases.case import Case
+from ..checking.comparison import Check, agree
+from ..checking.oracle import expected
 from ..subjects.protocol import Results, Subject, Unsupported
+from .property import LAYERS, Family
 
 FAMILY = Family("composition")
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from .. import surroundings
-from ..comparison import Check
-from ..property import Family
-from ..strategies.cases import Case
+from .. import process_state
+from ..cases.case import Case
+from ..checking.comparison import Check
 from ..subjects.protocol import ALL_KINDS, Subject
+from .property import Family
 
 FAMILY = Family("conduct")
 
@@ -20,13 +20,13 @@ FAMILY = Family("conduct")
     share=0.6,
 )
 def the_process_is_left_as_found(subject: Subject, case: Case, check: Check) -> None:
-    before = surroundings.settings()
-    with surroundings.printing() as printed:
+    before = process_state.settings()
+    with process_state.printing() as printed:
         try:
             subject.call(case, subject.build(case), *subject.given(case))
         finally:
-            after = surroundings.settings()
-            surroundings.restore(before)
+            after = process_state.settings()
+            process_state.restore(before)
     for name, value in after.items():
         check.same(f"after a call, {name}", value, before[name])
     check.same("what a call writes to standard output", printed.text, "")
@@ -42,7 +42,7 @@ def a_call_draws_no_random_number(subject: Subject, case: Case, check: Check) ->
     module, given = subject.build(case), subject.given(case)
     for mode in ("training", "evaluation"):
         module.train(mode == "training")
-        before = surroundings.generators()
+        before = process_state.generators()
         subject.call(case, module, *given)
-        for name, digest in surroundings.generators().items():
+        for name, digest in process_state.generators().items():
             check.same(f"{name} after a call in {mode}", digest, before[name])

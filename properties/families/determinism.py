@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from .. import surroundings
-from ..comparison import Check, agree, bits
-from ..oracle import expected
-from ..property import LAYERS, Family
-from ..strategies.cases import Case
+from .. import process_state
+from ..cases.case import Case
+from ..checking.comparison import Check, agree, bits
+from ..checking.oracle import expected
 from ..subjects.protocol import ALL_KINDS, Results, Subject
+from .property import LAYERS, Family
 
 FAMILY = Family("determinism")
 
@@ -105,7 +105,7 @@ def _evaluation(subject: Subject, case: Case, module: nn.Module) -> None:
 
 
 def _reseeded(subject: Subject, case: Case, module: nn.Module) -> None:
-    surroundings.seed(case.seed)
+    process_state.seed(case.seed)
 
 
 #: What happens between two calls, by the name of a variant.
@@ -164,9 +164,9 @@ def dropout_draws_from_torch_alone(subject: Subject, case: Case, check: Check) -
     module = subject.build(case)
     for mode in ("training", "evaluation"):
         module.train(mode == "training")
-        before = surroundings.generators()
+        before = process_state.generators()
         subject.run(case, module)
-        for name, digest in surroundings.generators().items():
+        for name, digest in process_state.generators().items():
             if mode == "evaluation" or "torch" not in name:
                 check.same(f"{name} after a call in {mode}", digest, before[name])
 
@@ -192,13 +192,13 @@ def _generators_kept() -> Iterator[None]:
 )
 def initial_weights_follow_the_seed(subject: Subject, case: Case, check: Check) -> None:
     with _generators_kept():
-        surroundings.seed(case.seed)
-        before = surroundings.generators()
+        process_state.seed(case.seed)
+        before = process_state.generators()
         first = subject.make(case).state_dict()
-        for name, digest in surroundings.generators().items():
+        for name, digest in process_state.generators().items():
             if "torch" not in name:
                 check.same(f"{name} after construction", digest, before[name])
-        surroundings.seed(case.seed ^ 1)
+        process_state.seed(case.seed ^ 1)
         torch.manual_seed(case.seed)
         second = subject.make(case).state_dict()
     for name, weight in first.items():

@@ -13,12 +13,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from reference.ball import Ball
-from reference.formats import Array
-from reference.parameters import suffixes
+from gatewise.reference.ball import Ball
+from gatewise.reference.formats import Array
+from gatewise.reference.parameters import suffixes
 
-from ..comparison import Check, Expected, agree, as_array
-from ..derivatives import (
+from ..cases.arrays import as_array
+from ..cases.case import Case
+from ..cases.values import ORDINARY, seeded
+from ..checking.comparison import Check, Expected, agree
+from ..checking.derivatives import (
     STATES,
     Gradients,
     Recorded,
@@ -28,11 +31,9 @@ from ..derivatives import (
     tell,
     tensors,
 )
-from ..oracle import expected_gradients, upstream_arrays
-from ..property import LAYERS, Claim, Family
-from ..strategies.cases import Case
-from ..strategies.values import ORDINARY, seeded
+from ..checking.oracle import expected_gradients, upstream_arrays
 from ..subjects.protocol import CONCAT_CELLS, KINDS, Subject, Unsupported
+from .property import LAYERS, Claim, Family
 
 FAMILY = Family("gradients", needs=("gradients",))
 

@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..comparison import Check, agree
-from ..oracle import expected
-from ..property import Family
-from ..strategies.cases import Case
+from ..cases.case import Case
+from ..checking.comparison import Check, agree
+from ..checking.oracle import expected
 from ..subjects.protocol import ALL_KINDS, CONCAT_CELLS, DTYPES, KINDS, Subject
+from .property import Family
 
 FAMILY = Family("interface")
 

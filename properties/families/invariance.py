@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from reference.formats import Array
-from reference.parameters import GATES
+from gatewise.reference.formats import Array
+from gatewise.reference.parameters import GATES
 
-from ..comparison import Check, agree
-from ..oracle import compare_all, expected
-from ..property import CELLS, LAYERS, Family
-from ..strategies.cases import Case
-from ..strategies.values import ORDINARY
+from ..cases.case import Case
+from ..cases.values import ORDINARY
+from ..checking.comparison import Check, agree
+from ..checking.oracle import compare_all, expected
 from ..subjects.protocol import CONCAT_CELLS, KINDS, Subject, Unsupported
+from .property import CELLS, LAYERS, Family
 
 FAMILY = Family("invariance")
 

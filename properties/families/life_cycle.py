@@ -15,12 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..comparison import Check, bits
-from ..oracle import compare_all, expected
-from ..property import Family
-from ..strategies.cases import Case
+from ..cases.case import Case
+from ..checking.comparison import Check, bits
+from ..checking.oracle import compare_all, expected
 from ..subjects.protocol import ALL_KINDS, CONCAT_CELLS, DTYPES, KINDS, Subject, Unsupported, load
 from .modes import made
+from .property import Family
 
 FAMILY = Family("life cycle", needs=("torch_names",))
 

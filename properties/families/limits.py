@@ -6,17 +6,17 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from reference.ball import Ball, exact
-from reference.cells import gru_parts, input_share
-from reference.formats import Array
-from reference.parameters import GATE_NAMES
+from gatewise.reference.ball import Ball, exact
+from gatewise.reference.cells import gru_parts, input_share
+from gatewise.reference.formats import Array
+from gatewise.reference.parameters import GATE_NAMES
 
-from ..comparison import Check, Expected, agree
-from ..oracle import expected
-from ..property import Family
-from ..strategies.cases import Case
-from ..strategies.values import ORDINARY
+from ..cases.case import Case
+from ..cases.values import ORDINARY
+from ..checking.comparison import Check, Expected, agree
+from ..checking.oracle import expected
 from ..subjects.protocol import Subject
+from .property import Family
 
 FAMILY = Family("limits")
 

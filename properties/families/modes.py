@@ -9,11 +9,11 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from ..comparison import Check, bits
-from ..oracle import compare_all, expected
-from ..property import CPU_PRECISIONS, Family
-from ..strategies.cases import Case
+from ..cases.case import Case
+from ..checking.comparison import Check, bits
+from ..checking.oracle import compare_all, expected
 from ..subjects.protocol import ALL_KINDS, DTYPES, Subject, Unsupported, load
+from .property import CPU_PRECISIONS, Family
 
 FAMILY = Family("modes")
 

@@ -18,14 +18,14 @@ from torch.nn.utils.rnn import (
     unpack_sequence,
 )
 
-from reference.unroll import reversal
+from gatewise.reference.unroll import reversal
 
-from ..comparison import Check, Expected, agree
-from ..oracle import compare_all, expected
-from ..property import LAYERS, Family
-from ..strategies.cases import Case
-from ..strategies.values import seeded
+from ..cases.case import Case
+from ..cases.values import seeded
+from ..checking.comparison import Check, Expected, agree
+from ..checking.oracle import compare_all, expected
 from ..subjects.protocol import Results, Subject, padded
+from .property import LAYERS, Family
 
 FAMILY = Family("packing")
 

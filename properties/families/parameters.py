@@ -6,13 +6,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from reference.formats import PRECISIONS
-from reference.parameters import count, projection_departure, weight_shapes
+from gatewise.reference.formats import PRECISIONS
+from gatewise.reference.parameters import count, projection_departure, weight_shapes
 
-from ..comparison import Check
-from ..property import Family
-from ..strategies.cases import Case
+from ..cases.case import Case
+from ..checking.comparison import Check
 from ..subjects.protocol import Subject
+from .property import Family
 
 FAMILY = Family("parameters")
 

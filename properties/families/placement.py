@@ -12,12 +12,12 @@ from typing import Any
 
 import torch
 
-from ..comparison import Check, bits
-from ..oracle import compare_all, expected
-from ..property import CPU_PRECISIONS, LAYERS, Family
-from ..strategies.cases import Case
+from ..cases.case import Case
+from ..checking.comparison import Check, bits
+from ..checking.oracle import compare_all, expected
 from ..subjects.protocol import ALL_KINDS, KINDS, Subject, Unsupported
-from .paths import same_along
+from .paths.results import same_along
+from .property import CPU_PRECISIONS, LAYERS, Family
 
 FAMILY = Family("placement")
 

@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from reference.ball import Ball
-from reference.formats import Array
+from gatewise.reference.ball import Ball
+from gatewise.reference.formats import Array
 
-from ..comparison import Check, agree
-from ..oracle import compare_all, expected, expected_gradients, upstream_arrays
-from ..property import Family
-from ..strategies.cases import Case
-from ..strategies.values import NONZERO, ORDINARY, seeded
+from ..cases.case import Case
+from ..cases.values import NONZERO, ORDINARY, seeded
+from ..checking.comparison import Check, agree
+from ..checking.oracle import compare_all, expected, expected_gradients, upstream_arrays
 from ..subjects.protocol import CONCAT_CELLS, KINDS, Results, Subject
+from .property import Family
 
 FAMILY = Family("special_values")
 

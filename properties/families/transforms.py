@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..comparison import Check
-from ..derivatives import (
+from ..cases.case import Case
+from ..checking.comparison import Check
+from ..checking.derivatives import (
     STATES,
     Tensors,
     as_function,
@@ -25,7 +26,7 @@ from ..derivatives import (
     tangent_arrays,
     tensors,
 )
-from ..oracle import (
+from ..checking.oracle import (
     compare_all,
     expected,
     expected_gradients,
@@ -33,9 +34,8 @@ from ..oracle import (
     expected_jvp,
     upstream_arrays,
 )
-from ..property import Family
-from ..strategies.cases import Case
 from ..subjects.protocol import ALL_KINDS, CONCAT_CELLS, KINDS, Results, Subject
+from .property import Family
 
 FAMILY = Family("transforms", needs=("gradients",))
 

@@ -11,17 +11,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, parametrize, vector_to_parameters
 
-from reference.formats import PRECISIONS, Array
+from gatewise.reference.formats import PRECISIONS, Array
 
-from ..comparison import Check, bits
-from ..derivatives import Recorded, compare_gradients, tensors
-from ..oracle import compare_all, expected, expected_gradients, upstream_arrays
-from ..property import Family
-from ..strategies.cases import Case
-from ..strategies.values import ORDINARY
+from ..cases.case import Case
+from ..cases.values import ORDINARY
+from ..checking.comparison import Check, bits
+from ..checking.derivatives import Recorded, compare_gradients, tensors
+from ..checking.oracle import compare_all, expected, expected_gradients, upstream_arrays
+from ..checking.uniformity import check_uniform
 from ..subjects.protocol import ALL_KINDS, DTYPES, KINDS, Results, Subject, Unsupported
-from ..uniformity import check_uniform
 from .life_cycle import PLACES, chosen, other_weights, owner, placed
+from .property import Family
 
 FAMILY = Family("weights", needs=("torch_names",))
 

@@ -9,9 +9,9 @@ from typing import Any
 import torch.nn
 from torch.nn.utils import rnn
 
-import impl
-from impl import concat_cells
-from impl.tagger import LSTMTagger
+from gatewise import impl
+from gatewise.impl import concat_cells
+from gatewise.impl.tagger import LSTMTagger
 
 from .networks import subject
 from .protocol import KINDS, PACKING, PADDING, Subject
@@ -22,11 +22,11 @@ def _of(module: ModuleType, prefix: str) -> list[Subject]:
 
 
 _CONCAT = [
-    subject("impl.concat_cells.RNN", "SharedRNNCell", concat_cells.RNN),
-    subject("impl.concat_cells.LSTMCell", "SharedLSTMCell", concat_cells.LSTMCell),
-    subject("impl.concat_cells.GRUCell", "SharedGRUCell", concat_cells.GRUCell),
+    subject("gatewise.impl.concat_cells.RNN", "SharedRNNCell", concat_cells.RNN),
+    subject("gatewise.impl.concat_cells.LSTMCell", "SharedLSTMCell", concat_cells.LSTMCell),
+    subject("gatewise.impl.concat_cells.GRUCell", "SharedGRUCell", concat_cells.GRUCell),
     *(
-        subject(f"impl.concat_cells.{name}", kind, getattr(concat_cells, name))
+        subject(f"gatewise.impl.concat_cells.{name}", kind, getattr(concat_cells, name))
         for name, kind in (
             ("IndependentRNN", "IndependentRNNCell"),
             ("IndependentLSTMCell", "IndependentLSTMCell"),
@@ -35,8 +35,10 @@ _CONCAT = [
     ),
 ]
 _TAGGERS = [
-    subject("impl.LSTMTagger+torch.nn.LSTM", "Tagger", LSTMTagger),
-    subject("impl.LSTMTagger+impl.LSTM", "Tagger", partial(LSTMTagger, lstm=impl.LSTM)),
+    subject("gatewise.impl.LSTMTagger+torch.nn.LSTM", "Tagger", LSTMTagger),
+    subject(
+        "gatewise.impl.LSTMTagger+gatewise.impl.LSTM", "Tagger", partial(LSTMTagger, lstm=impl.LSTM)
+    ),
 ]
 
 _PACKING: dict[str, Any] = {
@@ -51,11 +53,17 @@ _FUNCTIONS = [
 #: Name → subject, in the order of a report.
 BUILTIN: dict[str, Subject] = {
     s.name: s
-    for s in [*_of(torch.nn, "torch.nn"), *_of(impl, "impl"), *_CONCAT, *_TAGGERS, *_FUNCTIONS]
+    for s in [
+        *_of(torch.nn, "torch.nn"),
+        *_of(impl, "gatewise.impl"),
+        *_CONCAT,
+        *_TAGGERS,
+        *_FUNCTIONS,
+    ]
 }
 
 #: A tagger as tutorials write it, which keeps its state between sentences: not a subject of a run,
 #: for that is a fault, but one that claims are put to.
 CARRYING_TAGGER = subject(
-    "impl.LSTMTagger+carry_state", "Tagger", partial(LSTMTagger, carry_state=True)
+    "gatewise.impl.LSTMTagger+carry_state", "Tagger", partial(LSTMTagger, carry_state=True)
 )

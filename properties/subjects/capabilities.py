@@ -12,7 +12,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from reference.formats import PRECISIONS
+from gatewise.reference.formats import PRECISIONS
 
 #: Name of the class attribute in which a subject states what it does not offer.
 ATTRIBUTE = "gatewise_unsupported"

@@ -14,12 +14,11 @@ from typing import Any
 
 import torch.nn
 
-from ..catalogue import CATALOGUE
-from .adapters import Adapter
+from .adapting.adapter import Adapter
+from .adapting.identify import identify
 from .builtin import BUILTIN
 from .capabilities import SubjectError as SubjectError
-from .capabilities import check_names, gaps_of
-from .identify import identify
+from .capabilities import gaps_of
 from .networks import subject
 from .protocol import ALL_KINDS, KINDS, Subject
 
@@ -68,8 +67,6 @@ def as_subject(target: Any, like: str | None = None, name: str = "") -> Subject:
         known = target in BUILTIN and like is None
         return BUILTIN[target] if known else load_subject(target, like)
     found = _subject(target, like, name or _name(target))
-    claims = {n for p in CATALOGUE.values() for n in (p.name, p.family)}
-    check_names(found.name, found.unsupported, claims)
     return found if isinstance(target, Subject) else replace(found, like=like, trusted=False)
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from reference.formats import Array
+from gatewise.reference.formats import Array
 
-from ..strategies.cases import Case
+from ..cases.case import Case
 from .protocol import (
     CONCAT_CELLS,
     KINDS,

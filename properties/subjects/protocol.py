@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from reference.concat_cells import CONCAT_KINDS
-from reference.formats import Array
+from gatewise.reference.concat_cells import CONCAT_KINDS
+from gatewise.reference.formats import Array
 
-from ..strategies.cases import Case
-from ..strategies.layouts import place
-from .adapted import drop_in
+from ..cases.case import Case
+from ..cases.layouts import place
+from .adapting.module import drop_in
 from .capabilities import OPTIONS
 from .capabilities import SubjectFault as SubjectFault  # met by all who know subjects
 from .capabilities import Unsupported as Unsupported

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from properties.records import NOT_RUN, UNSUPPORTED, Record
+from gatewise.properties.running.records import NOT_RUN, UNSUPPORTED, Record
 
 
 def test_property(outcome: tuple[Record, str]) -> None:

@@ -62,13 +62,13 @@ def test_the_pytest_file_has_a_test_for_each_property(folder: Path) -> None:
 def test_a_pytest_file_fails_and_skips_as_it_says(folder: Path) -> None:
     text = (
         "import torch\n"
-        "from gatewise_pytest import parametrize_with_properties\n"
+        "import gatewise as gw\n"
         "class Ignores(torch.nn.GRUCell):\n"
         "    gatewise_unsupported = {'unbatched': 'rows alone'}\n"
         "    def forward(self, x, h=None):\n"
         "        return super().forward(x)\n"
         "names = ['equals_reference', 'unbatched_is_a_batch_of_one', 'count_is_exact']\n"
-        "@parametrize_with_properties([Ignores], precisions=['float32'], properties=names)\n"
+        "@gw.parametrize([Ignores], precisions=['float32'], properties=names)\n"
         "def test_it(check):\n"
         "    check()\n"
     )
@@ -94,7 +94,7 @@ def test_the_command_prints_what_the_page_says(folder: Path, command: str, print
 )
 def test_every_subject_of_the_page_is_right(folder: Path, spec: str) -> None:
     code = (
-        "from properties.conformance import check_conformance\n"
+        "from gatewise import check_conformance\n"
         f"records = check_conformance({spec!r}, precisions=['float32'], profile='quick')\n"
         "print(sorted({r.status for r in records} - {'unsupported', 'known issue', 'not run'}),"
         " [(r.id, r.message) for r in records if not r.passed])\n"

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-import impl
 from examples.tagging import bound, data, train
 from examples.tagging.data import DataError, Sentence, Vocabulary
-from impl.tagger import LSTMTagger
-from properties.comparison import Mismatch
+from gatewise import impl
+from gatewise.impl.tagger import LSTMTagger
+from gatewise.properties.checking.comparison import Mismatch
 
 DATA = Path(train.__file__).with_name("en_pud.tsv")
 
@@ -208,7 +208,7 @@ def test_the_report_tells_equal_accuracies_from_others(
     lines, same = train.report(curves, 40, 80)
     assert same
     assert "held-out accuracy, most frequent tag of each word: 40 of 80 (50.00%)" in lines
-    curves["impl.LSTM"].right = 1
+    curves["gatewise.impl.LSTM"].right = 1
     lines, same = train.report(curves, 40, 80)
     assert not same
     assert lines[-1] == "the two taggers DIFFER in accuracy"

@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from impl import concat_cells
-from impl.concat_cells import (
+from gatewise.impl import concat_cells
+from gatewise.impl.concat_cells import (
     RNN,
     GRUCell,
     IndependentGRUCell,

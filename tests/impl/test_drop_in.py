@@ -15,12 +15,12 @@ from torch import nn
 from torch.nn.utils.parametrize import register_parametrization
 from torch.utils._python_dispatch import TorchDispatchMode
 
-import impl
-from properties.comparison import Check
-from properties.oracle import compare_all, expected
-from properties.strategies.cases import Case
-from properties.subjects.builtin import BUILTIN
-from properties.subjects.protocol import KINDS
+from gatewise import impl
+from gatewise.properties.cases.case import Case
+from gatewise.properties.checking.comparison import Check
+from gatewise.properties.checking.oracle import compare_all, expected
+from gatewise.properties.subjects.builtin import BUILTIN
+from gatewise.properties.subjects.protocol import KINDS
 
 CELLS = [k for k in KINDS if k.endswith("Cell")]
 LAYERS = [k for k in KINDS if not k.endswith("Cell")]
@@ -196,7 +196,7 @@ def test_vmap_over_models_agrees_with_the_reference(kind: str) -> None:
     time = {} if cell else {"time": 3}
     case = Case(kind.removesuffix("Cell"), cell, 3, 4, batch=2, precision="float64", **time)
     cases = [case.but(seed=s) for s in range(3)]
-    subject = BUILTIN[f"impl.{kind}"]
+    subject = BUILTIN[f"gatewise.impl.{kind}"]
     module = subject.build(case)
     stacked = {
         n: torch.stack([torch.from_numpy(c.weight_arrays[n]) for c in cases])

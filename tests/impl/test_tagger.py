@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import impl
-from impl.tagger import INTEGERS, LSTMTagger
+from gatewise import impl
+from gatewise.impl.tagger import INTEGERS, LSTMTagger
 
 E, H, V, K = 3, 4, 9, 5
 LSTMS = [nn.LSTM, impl.LSTM]

@@ -11,8 +11,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from properties.conformance import run
-from properties.plans import plans
+from gatewise.properties.running.engine import run
+from gatewise.properties.running.plans import plans
 
 from .all import MUTANTS
 from .kill import PRECISIONS

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-import impl
-from properties.subjects.protocol import KINDS, Subject
+from gatewise import impl
+from gatewise.properties.subjects.protocol import KINDS, Subject
 
 from .gate_math import State
 from .registry import held, projected, recurrent, stepping

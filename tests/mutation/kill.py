@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
 
-from properties.conformance import run
-from properties.plans import Plan, plans
-from properties.records import VACUOUS
-from properties.subjects.protocol import Subject
+from gatewise.properties.running.engine import run
+from gatewise.properties.running.plans import Plan, plans
+from gatewise.properties.running.records import VACUOUS
+from gatewise.properties.subjects.protocol import Subject
 
 ROOT = Path(__file__).resolve().parents[2]
 PRECISIONS = ("float64", "float32", "float16", "bfloat16")
@@ -95,7 +95,7 @@ def start_up(times: int = 3) -> float:
     seconds = []
     for _ in range(times):
         start = time.perf_counter()
-        code = "import pytest, properties.session"
+        code = "import pytest, gatewise.properties.session"
         subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
         seconds.append(time.perf_counter() - start)
     return sorted(seconds)[times // 2]

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-import impl
+from gatewise import impl
 
 if TYPE_CHECKING:
-    from properties.subjects.protocol import Subject
+    from gatewise.properties.subjects.protocol import Subject
 
 CELLS = ("RNNCell", "LSTMCell", "GRUCell")
 LAYERS = ("RNN", "LSTM", "GRU")

@@ -30,9 +30,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
 
-from properties.catalogue import CATALOGUE
-from properties.conformance import EXAMPLES, run
-from properties.plans import plans
+from gatewise.properties.families.catalogue import CATALOGUE
+from gatewise.properties.running.engine import EXAMPLES, run
+from gatewise.properties.running.plans import plans
 
 from .all import MUTANTS
 from .correct import CORRECT
@@ -75,7 +75,7 @@ def parallel(
     """
     ways = get_all_start_methods()
     context = get_context("forkserver" if "forkserver" in ways else "spawn")
-    context.set_forkserver_preload(["tests.mutation.run", "properties.session"])
+    context.set_forkserver_preload(["tests.mutation.run", "gatewise.properties.session"])
     pool = ProcessPoolExecutor(jobs, context, _single_thread, max_tasks_per_child=1)
     try:
         for done in as_completed([pool.submit(task, *call) for call in calls]):

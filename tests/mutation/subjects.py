@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
-from properties.subjects.protocol import Subject
+from gatewise.properties.subjects.protocol import Subject
 
 
 class Named(Subject):

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from properties.catalogue import CATALOGUE
-from properties.conformance import run
-from properties.plans import Plan
-from properties.records import FALSIFIED
-from properties.session import diagnosed
-from properties.subjects.loading import load_subject
+from gatewise.properties.families.catalogue import CATALOGUE
+from gatewise.properties.running.engine import run
+from gatewise.properties.running.plans import Plan
+from gatewise.properties.running.records import FALSIFIED
+from gatewise.properties.session import diagnosed
+from gatewise.properties.subjects.loading import load_subject
 
 from .all import MUTANTS
 from .named import importable

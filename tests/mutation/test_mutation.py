@@ -10,11 +10,11 @@ from collections import Counter
 
 import pytest
 
-from properties.catalogue import CATALOGUE, properties_for
-from properties.conformance import run
-from properties.plans import Plan
-from properties.records import VACUOUS
-from properties.subjects.protocol import KINDS as ALL_KINDS
+from gatewise.properties.families.catalogue import CATALOGUE, properties_for
+from gatewise.properties.running.engine import run
+from gatewise.properties.running.plans import Plan
+from gatewise.properties.running.records import VACUOUS
+from gatewise.properties.subjects.protocol import KINDS as ALL_KINDS
 
 from .all import MUTANTS
 from .alone import ALONE

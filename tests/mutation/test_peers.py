@@ -28,7 +28,7 @@ from tests.mutation.registry import KINDS
 
 strength.warm_up()
 found = {f"torch.nn.{k}": strength.outcomes(k, getattr(torch.nn, k)) for k in KINDS}
-found |= {f"impl.{k}": strength.outcomes(k, getattr(impl, k)) for k in KINDS}
+found |= {f"gatewise.impl.{k}": strength.outcomes(k, getattr(impl, k)) for k in KINDS}
 for name in ("LSTM-input-and-forget-swapped", "GRU-input-detached", "RNN-any-dropout"):
     found[name] = strength.outcomes(MUTANTS[name].kind, MUTANTS[name].factory)
 vectors = {k: peers.onnx_vectors(k) for k in ("RNN", "LSTM", "GRU")}

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from properties.plans import plans
-from properties.subjects.builtin import BUILTIN
+from gatewise.properties.running.plans import plans
+from gatewise.properties.subjects.builtin import BUILTIN
 from tests.mutation import alone, run
 from tests.mutation.kill import Verdict, in_rounds
 
@@ -65,7 +65,7 @@ def test_each_subject_of_a_run_has_a_process_of_its_own() -> None:
 
 
 def test_a_hunt_puts_each_property_in_one_precision_before_any_in_two() -> None:
-    found = list(plans([BUILTIN["impl.RNN"]], ["cpu"], ["float64", "float32"]))
+    found = list(plans([BUILTIN["gatewise.impl.RNN"]], ["cpu"], ["float64", "float32"]))
     names = [p.prop.name for p in in_rounds(found)]
     once = len(set(names))
     assert sorted(names) == sorted(p.prop.name for p in found)

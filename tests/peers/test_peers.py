@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from properties.catalogue import CATALOGUE
-from properties.conformance import run
-from properties.plans import Plan
-from properties.property import Property
-from properties.records import FALSIFIED, HOLDS, UNSUPPORTED, Record
-from properties.subjects.loading import as_subject
+from gatewise.properties.families.catalogue import CATALOGUE
+from gatewise.properties.families.property import Property
+from gatewise.properties.running.engine import run
+from gatewise.properties.running.plans import Plan
+from gatewise.properties.running.records import FALSIFIED, HOLDS, UNSUPPORTED, Record
+from gatewise.properties.subjects.loading import as_subject
 
 AGREEMENT = CATALOGUE["equals_reference"]
 
@@ -39,7 +39,7 @@ def agreement(spec: str, precision: str, prop: Property = AGREEMENT, **only: Any
     needed(NEEDS[spec.partition(":")[0]])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        subject = as_subject(f"peers.{spec}")
+        subject = as_subject(f"gatewise.peers.{spec}")
         narrow = replace(prop, constraints={**prop.constraints, **only})
         return run(Plan(narrow, subject, precision), profile="quick", seed=3)
 
@@ -71,7 +71,7 @@ def test_keras_computes_these_in_float32_whatever_is_asked(kind: str) -> None:
         record = agreement(f"keras3:{kind}", precision)
         assert (record.status, record.message) == (HOLDS, "")
     record = agreement(f"keras3:{kind}", "float64")
-    from peers.keras3 import keras
+    from gatewise.peers.keras3 import keras
 
     product = keras.ops.matmul(*[keras.ops.ones((1, 1), "float64") / 3] * 2)
     mended = float(product[0, 0]) == (1 / 3) * (1 / 3)
@@ -90,7 +90,7 @@ def test_flax_agrees(kind: str) -> None:
 def test_flax_gru_has_no_candidate_bias() -> None:
     """google/flax#5594: the docstring's b_hn is not there, so it is checked without b_hh."""
     needed("flax")
-    from peers.flax_nnx import GRUCell, nnx
+    from gatewise.peers.flax_nnx import GRUCell, nnx
 
     cell = nnx.GRUCell(3, 2, rngs=nnx.Rngs(0))
     assert "b_{hn}" in (nnx.GRUCell.__doc__ or "")

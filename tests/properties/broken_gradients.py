@@ -23,8 +23,8 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 from torch.nn.utils.rnn import PackedSequence
 
-import impl
-from impl.cells import gru_step, rnn_step
+from gatewise import impl
+from gatewise.impl.cells import gru_step, rnn_step
 
 State = tuple[Tensor, ...]
 Weights = dict[str, Tensor]

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import log_softmax, softmax
 
-from impl import concat_cells as cells
-from impl.tagger import LSTMTagger
+from gatewise.impl import concat_cells as cells
+from gatewise.impl.tagger import LSTMTagger
 
 
 def _steps(cell: Any, input: Tensor, hidden: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-import impl
+from gatewise import impl
 
 
 def _batch(input: Any) -> int:

@@ -8,14 +8,14 @@ from collections.abc import Callable
 import pytest
 from torch import nn
 
-from properties.catalogue import CATALOGUE
-from properties.comparison import Check
-from properties.conformance import put, run
-from properties.plans import Plan
-from properties.records import FALSIFIED
-from properties.strategies.cases import case_from
-from properties.subjects.builtin import BUILTIN
-from properties.subjects.protocol import Subject
+from gatewise.properties.cases.case import case_from
+from gatewise.properties.checking.comparison import Check
+from gatewise.properties.families.catalogue import CATALOGUE
+from gatewise.properties.running.engine import put, run
+from gatewise.properties.running.plans import Plan
+from gatewise.properties.running.records import FALSIFIED
+from gatewise.properties.subjects.builtin import BUILTIN
+from gatewise.properties.subjects.protocol import Subject
 
 
 def subject_of(factory: Callable[..., nn.Module], kind: str = "LSTM") -> Subject:

@@ -9,14 +9,22 @@ from pathlib import Path
 
 import pytest
 
-from properties.article import CLAIMS, DEPARTS, REFUTED, Claim, Row, brief, record
-from properties.catalogue import CATALOGUE, properties_for
-from properties.comparison import Check
-from properties.conformance import put, run
-from properties.families import literal
-from properties.records import FALSIFIED, HOLDS, Record
-from properties.strategies.cases import case_from
-from properties.subjects.builtin import BUILTIN, CARRYING_TAGGER
+from gatewise.properties.cases.case import case_from
+from gatewise.properties.checking.comparison import Check
+from gatewise.properties.families.catalogue import CATALOGUE, properties_for
+from gatewise.properties.families.tutorial import as_stated
+from gatewise.properties.reporting.article import (
+    CLAIMS,
+    DEPARTS,
+    REFUTED,
+    Claim,
+    Row,
+    brief,
+    record,
+)
+from gatewise.properties.running.engine import put, run
+from gatewise.properties.running.records import FALSIFIED, HOLDS, Record
+from gatewise.properties.subjects.builtin import BUILTIN, CARRYING_TAGGER
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "article.md"
 ROWS = list({row.plan.id: row for claim in CLAIMS for row in claim.rows}.values())
@@ -80,7 +88,7 @@ def test_the_page_names_every_row_and_no_other() -> None:
 
 def test_what_holds_is_claimed_by_the_catalogue_of_every_subject_of_a_run() -> None:
     """So the id of such a row is one of tests/conformance as well; no refuted row's is."""
-    by_label = {row.plan.id for row in ROWS if row.plan.prop in literal.FAMILY.properties}
+    by_label = {row.plan.id for row in ROWS if row.plan.prop in as_stated.FAMILY.properties}
     for row in ROWS:
         plan = row.plan
         claimed = plan.prop in properties_for(plan.subject.kind, plan.precision)
@@ -90,7 +98,7 @@ def test_what_holds_is_claimed_by_the_catalogue_of_every_subject_of_a_run() -> N
 
 
 def test_claims_stated_literally_are_not_in_the_catalogue() -> None:
-    assert not {p.name for p in literal.FAMILY.properties} & set(CATALOGUE)
+    assert not {p.name for p in as_stated.FAMILY.properties} & set(CATALOGUE)
     assert CARRYING_TAGGER.name not in BUILTIN
 
 

@@ -6,15 +6,15 @@ import hypothesis
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
-from properties import conformance
-from properties.catalogue import CATALOGUE
-from properties.comparison import Check, Mismatch
-from properties.oracle import compare_all, expected
-from properties.plans import plans
-from properties.property import ALL_PRECISIONS
-from properties.strategies.cases import Case
-from properties.subjects.builtin import BUILTIN
-from reference.formats import TFLOAT32
+from gatewise.properties.cases.case import Case
+from gatewise.properties.checking.comparison import Check, Mismatch
+from gatewise.properties.checking.oracle import compare_all, expected
+from gatewise.properties.families.catalogue import CATALOGUE
+from gatewise.properties.families.property import ALL_PRECISIONS
+from gatewise.properties.running import engine
+from gatewise.properties.running.plans import plans
+from gatewise.properties.subjects.builtin import BUILTIN
+from gatewise.reference.formats import TFLOAT32
 
 #: Precision, relative error of one weight, least share of the agreement cases that must see it.
 PLANTED = [("float32", 1e-3, 0.5), ("float64", 1e-9, 0.6)]
@@ -56,8 +56,8 @@ def test_a_planted_error_is_seen(precision: str, epsilon: float, least: float) -
 @pytest.mark.parametrize("precision", [p for p in ALL_PRECISIONS if p != "tf32"])
 def test_error_over_bound_is_neither_near_one_nor_vanishing(precision: str) -> None:
     worst = max(
-        conformance.run(plan, profile="standard", seed=7).worst
-        for name in ("torch.nn.LSTM", "torch.nn.GRU", "impl.RNN")
+        engine.run(plan, profile="standard", seed=7).worst
+        for name in ("torch.nn.LSTM", "torch.nn.GRU", "gatewise.impl.RNN")
         for plan in plans([BUILTIN[name]], ["cpu"], [precision])
         if plan.prop.name == "equals_reference"
     )

@@ -11,15 +11,15 @@ import pytest
 import torch
 from hypothesis import HealthCheck, Phase, given, settings
 
-from properties.catalogue import CATALOGUE
-from properties.oracle import discriminates
-from properties.strategies.cases import Case, case_from, cases
-from properties.strategies.layouts import LAYOUTS, place
-from properties.strategies.shapes import TILE_EDGES, WORK_BUDGET, work
-from properties.strategies.values import REGIMES, every_triple, values
-from properties.subjects.builtin import BUILTIN
-from properties.subjects.protocol import DTYPES, KINDS
-from reference.formats import PRECISIONS
+from gatewise.properties.cases.case import Case, case_from, cases
+from gatewise.properties.cases.layouts import LAYOUTS, place
+from gatewise.properties.cases.sizes import TILE_EDGES, WORK_BUDGET, work
+from gatewise.properties.cases.values import REGIMES, every_triple, values
+from gatewise.properties.checking.oracle import discriminates
+from gatewise.properties.families.catalogue import CATALOGUE
+from gatewise.properties.subjects.builtin import BUILTIN
+from gatewise.properties.subjects.protocol import DTYPES, KINDS
+from gatewise.reference.formats import PRECISIONS
 
 RUNS, EXAMPLES = 5, 120
 

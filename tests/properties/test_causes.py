@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from properties.causes import common_causes
-from properties.records import FALSIFIED, HOLDS, Record
-from properties.strategies.cases import Case
+from gatewise.properties.cases.case import Case
+from gatewise.properties.reporting.shared_causes import common_causes
+from gatewise.properties.running.records import FALSIFIED, HOLDS, Record
 
 ONE = Case("LSTM")
 

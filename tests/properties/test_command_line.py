@@ -137,7 +137,7 @@ def test_a_hang_is_stopped_after_the_stated_time(tmp_path: Path, parallel: list[
 def test_serial_and_parallel_runs_give_the_same_verdicts(tmp_path: Path) -> None:
     seen = []
     for name, extra in (("serial", []), ("parallel", ["-n", "2"])):
-        options = ["--subject", "impl.GRU", "--subject", f"{BROKEN}:DroppedBias"]
+        options = ["--subject", "gatewise.impl.GRU", "--subject", f"{BROKEN}:DroppedBias"]
         options += ["--precision", "float32", "--hypothesis-profile", "quick"]
         options += ["-k", f"({SEVERAL}) and not compile and not export and not onnx"]
         folder = tmp_path / name
@@ -155,7 +155,15 @@ def test_serial_and_parallel_runs_give_the_same_verdicts(tmp_path: Path) -> None
 
 
 def test_the_header_prints_the_seed_that_reproduces() -> None:
-    one = ["--subject", "impl.RNNCell", "-k", "count_is_exact", "--precision", "float32", "-v"]
+    one = [
+        "--subject",
+        "gatewise.impl.RNNCell",
+        "-k",
+        "count_is_exact",
+        "--precision",
+        "float32",
+        "-v",
+    ]
     header = re.search(r"seed (\d+) \(--hypothesis-seed=(\d+) reproduces\)", gatewise(*one).stdout)
     assert header is not None
     assert header[1] == header[2]

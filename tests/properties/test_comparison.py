@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from properties.comparison import Check, Expected, Mismatch, agree
-from reference.ball import Ball, exact
-from reference.formats import PRECISIONS
+from gatewise.properties.checking.comparison import Check, Expected, Mismatch, agree
+from gatewise.reference.ball import Ball, exact
+from gatewise.reference.formats import PRECISIONS
 
 P = PRECISIONS["float32"]
 VALUE = np.array([[1.0, 2.0], [3.0, 4.0]])

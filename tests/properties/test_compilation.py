@@ -13,16 +13,16 @@ from typing import Any
 
 import pytest
 
-from properties.catalogue import CATALOGUE
-from properties.comparison import Check, Mismatch
-from properties.compilers import quiet
-from properties.conformance import run
-from properties.known_issues import issues_of
-from properties.plans import Plan
-from properties.records import FALSIFIED, HOLDS, NOT_RUN, UNSUPPORTED
-from properties.strategies.cases import Case
-from properties.subjects.builtin import BUILTIN
-from properties.subjects.loading import load_subject
+from gatewise.properties.cases.case import Case
+from gatewise.properties.checking.comparison import Check, Mismatch
+from gatewise.properties.families.catalogue import CATALOGUE
+from gatewise.properties.families.compilation.compilers import quiet
+from gatewise.properties.running.engine import run
+from gatewise.properties.running.known_issues import issues_of
+from gatewise.properties.running.plans import Plan
+from gatewise.properties.running.records import FALSIFIED, HOLDS, NOT_RUN, UNSUPPORTED
+from gatewise.properties.subjects.builtin import BUILTIN
+from gatewise.properties.subjects.loading import load_subject
 
 BROKEN = str(Path(__file__).with_name("broken_graphs.py"))
 INDUCTOR = "compiled_by_inductor_equals_reference"
@@ -89,7 +89,9 @@ def test_a_missing_package_is_unsupported_with_its_name(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(importlib.util, "find_spec", found)
     for exporter in ("torchscript", "dynamo"):
-        plan = Plan(CATALOGUE[f"onnx_{exporter}_equals_reference"], BUILTIN["impl.GRU"], "float32")
+        plan = Plan(
+            CATALOGUE[f"onnx_{exporter}_equals_reference"], BUILTIN["gatewise.impl.GRU"], "float32"
+        )
         record = run(plan, profile="quick")
         assert record.status == UNSUPPORTED
         assert "the package onnx is not installed (extra `onnx` of gatewise)" in record.message
@@ -97,7 +99,9 @@ def test_a_missing_package_is_unsupported_with_its_name(monkeypatch: pytest.Monk
 
 def test_what_is_left_to_a_fuller_profile_leaves_a_record_that_says_so() -> None:
     for profile in ("quick", "standard"):
-        record = run(Plan(CATALOGUE[INDUCTOR], BUILTIN["impl.GRUCell"], "float32"), profile=profile)
+        record = run(
+            Plan(CATALOGUE[INDUCTOR], BUILTIN["gatewise.impl.GRUCell"], "float32"), profile=profile
+        )
         assert (record.status, record.cases, record.passed) == (NOT_RUN, 0, True)
         assert record.message == f"left to profile thorough, and this is {profile}"
 
@@ -110,7 +114,7 @@ def test_torchs_lstm_is_known_where_it_fails(prop: str) -> None:
     (issue,) = issues_of(BUILTIN["torch.nn.LSTM"], prop, "float32")
     with pytest.raises(Exception, match=r"expected all tensors_saved|initial_c must have shape"):
         CATALOGUE[prop].claim(BUILTIN["torch.nn.LSTM"], issue.case("float32"), Check())
-    CATALOGUE[prop].claim(BUILTIN["impl.LSTM"], issue.case("float32"), Check())
+    CATALOGUE[prop].claim(BUILTIN["gatewise.impl.LSTM"], issue.case("float32"), Check())
 
 
 def test_quiet_keeps_output_to_itself_and_lets_errors_through(

@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from properties.catalogue import CATALOGUE
-from properties.conformance import run
-from properties.plans import Plan
-from properties.records import FALSIFIED, FLAKY, HOLDS
-from properties.subjects.builtin import BUILTIN
-from properties.subjects.loading import load_subject
+from gatewise.properties.families.catalogue import CATALOGUE
+from gatewise.properties.running.engine import run
+from gatewise.properties.running.plans import Plan
+from gatewise.properties.running.records import FALSIFIED, FLAKY, HOLDS
+from gatewise.properties.subjects.builtin import BUILTIN
+from gatewise.properties.subjects.loading import load_subject
 
 BROKEN = str(Path(__file__).with_name("broken_graphs.py"))
 AGAIN = "repeated_call_gives_the_same_bits"
@@ -61,7 +61,9 @@ def test_a_claim_puts_the_generators_back(prop: str) -> None:
     np.random.seed(3)
     random.seed(3)
     before = np.random.get_state()[1], random.getstate()
-    record = run(Plan(CATALOGUE[prop], BUILTIN["impl.GRUCell"], "float32"), profile="quick")
+    record = run(
+        Plan(CATALOGUE[prop], BUILTIN["gatewise.impl.GRUCell"], "float32"), profile="quick"
+    )
     assert record.status == HOLDS
     assert np.array_equal(np.asarray(before[0]), np.asarray(np.random.get_state()[1]))
     assert before[1] == random.getstate()

@@ -12,15 +12,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from properties.catalogue import CATALOGUE
-from properties.conformance import run
-from properties.diagnosis import diagnose
-from properties.plans import Plan
-from properties.records import FALSIFIED, FLAKY, Record
-from properties.session import diagnosed
-from properties.strategies.cases import Case
-from properties.subjects.loading import load_subject
-from properties.subjects.protocol import Subject
+from gatewise.properties.cases.case import Case
+from gatewise.properties.families.catalogue import CATALOGUE
+from gatewise.properties.reporting.diagnosis import diagnose
+from gatewise.properties.running.engine import run
+from gatewise.properties.running.plans import Plan
+from gatewise.properties.running.records import FALSIFIED, FLAKY, Record
+from gatewise.properties.session import diagnosed
+from gatewise.properties.subjects.loading import load_subject
+from gatewise.properties.subjects.protocol import Subject
 
 BROKEN = str(Path(__file__).with_name("broken.py"))
 #: What a machine without Gatewise's requirements lacks; torch and NumPy stay.

@@ -13,14 +13,14 @@ from torch import Tensor, nn
 from torch.nn.functional import dropout
 from torch.nn.utils.rnn import PackedSequence
 
-from properties.binomial import ALPHA, TESTS_PER_RUN, accepted, check_rate
-from properties.catalogue import CATALOGUE
-from properties.comparison import Check, Mismatch
-from properties.conformance import EXAMPLES, run
-from properties.masks import seeded_generators
-from properties.plans import Plan
-from properties.records import HOLDS
-from properties.subjects.protocol import Subject
+from gatewise.properties.checking.binomial import ALPHA, TESTS_PER_RUN, accepted, check_rate
+from gatewise.properties.checking.comparison import Check, Mismatch
+from gatewise.properties.families.catalogue import CATALOGUE
+from gatewise.properties.families.dropout.masks import seeded_generators
+from gatewise.properties.running.engine import EXAMPLES, run
+from gatewise.properties.running.plans import Plan
+from gatewise.properties.running.records import HOLDS
+from gatewise.properties.subjects.protocol import Subject
 
 from .planted import assert_falsified, subject_of
 

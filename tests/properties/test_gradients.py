@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from properties.catalogue import CATALOGUE
-from properties.comparison import Check
-from properties.conformance import run
-from properties.derivatives import offered
-from properties.plans import Plan, plans
-from properties.records import FALSIFIED, HOLDS, UNSUPPORTED, Record
-from properties.strategies.cases import case_from
-from properties.subjects.builtin import BUILTIN
-from properties.subjects.loading import load_subject
-from properties.subjects.protocol import Subject, Unsupported
+from gatewise.properties.cases.case import case_from
+from gatewise.properties.checking.comparison import Check
+from gatewise.properties.checking.derivatives import offered
+from gatewise.properties.families.catalogue import CATALOGUE
+from gatewise.properties.running.engine import run
+from gatewise.properties.running.plans import Plan, plans
+from gatewise.properties.running.records import FALSIFIED, HOLDS, UNSUPPORTED, Record
+from gatewise.properties.subjects.builtin import BUILTIN
+from gatewise.properties.subjects.loading import load_subject
+from gatewise.properties.subjects.protocol import Subject, Unsupported
 
 BROKEN = str(Path(__file__).with_name("broken_gradients.py"))
 
@@ -80,7 +80,7 @@ def test_a_planted_fault_is_falsified_by_name(
     with pytest.raises(AssertionError):
         plan.prop.claim(plan.subject, case, Check())
     # The same case, shrunk, must leave a correct subject alone.
-    plan.prop.claim(BUILTIN[f"impl.{kind}"], case, Check())
+    plan.prop.claim(BUILTIN[f"gatewise.impl.{kind}"], case, Check())
 
 
 FAMILIES = ("gradients", "autograd", "transforms")

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from torch import nn
 
-from properties import conformance, known_issues
-from properties.catalogue import CATALOGUE
-from properties.conformance import run
-from properties.known_issues import in_range, parse
-from properties.plans import Plan
-from properties.records import FALSIFIED, HOLDS, KNOWN_ISSUE
-from properties.subjects.protocol import Subject
+from gatewise.properties.families.catalogue import CATALOGUE
+from gatewise.properties.running import engine, known_issues
+from gatewise.properties.running.engine import run
+from gatewise.properties.running.known_issues import in_range, parse
+from gatewise.properties.running.plans import Plan
+from gatewise.properties.running.records import FALSIFIED, HOLDS, KNOWN_ISSUE
+from gatewise.properties.subjects.protocol import Subject
 
 ENTRY = """
 [[issue]]
@@ -76,9 +76,9 @@ def test_a_read_past_an_end_must_fail_in_one_variant_and_what_else_is_known_in_a
     where = f'attempts = {attempts}\nwhere = {{ variant = ["a", "b"] }}'
     entries = parse(ENTRY.replace('where = { nonlinearity = "relu" }', where))
     monkeypatch.setattr(known_issues, "known_issues", lambda: entries)
-    monkeypatch.setattr(conformance, "_fails", lambda plan, case, *_: case.variant in [*failing])
+    monkeypatch.setattr(engine, "_fails", lambda plan, case, *_: case.variant in [*failing])
     plan = Plan(CATALOGUE["equals_reference"], Subject("wrong.RNN", "RNN", nn.RNN), "float32")
-    issues, stale = conformance.reproduced(plan)
+    issues, stale = engine.reproduced(plan)
     assert (issues == [*entries], bool(stale)) == (found, not found)
 
 
@@ -135,4 +135,4 @@ def test_every_entry_names_a_property_and_its_link() -> None:
     for issue in known_issues.known_issues():
         assert issue.prop in CATALOGUE
         assert issue.link.startswith("https://")
-        assert any(issue.subject.startswith(p) for p in ("torch.", "impl."))
+        assert any(issue.subject.startswith(p) for p in ("torch.", "gatewise.impl."))

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from properties.subjects.loading import SubjectError, load_subject
-from properties.subjects.protocol import KINDS
+from gatewise.properties.subjects.loading import SubjectError, load_subject
+from gatewise.properties.subjects.protocol import KINDS
 
 BROKEN = str(Path(__file__).with_name("broken.py"))
 

@@ -11,16 +11,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from properties.allocation import peak_bytes
-from properties.catalogue import CATALOGUE
-from properties.comparison import Check
-from properties.conformance import put, run
-from properties.families.memory import STRANGE_LAYOUTS, WEIGHT_LAYOUTS
-from properties.plans import Plan
-from properties.records import FALSIFIED, HOLDS, Record
-from properties.strategies.cases import Case, case_from
-from properties.strategies.layouts import place
-from properties.subjects.protocol import Subject
+from gatewise.properties.cases.case import Case, case_from
+from gatewise.properties.cases.layouts import place
+from gatewise.properties.checking.comparison import Check
+from gatewise.properties.families.catalogue import CATALOGUE
+from gatewise.properties.families.memory.claims import STRANGE_LAYOUTS, WEIGHT_LAYOUTS
+from gatewise.properties.families.memory.peak import peak_bytes
+from gatewise.properties.running.engine import put, run
+from gatewise.properties.running.plans import Plan
+from gatewise.properties.running.records import FALSIFIED, HOLDS, Record
+from gatewise.properties.subjects.protocol import Subject
 from tests.mutation.correct import CORRECT
 
 

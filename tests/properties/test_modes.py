@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 import torch
 
-from properties.catalogue import CATALOGUE
-from properties.comparison import Check, Mismatch
-from properties.conformance import run
-from properties.plans import Plan
-from properties.records import FALSIFIED, KNOWN_ISSUE, Record
-from properties.subjects.builtin import BUILTIN
-from properties.subjects.loading import load_subject
-from properties.uniformity import check_uniform, furthest
+from gatewise.properties.checking.comparison import Check, Mismatch
+from gatewise.properties.checking.uniformity import check_uniform, furthest
+from gatewise.properties.families.catalogue import CATALOGUE
+from gatewise.properties.running.engine import run
+from gatewise.properties.running.plans import Plan
+from gatewise.properties.running.records import FALSIFIED, KNOWN_ISSUE, Record
+from gatewise.properties.subjects.builtin import BUILTIN
+from gatewise.properties.subjects.loading import load_subject
 
 BROKEN = str(Path(__file__).with_name("broken_modes.py"))
 

@@ -12,15 +12,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from properties.catalogue import CATALOGUE
-from properties.conformance import run
-from properties.families.path_errors import _paths
-from properties.families.paths import threads, without_onednn
-from properties.plans import Plan
-from properties.records import FALSIFIED, HOLDS, UNSUPPORTED, Record
-from properties.strategies.cases import Case
-from properties.subjects.builtin import BUILTIN
-from properties.subjects.protocol import Subject
+from gatewise.properties.cases.case import Case
+from gatewise.properties.families.catalogue import CATALOGUE
+from gatewise.properties.families.paths.errors import _paths
+from gatewise.properties.families.paths.results import threads, without_onednn
+from gatewise.properties.running.engine import run
+from gatewise.properties.running.plans import Plan
+from gatewise.properties.running.records import FALSIFIED, HOLDS, UNSUPPORTED, Record
+from gatewise.properties.subjects.builtin import BUILTIN
+from gatewise.properties.subjects.protocol import Subject
 
 
 def record_of(name: str, factory: Callable[..., nn.Module], precision: str = "float32") -> Record:
@@ -290,5 +290,5 @@ def test_the_unbatched_path_is_the_first_row(batch_first: bool) -> None:
 
 def test_a_right_subject_passes_with_the_arguments_all_right() -> None:
     for name in ("paths_agree_on_raising", "paths_agree_on_raising_for_c"):
-        plan = Plan(CATALOGUE[name], BUILTIN["impl.LSTM"], "float32")
+        plan = Plan(CATALOGUE[name], BUILTIN["gatewise.impl.LSTM"], "float32")
         assert run(plan, profile="standard", seed=3).status == HOLDS

@@ -11,18 +11,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from properties import session
-from properties.catalogue import CATALOGUE, properties_for
-from properties.comparison import Check, Mismatch
-from properties.conformance import run
-from properties.families.placement import REPEATING_WORKSPACES
-from properties.oracle import compare_all, expected
-from properties.plans import Plan
-from properties.records import FALSIFIED, HOLDS, UNSUPPORTED, Record
-from properties.strategies.cases import Case
-from properties.subjects.builtin import BUILTIN
-from properties.subjects.protocol import Subject
-from reference.formats import TFLOAT32
+from gatewise.properties import session
+from gatewise.properties.cases.case import Case
+from gatewise.properties.checking.comparison import Check, Mismatch
+from gatewise.properties.checking.oracle import compare_all, expected
+from gatewise.properties.families.catalogue import CATALOGUE, properties_for
+from gatewise.properties.families.placement import REPEATING_WORKSPACES
+from gatewise.properties.running.engine import run
+from gatewise.properties.running.plans import Plan
+from gatewise.properties.running.records import FALSIFIED, HOLDS, UNSUPPORTED, Record
+from gatewise.properties.subjects.builtin import BUILTIN
+from gatewise.properties.subjects.protocol import Subject
+from gatewise.reference.formats import TFLOAT32
 
 CLAIMS = [p for p in CATALOGUE.values() if p.family == "placement"]
 
@@ -68,7 +68,9 @@ def test_what_is_planned_follows_the_devices_that_there_are(
     assert made.header().count("no CUDA device") == (not present)
 
 
-@pytest.mark.parametrize("subject", ["torch.nn.LSTM", "impl.LSTM", "impl.RNNCell", "torch.nn.GRU"])
+@pytest.mark.parametrize(
+    "subject", ["torch.nn.LSTM", "gatewise.impl.LSTM", "gatewise.impl.RNNCell", "torch.nn.GRU"]
+)
 def test_a_right_subject_passes(subject: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", REPEATING_WORKSPACES[0])
     own = [claim for claim in CLAIMS if BUILTIN[subject].kind in claim.kinds]

@@ -8,18 +8,25 @@ import pytest
 import torch
 from torch import nn
 
-from properties import sandbox
-from properties.catalogue import CATALOGUE
-from properties.comparison import Check, Mismatch
-from properties.conformance import run
-from properties.families.rejection_reads import BAND, banded
-from properties.known_issues import in_range
-from properties.mistakes import LAYER_PATHS, Arguments, names_it, on_path, parts, spoiled
-from properties.plans import Plan
-from properties.records import FALSIFIED, FLAKY, HOLDS, Record
-from properties.strategies.cases import Case, case_from
-from properties.subjects.builtin import BUILTIN
-from properties.subjects.protocol import PACKING, PADDING, Subject
+from gatewise.properties.cases.case import Case, case_from
+from gatewise.properties.checking.comparison import Check, Mismatch
+from gatewise.properties.families.catalogue import CATALOGUE
+from gatewise.properties.families.rejection.mistakes import (
+    LAYER_PATHS,
+    Arguments,
+    names_it,
+    on_path,
+    parts,
+    spoiled,
+)
+from gatewise.properties.families.rejection.reads import BAND, banded
+from gatewise.properties.running.engine import run
+from gatewise.properties.running.known_issues import in_range
+from gatewise.properties.running.plans import Plan
+from gatewise.properties.running.records import FALSIFIED, FLAKY, HOLDS, Record
+from gatewise.properties.running.sandbox import parent as sandbox
+from gatewise.properties.subjects.builtin import BUILTIN
+from gatewise.properties.subjects.protocol import PACKING, PADDING, Subject
 
 from . import careless
 
@@ -140,7 +147,7 @@ def test_faults_of_torch_are_found_without_being_told(
 def test_impl_refuses_with_every_seed() -> None:
     for seed in (11, 12):
         for kind in ("RNN", "LSTMCell"):
-            factory = BUILTIN[f"impl.{kind}"].factory
+            factory = BUILTIN[f"gatewise.impl.{kind}"].factory
             for prop in CATALOGUE.values():
                 if prop.family == "rejection" and kind in prop.kinds:
                     record = record_of(factory, kind, prop.name, seed, profile="quick")
@@ -170,7 +177,7 @@ def test_paths_are_what_they_are_called() -> None:
     assert ragged[-1] == 1
     assert list(ragged) == sorted(ragged, reverse=True)
     assert unsorted == ragged[::-1]
-    packed = Arguments(BUILTIN["impl.GRU"], put["packed unsorted"]).input
+    packed = Arguments(BUILTIN["gatewise.impl.GRU"], put["packed unsorted"]).input
     assert packed.sorted_indices is not None
 
 

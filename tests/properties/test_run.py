@@ -14,17 +14,18 @@ import pytest
 import torch
 from hypothesis import settings
 
-from properties import conformance
-from properties.catalogue import CATALOGUE
-from properties.comparison import Check, Expected
-from properties.conformance import check_conformance, explain, run, seed_of
-from properties.plans import Plan
-from properties.property import Property
-from properties.records import FALSIFIED, HOLDS, UNSUPPORTED, VACUOUS, Record
-from properties.strategies.cases import Case, case_from
-from properties.subjects.builtin import BUILTIN
-from properties.subjects.loading import load_subject
-from properties.subjects.protocol import Subject
+from gatewise.properties.cases.case import Case, case_from
+from gatewise.properties.checking.comparison import Check, Expected
+from gatewise.properties.families.catalogue import CATALOGUE
+from gatewise.properties.families.property import Property
+from gatewise.properties.reporting.explanation import explain
+from gatewise.properties.running import engine
+from gatewise.properties.running.engine import check_conformance, run, seed_of
+from gatewise.properties.running.plans import Plan
+from gatewise.properties.running.records import FALSIFIED, HOLDS, UNSUPPORTED, VACUOUS, Record
+from gatewise.properties.subjects.builtin import BUILTIN
+from gatewise.properties.subjects.loading import load_subject
+from gatewise.properties.subjects.protocol import Subject
 
 BROKEN = str(Path(__file__).with_name("broken.py"))
 AGREEMENT = CATALOGUE["equals_reference"]
@@ -141,7 +142,7 @@ def test_what_is_drawn_does_not_depend_on_what_is_loaded(
     prop = Property("noted", "agreement", "s", "f", note, share=4.0)
     for _ in range(2):
         drawn.append([])
-        run(Plan(prop, BUILTIN["impl.LSTM"], "float32"), profile="standard", seed=3)
+        run(Plan(prop, BUILTIN["gatewise.impl.LSTM"], "float32"), profile="standard", seed=3)
         (tmp_path / "a_local_module.py").write_text(f"N = {list(range(5, 3000, 7))}")
         monkeypatch.syspath_prepend(tmp_path)
         importlib.import_module("a_local_module")
@@ -154,8 +155,8 @@ def test_a_profile_sets_every_field_whatever_is_loaded() -> None:
     try:
         settings.register_profile("of_a_ci", derandomize=True, max_examples=3, deadline=1)
         settings.load_profile("of_a_ci")
-        for name, examples in conformance.EXAMPLES.items():
-            profile = conformance.profile_settings(name)
+        for name, examples in engine.EXAMPLES.items():
+            profile = engine.profile_settings(name)
             assert profile.max_examples == examples
             assert profile.derandomize is False
             assert profile.deadline is None
@@ -164,18 +165,18 @@ def test_a_profile_sets_every_field_whatever_is_loaded() -> None:
         settings.register_profile("as_before", before)
         settings.load_profile("as_before")
     with pytest.raises(ValueError, match="profile 'slow' is not one of quick, standard, thorough"):
-        conformance.profile_settings("slow")
+        engine.profile_settings("slow")
 
 
 def test_check_conformance_returns_records_from_a_plain_script() -> None:
     records = check_conformance(
-        BUILTIN["impl.GRUCell"], properties=["equals_reference"], profile="quick"
+        BUILTIN["gatewise.impl.GRUCell"], properties=["equals_reference"], profile="quick"
     )
     assert [(r.precision, r.status) for r in records] == [("float64", HOLDS), ("float32", HOLDS)]
     with pytest.raises(ValueError, match="property 'no_such' is not one of"):
-        check_conformance(BUILTIN["impl.GRU"], properties=["no_such"])
+        check_conformance(BUILTIN["gatewise.impl.GRU"], properties=["no_such"])
     with pytest.raises(ValueError, match="precision 'float8' is not one of"):
-        check_conformance(BUILTIN["impl.GRU"], precisions=["float8"])
+        check_conformance(BUILTIN["gatewise.impl.GRU"], precisions=["float8"])
 
 
 class Deterministic(torch.nn.GRUCell):
@@ -201,6 +202,6 @@ def test_a_setting_that_stays_changed_is_put_back_and_seen_by_a_later_claim() ->
 
 
 def test_a_glance_draws_few_cases_and_shrinks_none() -> None:
-    plan = Plan(CATALOGUE["count_is_exact"], BUILTIN["impl.RNN"], "float32")
+    plan = Plan(CATALOGUE["count_is_exact"], BUILTIN["gatewise.impl.RNN"], "float32")
     assert run(plan, most=5).cases == 5
     assert run(plan, profile="quick", most=1000).cases == 20

@@ -19,18 +19,20 @@ import pytest
 import torch
 from torch import nn
 
-from properties import patience, sandbox, surroundings
-from properties.catalogue import CATALOGUE
-from properties.comparison import Check, Mismatch
-from properties.conformance import run
-from properties.patience import Patience
-from properties.plans import Plan
-from properties.property import Property
-from properties.records import FALSIFIED, HOLDS, UNSUPPORTED, Record
-from properties.session import diagnosed
-from properties.strategies.cases import Case, case_from
-from properties.subjects.loading import load_subject
-from properties.subjects.protocol import Subject, SubjectFault, Unsupported
+from gatewise.properties import process_state
+from gatewise.properties.cases.case import Case, case_from
+from gatewise.properties.checking.comparison import Check, Mismatch
+from gatewise.properties.families.catalogue import CATALOGUE
+from gatewise.properties.families.property import Property
+from gatewise.properties.running.engine import run
+from gatewise.properties.running.plans import Plan
+from gatewise.properties.running.records import FALSIFIED, HOLDS, UNSUPPORTED, Record
+from gatewise.properties.running.sandbox import cpu_wait
+from gatewise.properties.running.sandbox import parent as sandbox
+from gatewise.properties.running.sandbox.cpu_wait import Patience
+from gatewise.properties.session import diagnosed
+from gatewise.properties.subjects.loading import load_subject
+from gatewise.properties.subjects.protocol import Subject, SubjectFault, Unsupported
 
 FILE = str(Path(__file__).with_name("misbehaving.py"))
 RIGHT = Subject("torch.nn.LSTM", "LSTM", nn.LSTM)
@@ -49,9 +51,9 @@ def record_of(name: str, prop: str = "equals_reference", timeout: float = 30.0) 
 
 @pytest.fixture(autouse=True)
 def _nothing_left() -> Iterator[None]:
-    before = surroundings.settings()
+    before = process_state.settings()
     yield
-    assert surroundings.settings() == before
+    assert process_state.settings() == before
     sandbox.close()
 
 
@@ -285,10 +287,10 @@ def test_a_wait_for_a_core_is_not_the_subjects_time() -> None:
 
 
 def test_no_wait_for_a_core_is_endless(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "waits", lambda _: {"1": time.monotonic()})
+    monkeypatch.setattr(cpu_wait, "waits", lambda _: {"1": time.monotonic()})
     one = Patience(os.getpid(), 0.01)
     one.left()
-    time.sleep(0.01 * patience.MOST)
+    time.sleep(0.01 * cpu_wait.MOST)
     assert one.left() == 0
 
 
@@ -346,10 +348,10 @@ def test_a_death_while_it_is_diagnosed_is_told(tmp_path: Path) -> None:
 
 _PROGRAM = """
 import torch
-from properties.conformance import run
-from properties.plans import Plan
-from properties.catalogue import CATALOGUE
-from properties.subjects.loading import as_subject
+from gatewise.properties.running.engine import run
+from gatewise.properties.running.plans import Plan
+from gatewise.properties.families.catalogue import CATALOGUE
+from gatewise.properties.subjects.loading import as_subject
 
 class Own(torch.nn.LSTM):
     pass

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from properties.comparison import Check, Mismatch
+from gatewise.properties.checking.comparison import Check, Mismatch
 
 from .planted import assert_falsified
 

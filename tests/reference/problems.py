@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from reference import concat_cells
-from reference.activations import constant
-from reference.backward import cell_backward, layer_backward
-from reference.cells import cell
-from reference.concat_backward import concat_backward, tag_backward
-from reference.concat_cells import CONCAT_KINDS
-from reference.formats import Array
-from reference.parameters import Options, weight_shapes
-from reference.tagger import tag, tagger_weight_shapes
-from reference.unroll import layer
+from gatewise.reference import concat_cells
+from gatewise.reference.activations import constant
+from gatewise.reference.backward import cell_backward, layer_backward
+from gatewise.reference.cells import cell
+from gatewise.reference.concat_backward import concat_backward, tag_backward
+from gatewise.reference.concat_cells import CONCAT_KINDS
+from gatewise.reference.formats import Array
+from gatewise.reference.parameters import Options, weight_shapes
+from gatewise.reference.tagger import tag, tagger_weight_shapes
+from gatewise.reference.unroll import layer
 
 T, B, I, H, O, V = 4, 3, 2, 3, 4, 5  # noqa: E741
 Named = Mapping[str, Any]

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from reference.activations import blend, relu, sigmoid
-from reference.ball import Ball, exact
-from reference.formats import FLOAT32, PRECISIONS, Array, Precision
+from gatewise.reference.activations import blend, relu, sigmoid
+from gatewise.reference.ball import Ball, exact
+from gatewise.reference.formats import FLOAT32, PRECISIONS, Array, Precision
 
 SIMULATED = ("float32", "float16", "bfloat16", "float16_accumulate")
 N, M, K = 40, 24, 17

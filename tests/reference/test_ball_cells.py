@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reference.activations import lstm_activations, sigmoid
-from reference.ball import Ball, exact
-from reference.cells import gru_state, lstm_state
-from reference.cells_backward import gru_factors, gru_local, lstm_factors
-from reference.formats import PRECISIONS, SLACK, Array
-from reference.recurrence import Loop, linear, lstm
-from reference.slopes import large
+from gatewise.reference.activations import lstm_activations, sigmoid
+from gatewise.reference.ball import Ball, exact
+from gatewise.reference.cells import gru_state, lstm_state
+from gatewise.reference.cells_backward import gru_factors, gru_local, lstm_factors
+from gatewise.reference.formats import PRECISIONS, SLACK, Array
+from gatewise.reference.recurrence import Loop, linear, lstm
+from gatewise.reference.slopes import large
 
 T, B, H = 4, 3, 5
 SCALES = (1e-3, 1.0, 30.0)

@@ -8,12 +8,12 @@ import mpmath
 import numpy as np
 import pytest
 
-from properties.comparison import Check, Mismatch, agree
-from properties.strategies.cases import Case
-from properties.subjects.builtin import BUILTIN
-from reference.ball import Ball, exact
-from reference.cells import cell
-from reference.concat_cells import (
+from gatewise.properties.cases.case import Case
+from gatewise.properties.checking.comparison import Check, Mismatch, agree
+from gatewise.properties.subjects.builtin import BUILTIN
+from gatewise.reference.ball import Ball, exact
+from gatewise.reference.cells import cell
+from gatewise.reference.concat_cells import (
     CONCAT_KINDS,
     cell_of,
     gate_count,
@@ -21,8 +21,8 @@ from reference.concat_cells import (
     step,
     weight_shapes,
 )
-from reference.formats import PRECISIONS, Array
-from reference.parameters import GATES, Options
+from gatewise.reference.formats import PRECISIONS, Array
+from gatewise.reference.parameters import GATES, Options
 from tests.reference.test_log_softmax import by_digits
 from tests.reference.test_mpmath import Row, logistic, product, row, worst_ratio
 from tests.reference.test_onnx import H, I, evaluate

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from reference.activations import sigmoid
-from reference.backward import cell_backward
-from reference.ball import exact
-from reference.cells import cell
-from reference.dual import Dual
-from reference.formats import PRECISIONS, Array
-from reference.parameters import Options, weight_shapes
+from gatewise.reference.activations import sigmoid
+from gatewise.reference.backward import cell_backward
+from gatewise.reference.ball import exact
+from gatewise.reference.cells import cell
+from gatewise.reference.dual import Dual
+from gatewise.reference.formats import PRECISIONS, Array
+from gatewise.reference.parameters import Options, weight_shapes
 from tests.reference.problems import PROBLEMS, B, H, I, Problem, T, of_layer
 from tests.reference.test_backward import STEP, complex_step, near, torch_layer
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from reference.formats import (
+from gatewise.reference.formats import (
     BFLOAT16,
     FLOAT16,
     FLOAT32,

@@ -8,9 +8,9 @@ import pytest
 import torch
 from mpmath import mpf
 
-from reference.ball import Ball, exact
-from reference.formats import PRECISIONS, Array
-from reference.log_softmax import log_softmax
+from gatewise.reference.ball import Ball, exact
+from gatewise.reference.formats import PRECISIONS, Array
+from gatewise.reference.log_softmax import log_softmax
 from tests.reference.test_ball import SIMULATED, Machine, ratio
 
 P = PRECISIONS["float64"]

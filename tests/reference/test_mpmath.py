@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from mpmath import mpf
 
-from reference import cells
-from reference.activations import sigmoid
-from reference.ball import Ball, exact
-from reference.formats import PRECISIONS, Array
-from reference.parameters import Options, weight_shapes
-from reference.unroll import layer
+from gatewise.reference import cells
+from gatewise.reference.activations import sigmoid
+from gatewise.reference.ball import Ball, exact
+from gatewise.reference.formats import PRECISIONS, Array
+from gatewise.reference.parameters import Options, weight_shapes
+from gatewise.reference.unroll import layer
 
 P = PRECISIONS["float64"]
 SEEDS = range(8)

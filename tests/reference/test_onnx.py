@@ -15,11 +15,11 @@ import pytest
 from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
-from properties.comparison import Check, Mismatch
-from reference.ball import exact
-from reference.formats import PRECISIONS, Array
-from reference.parameters import Options, weight_shapes
-from reference.unroll import layer
+from gatewise.properties.checking.comparison import Check, Mismatch
+from gatewise.reference.ball import exact
+from gatewise.reference.formats import PRECISIONS, Array
+from gatewise.reference.parameters import Options, weight_shapes
+from gatewise.reference.unroll import layer
 
 P = PRECISIONS["float64"]
 T, B, I, H = 5, 3, 2, 4  # noqa: E741

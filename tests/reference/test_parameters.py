@@ -7,7 +7,7 @@ from itertools import product
 import pytest
 import torch
 
-from reference.parameters import GATES, Options, count, projection_departure, weight_shapes
+from gatewise.reference.parameters import GATES, Options, count, projection_departure, weight_shapes
 
 SIZES = [(1, 1), (3, 4), (7, 2)]
 LAYERS = [

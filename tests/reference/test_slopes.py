@@ -8,12 +8,12 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from reference.activations import blend_slopes, lstm_activations, sigmoid
-from reference.ball import exact
-from reference.dual import SPREAD, Dual
-from reference.formats import PRECISIONS, Array
-from reference.log_softmax import log_softmax, log_softmax_backward
-from reference.slopes import (
+from gatewise.reference.activations import blend_slopes, lstm_activations, sigmoid
+from gatewise.reference.ball import exact
+from gatewise.reference.dual import SPREAD, Dual
+from gatewise.reference.formats import PRECISIONS, Array
+from gatewise.reference.log_softmax import log_softmax, log_softmax_backward
+from gatewise.reference.slopes import (
     also_summed,
     large,
     lstm_slopes,

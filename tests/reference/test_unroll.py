@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reference.ball import exact
-from reference.cells import cell
-from reference.formats import PRECISIONS, Array
-from reference.parameters import Options, weight_shapes
-from reference.unroll import Unrolled, layer, reversal
+from gatewise.reference.ball import exact
+from gatewise.reference.cells import cell
+from gatewise.reference.formats import PRECISIONS, Array
+from gatewise.reference.parameters import Options, weight_shapes
+from gatewise.reference.unroll import Unrolled, layer, reversal
 
 T, B, I, H = 5, 3, 2, 4  # noqa: E741
 KINDS = ("RNN", "LSTM", "GRU")

@@ -11,9 +11,18 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 CODE = [
     p
-    for room in ("reference", "impl", "properties", "peers", "tests", "bench", "examples")
+    for room in (
+        "reference",
+        "impl",
+        "properties",
+        "peers",
+        "gatewise",
+        "tests",
+        "bench",
+        "examples",
+    )
     for p in sorted((ROOT / room).rglob("*.py"))
-] + [ROOT / "conftest.py", ROOT / "gatewise_pytest.py"]
+] + [ROOT / "conftest.py"]
 TEXT = [*CODE, *ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "tox.ini"]
 
 #: Words of hand-set tolerances; these files put checks of others, with their defaults, beside it.

@@ -10,14 +10,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from properties.catalogue import CATALOGUE
-from properties.conformance import run
-from properties.known_issues import issues_of
-from properties.plans import Plan
-from properties.records import FALSIFIED, HOLDS, UNSUPPORTED, Record
-from properties.subjects.adapters import Adapter
-from properties.subjects.capabilities import SubjectError
-from properties.subjects.loading import as_subject, load_subject
+from gatewise.properties.families.catalogue import CATALOGUE
+from gatewise.properties.running.engine import run
+from gatewise.properties.running.known_issues import issues_of
+from gatewise.properties.running.plans import Plan
+from gatewise.properties.running.records import FALSIFIED, HOLDS, UNSUPPORTED, Record
+from gatewise.properties.subjects.adapting.adapter import Adapter
+from gatewise.properties.subjects.capabilities import SubjectError
+from gatewise.properties.subjects.loading import as_subject, load_subject
 from tests.subjects.synthetic import Synthetic
 
 #: What a hand-written layer rarely has.
@@ -340,7 +340,7 @@ def test_an_adapted_module_may_be_made_in_bfloat16() -> None:
 def test_a_file_may_hold_an_adapter(tmp_path: Path) -> None:
     path = tmp_path / "adapted_cells.py"
     path.write_text(
-        "import torch\nfrom properties.subjects.adapters import Adapter\n"
+        "import torch\nfrom gatewise import Adapter\n"
         "MINE = Adapter(torch.nn.GRU, 'GRU')\n"
         "WRONG = 'Adapter'\n"
     )
@@ -350,7 +350,7 @@ def test_a_file_may_hold_an_adapter(tmp_path: Path) -> None:
         load_subject(f"{path}:MINE", "LSTM")
     assert load_subject(f"{path}:MINE", "auto").kind == "GRU"
     path.write_text(
-        "import torch\nfrom properties.subjects.adapters import Adapter\n"
+        "import torch\nfrom gatewise import Adapter\n"
         "MINE = Adapter(torch.nn.GRU, 'GRU', gates='zr')\n"
     )
     with pytest.raises(SubjectError) as caught:

@@ -10,15 +10,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from properties.catalogue import CATALOGUE
-from properties.conformance import check_conformance, run
-from properties.plans import Plan
-from properties.property import Property
-from properties.records import FALSIFIED, HOLDS, UNSUPPORTED, Record, not_offered
-from properties.strategies.cases import Case
-from properties.subjects.adapters import Adapter
-from properties.subjects.capabilities import SubjectError
-from properties.subjects.loading import as_subject
+from gatewise.properties.cases.case import Case
+from gatewise.properties.families.catalogue import CATALOGUE
+from gatewise.properties.families.property import Property
+from gatewise.properties.running.engine import check_conformance, run
+from gatewise.properties.running.plans import Plan, subject_of
+from gatewise.properties.running.records import FALSIFIED, HOLDS, UNSUPPORTED, Record, not_offered
+from gatewise.properties.subjects.adapting.adapter import Adapter
+from gatewise.properties.subjects.capabilities import SubjectError
+from gatewise.properties.subjects.loading import as_subject
 
 AGREEMENT = CATALOGUE["equals_reference"]
 
@@ -190,11 +190,11 @@ def stating(gaps: Any) -> type[nn.Module]:
 )
 def test_a_gap_that_is_none_is_one_clear_line(gaps: Any, line: str) -> None:
     with pytest.raises(SubjectError) as caught:
-        as_subject(stating(gaps), "LSTM")
+        subject_of(stating(gaps), "LSTM")
     assert line in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_an_unknown_gap_of_an_adapter_is_one_clear_line() -> None:
     with pytest.raises(SubjectError, match="'projsize' is stated as not offered; expected one of"):
-        as_subject(Adapter(nn.LSTM, "LSTM", unsupported={"projsize": "none"}))
+        subject_of(Adapter(nn.LSTM, "LSTM", unsupported={"projsize": "none"}))

@@ -9,19 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from properties import cli
-from properties.catalogue import CATALOGUE
-from properties.conformance import run
-from properties.plans import Plan
-from properties.records import FALSIFIED
-from properties.session import UsageError, configure, diagnosed
-from properties.subjects.loading import load_subject
+from gatewise import cli
+from gatewise.properties.families.catalogue import CATALOGUE
+from gatewise.properties.running.engine import run
+from gatewise.properties.running.plans import Plan
+from gatewise.properties.running.records import FALSIFIED
+from gatewise.properties.session import UsageError, configure, diagnosed
+from gatewise.properties.subjects.loading import load_subject
 
 ROOT = Path(__file__).resolve().parents[2]
 
 CELLS = """
 import torch
-from properties.subjects.adapters import Adapter
+from gatewise import Adapter
 from tests.subjects.synthetic import synthetic
 
 Unknown = synthetic(kind="GRU", order="nzr", biases=1, reset_after=False, transposed=True)
@@ -114,7 +114,7 @@ def test_like_auto_runs_the_properties_on_what_was_found(cells: Path) -> None:
 def test_a_bad_adapter_is_a_usage_error_before_any_test(tmp_path: Path) -> None:
     path = tmp_path / "bad_adapter.py"
     path.write_text(
-        "import torch\nfrom properties.subjects.adapters import Adapter\n"
+        "import torch\nfrom gatewise import Adapter\n"
         "MINE = Adapter(torch.nn.LSTM, 'LSTM', gates='ifo')\n",
         encoding="utf-8",
     )

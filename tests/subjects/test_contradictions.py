@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from torch import nn
 
-from properties.subjects.adapters import Adapter
-from properties.subjects.capabilities import SubjectError
+from gatewise.properties.subjects.adapting.adapter import Adapter
+from gatewise.properties.subjects.capabilities import SubjectError
 
 
 def needs_three(x: Any, h: Any, U: Any) -> Any:

@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import nn
 
-from properties.comparison import Check
-from properties.oracle import compare_all, expected
-from properties.strategies.cases import Case
-from properties.subjects.capabilities import SubjectError
-from properties.subjects.identify import Identified, _Probe, identify
+from gatewise.properties.cases.case import Case
+from gatewise.properties.checking.comparison import Check
+from gatewise.properties.checking.oracle import compare_all, expected
+from gatewise.properties.subjects.adapting.identify import Identified, _Probe, identify
+from gatewise.properties.subjects.capabilities import SubjectError
 from tests.subjects.synthetic import Synthetic, synthetic
 
 LSTM_ORDERS = ["".join(p) for p in permutations("ifgo")]

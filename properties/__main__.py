@@ -1,6 +1,0 @@
-"""`python -m properties`: the command `gatewise`."""
-
-from .cli import main
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -1,0 +1,1 @@
+"""How a result is checked: the reference's bounds, derivatives, and exact tests of chance."""

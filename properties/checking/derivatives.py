@@ -1,0 +1,213 @@
+"""How a subject is differentiated: leaves in the case's layout, a call with its graph, gradients.
+
+Leaves go by one set of names: `input`, `h_0`, `c_0`, and the weights by their own.  Word ids of a
+tagger are no leaf, nor are states that a case does not pass.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from gatewise.reference.ball import Ball
+from gatewise.reference.formats import Array
+
+from ..cases.case import Case
+from ..cases.values import seeded, values
+from ..subjects.protocol import Results, Subject, SubjectFault, Unsupported
+from .comparison import Check
+
+Tensors = dict[str, Tensor]
+Gradients = dict[str, Tensor | None]
+
+STATES = ("h_0", "c_0")
+
+#: What torch says where it, or a subject's own autograd.Function, lacks a derivative or a rule.
+LACKING = re.compile(
+    r"Batching rule not implemented for "
+    r"|Trying to use forward AD with \S+ that does not support it because it has not been implem"
+    r"|derivative for \S+ is not implemented"
+    r"|You must implement the jvp function for custom autograd\.Function"
+    r"|In order to use an autograd\.Function with functorch transforms"
+    r"|You tried to vmap over \S+, but it does not have vmap support"
+    r"|trying to differentiate twice a function that was marked with @once_differentiable"
+    r"|vmap: It looks like you're "
+    r"|vmap: \S+ is not possible because there exists a Tensor"
+    r"|cudnn RNN backward can only be called in training mode"
+)
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """One call with its graph: leaves and results by name."""
+
+    leaves: Tensors
+    results: Results
+
+    def backward(self, upstream: Mapping[str, Tensor], retain: bool = False) -> None:
+        """Add the gradient of Σ⟨upstream, result⟩ to the leaves' `.grad`.
+
+        A result that does not require a gradient gives none: the leaves keep what they have.
+        """
+        same_shape(self.results, upstream)
+        names = [n for n in upstream if self.results[n].requires_grad]
+        if names:
+            torch.autograd.backward(
+                [self.results[n] for n in names],
+                [upstream[n] for n in names],
+                retain_graph=retain,
+            )
+
+    def gradient(self, upstream: Mapping[str, Tensor], **options: Any) -> Gradients:
+        """The gradient of Σ⟨upstream, result⟩ by leaf, with torch.autograd.grad's options."""
+        same_shape(self.results, upstream)
+        names = [n for n in upstream if self.results[n].requires_grad]
+        wanted = {n: leaf for n, leaf in self.leaves.items() if leaf.requires_grad}
+        if not names:
+            return dict.fromkeys(wanted)
+        found = torch.autograd.grad(
+            [self.results[n] for n in names],
+            list(wanted.values()),
+            [upstream[n] for n in names],
+            allow_unused=True,
+            **options,
+        )
+        return dict(zip(wanted, found, strict=True))
+
+    @property
+    def gradients(self) -> Gradients:
+        """`.grad` of every leaf that requires one."""
+        return {n: leaf.grad for n, leaf in self.leaves.items() if leaf.requires_grad}
+
+
+def same_shape(results: Mapping[str, Tensor], upstream: Mapping[str, Tensor]) -> None:
+    """Raise `SubjectFault` where a result has not the shape of the gradient that is put to it."""
+    for name, u in upstream.items():
+        got, expected = tuple(results[name].shape), tuple(u.shape)
+        if got != expected:
+            raise SubjectFault(f"{name} has shape {got}, expected {expected}")
+
+
+def arguments(
+    subject: Subject, case: Case, x: Array | None = None, state: Sequence[Array] | None = None
+) -> Tensors:
+    """input, h_0 and c_0 as the case passes them, in its layout; arrays given replace its own."""
+    given = {"input": subject.input_tensor(case.input_array if x is None else x, case)}
+    if case.with_state:
+        arrays = case.state_arrays if state is None else state
+        for name, array in zip(STATES, arrays, strict=False):
+            given[name] = subject.tensor(array, case)
+    return given
+
+
+def record(
+    subject: Subject,
+    case: Case,
+    *,
+    module: nn.Module | None = None,
+    given: Tensors | None = None,
+    requires: Collection[str] | None = None,
+) -> Recorded:
+    """Call the subject with gradients on; `requires` names the leaves that get one (None: all).
+
+    A module and arguments given are used as they are, with what their `.grad` holds.
+    """
+    module = subject.build(case) if module is None else module
+    given = arguments(subject, case) if given is None else given
+    leaves = {n: t for n, t in given.items() if t.is_floating_point()}
+    leaves |= dict(module.named_parameters())
+    for name, leaf in leaves.items():
+        leaf.requires_grad_(requires is None or name in requires)
+    inputs, *states = given.values()
+    return Recorded(leaves, subject.call(case, module, inputs, tuple(states) or None))
+
+
+def tensors(subject: Subject, case: Case, arrays: Mapping[str, Array]) -> Tensors:
+    """Arrays as contiguous tensors: upstream gradients and tangents."""
+    return {n: subject.tensor(a, case, "contiguous") for n, a in arrays.items()}
+
+
+def tangent_arrays(case: Case) -> dict[str, Array]:
+    """A direction for every leaf, exact in the format, in which no entry is small."""
+    shapes = {} if case.kind == "Tagger" else {"input": case.input_shape}
+    if case.with_state:
+        shapes |= zip(STATES, case.state_shapes, strict=False)
+    rng, fmt = seeded(case.seed, 7), case.rounding.storage
+    return {n: values(rng, "spread", s, fmt) for n, s in {**shapes, **case.weight_shapes}.items()}
+
+
+def compare_gradients(
+    check: Check,
+    got: Mapping[str, Tensor | None],
+    want: Mapping[str, Ball],
+    prefix: str = "gradient of ",
+) -> None:
+    """Compare every gradient with its ball; None is a gradient of zero, as torch has it."""
+    for name, gradient in got.items():
+        ball = want[name]
+        label = f"{prefix}{name}" + (" (None)" if gradient is None else "")
+        check.close(label, np.zeros(ball.shape) if gradient is None else gradient, ball)
+
+
+def tell(want: Mapping[str, Ball]) -> bool:
+    """Whether some gradient differs from zero by more than its bound."""
+    return any(bool(np.any(np.abs(ball.v) > ball.radius)) for ball in want.values())
+
+
+# ---------------------------------------------------------------- as a function, for transforms
+
+
+def primals(subject: Subject, case: Case, module: nn.Module) -> Tensors:
+    """Every leaf's value, detached: what torch.func differentiates at."""
+    given = {n: t for n, t in arguments(subject, case).items() if t.is_floating_point()}
+    return {**given, **{n: p.detach() for n, p in module.named_parameters()}}
+
+
+def as_function(
+    subject: Subject, case: Case, module: nn.Module
+) -> Callable[[Mapping[str, Tensor]], Results]:
+    """The results as a function of all leaves by name; weights go in by `functional_call`."""
+    names = [n for n, _ in module.named_parameters()]
+    ids = None if case.kind != "Tagger" else subject.input_tensor(case.input_array, case)
+
+    def function(leaves: Mapping[str, Tensor]) -> Results:
+        weights = {n: leaves[n] for n in names}
+
+        def stateless(*args: Any) -> Any:
+            return torch.func.functional_call(module, weights, args)
+
+        x = leaves["input"] if ids is None else ids
+        states = tuple(leaves[n] for n in STATES if n in leaves)
+        # A subject only calls its module.
+        return subject.call(case, cast(nn.Module, stateless), x, states or None)
+
+    return function
+
+
+def contraction(results: Mapping[str, Tensor], upstream: Mapping[str, Tensor]) -> Tensor:
+    """Σ⟨upstream, result⟩: the scalar whose gradient the upstream gradients are for."""
+    same_shape(results, upstream)
+    total = [(results[n] * u).sum() for n, u in upstream.items()]
+    return torch.stack(total).sum()
+
+
+@contextmanager
+def offered() -> Iterator[None]:
+    """Turn torch's statement that it lacks a derivative or a rule into `Unsupported`.
+
+    Any other exception stays what it is, a falsification.
+    """
+    try:
+        yield
+    except RuntimeError as error:  # NotImplementedError is one
+        if LACKING.search(str(error)):
+            # The first line names the operator; the others ask to file an issue.
+            raise Unsupported(str(error).strip().splitlines()[0]) from error
+        raise

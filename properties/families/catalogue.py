@@ -1,0 +1,76 @@
+"""The catalogue: every property, by family."""
+
+from __future__ import annotations
+
+from . import (
+    agreement,
+    autograd,
+    composition,
+    conduct,
+    determinism,
+    gradients,
+    interface,
+    invariance,
+    life_cycle,
+    limits,
+    modes,
+    packing,
+    parameters,
+    placement,
+    special_values,
+    transforms,
+    weights,
+)
+from .compilation import claims as compilation
+from .dropout import claims as dropout
+from .memory import claims as memory
+from .paths import errors as path_errors
+from .property import Property
+from .rejection import arguments as rejected_arguments
+from .rejection import options as rejected_options
+from .rejection import packing as rejected_packing
+from .rejection import reads as rejected_reads
+from .tutorial import counts, gates, networks
+
+_MODULES = (
+    agreement,
+    composition,
+    invariance,
+    limits,
+    packing,
+    dropout,
+    special_values,
+    parameters,
+    interface,
+    modes,
+    life_cycle,
+    weights,
+    determinism,
+    conduct,
+    memory,
+    path_errors,  # the family paths, whose other half it imports
+    rejected_arguments,
+    rejected_options,
+    rejected_reads,
+    rejected_packing,
+    placement,
+    networks,
+    gates,
+    counts,
+    gradients,
+    autograd,
+    transforms,
+    compilation,  # last, since it takes the longest by far
+)
+
+#: The families in the order of a report; several modules may hold the parts of one.
+FAMILIES = tuple(dict.fromkeys(module.FAMILY for module in _MODULES))
+
+#: Name → property, in the order of the families.
+CATALOGUE: dict[str, Property] = {p.name: p for family in FAMILIES for p in family.properties}
+
+
+def properties_for(kind: str, precision: str, device: str = "cpu") -> list[Property]:
+    """The properties that are claimed of a kind in a precision on a device."""
+    of = [p for p in CATALOGUE.values() if p.claimed_of(kind, device)]
+    return [p for p in of if precision in p.precisions]

@@ -1,0 +1,1 @@
+"""The family compilation: compiled and exported modules give what the module gives."""

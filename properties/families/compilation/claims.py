@@ -1,0 +1,211 @@
+"""Compilation and export: torch's compilers, torch.export and ONNX keep what a module computes.
+
+A compilation costs a hundred times what a case costs elsewhere, so cases are small and few; each
+is put to its graph twice, with weights and inputs that the compiler did not see.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import torch
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from ...cases.case import Case
+from ...checking.comparison import Check
+from ...checking.derivatives import Recorded, compare_gradients, tensors
+from ...checking.oracle import compare_all, expected, expected_gradients, upstream_arrays
+from ...subjects.protocol import ALL_KINDS, CONCAT_CELLS, KINDS, Results, Subject, Unsupported, load
+from ..life_cycle import other_weights
+from ..property import LAYERS, Family
+from .compilers import compiled, exported, fresh, onnx_results, quiet, refusals
+
+FAMILY = Family("compilation", needs=("torch_names",))
+
+ONE = ("float32",)
+
+#: One case of a standard run.
+ONCE = 1 / 60
+
+#: The first case drawn is the simplest, and should not be one that tells nothing.
+SMALL: dict[str, Any] = {
+    "least": {"input": 2, "hidden": 2, "batch": 2, "time": 2},
+    "most": {"input": 4, "hidden": 4, "batch": 3, "time": 3},
+    "regimes": st.sampled_from([(r, r, r) for r in ("normal", "spread")]),
+    "forms": ("dense", "unbatched"),
+}
+
+
+def _put(subject: Subject, case: Case, module: nn.Module, graph: nn.Module, check: Check) -> None:
+    """Compare a module's graph on a case, and again after its weights and inputs changed."""
+    with torch.no_grad():
+        results = subject.call(case, graph, *subject.given(case))
+        compare_all(check, results, expected(case), "compiled: ")
+        other = other_weights(case)
+        load(module, other.weight_arrays)
+        results = subject.call(other, graph, *subject.given(other))
+    compare_all(check, results, expected(other), "compiled, with other weights and inputs: ")
+
+
+def _called_as(name: str, claim: Any) -> Any:
+    """The claim under a name; unlike a closure, it can be sent to another process."""
+    claim.__name__ = name
+    return claim
+
+
+def _compiled_by(backend: str, subject: Subject, case: Case, check: Check) -> None:
+    module = subject.build(case)
+    with fresh(allow_rnn=backend == "inductor"), quiet():
+        _put(subject, case, module, compiled(module, backend, subject.device), check)
+
+
+def _by_backend(backend: str, **extra: Any) -> None:
+    claim = _called_as(f"compiled_by_{backend}_equals_reference", partial(_compiled_by, backend))
+    FAMILY.claims(
+        f"torch.compile with the backend {backend} computes what the module computes.",
+        f"compile(f, {backend})(x): |f − v| ≤ r, also for w′, x′ that it did not see",
+        kinds=ALL_KINDS,
+        precisions=ONE,
+        **{"share": ONCE, **SMALL, **extra},
+    )(claim)
+
+
+_by_backend("eager", forms=("dense", "unbatched", "equal", "ragged"))
+_by_backend("aot_eager")
+#: It calls a C++ or a GPU compiler, for seconds a graph.
+_by_backend("inductor", profile="thorough", share=0.006, patience=10.0)
+
+
+@FAMILY.claims(
+    "The module is one graph to torch.compile, which computes what the module computes.",
+    "compile(f, fullgraph=True)(x): |f − v| ≤ r",
+    kinds=ALL_KINDS,
+    precisions=ONE,
+    share=ONCE,
+    **SMALL,
+)
+def compiles_as_one_graph(subject: Subject, case: Case, check: Check) -> None:
+    module = subject.build(case)
+    with fresh(), quiet(), refusals():
+        graph = compiled(module, "eager", subject.device, whole=True)
+        _put(subject, case, module, graph, check)
+
+
+@FAMILY.claims(
+    "A graph that records gradients, of a layer that dynamo is told to allow, trains the module.",
+    "compile(f, fullgraph=True, allow_rnn)(x): |f − v| ≤ r, |∂L/∂w − v| ≤ r",
+    kinds=KINDS,
+    precisions=ONE,
+    needs=("gradients",),
+    share=ONCE,
+    **SMALL,
+)
+def compiled_graph_trains(subject: Subject, case: Case, check: Check) -> None:
+    module, upstream = subject.build(case), upstream_arrays(case)
+    with fresh(allow_rnn=True), quiet(), refusals():
+        graph = compiled(module, "aot_eager", subject.device, whole=True)
+        results = subject.call(case, graph, *subject.given(case))
+        Recorded({}, results).backward(tensors(subject, case, upstream))
+    compare_all(check, results, expected(case), "compiled to train: ")
+    gradients = {name: p.grad for name, p in module.named_parameters()}
+    compare_gradients(check, gradients, expected_gradients(case, upstream), "compiled gradient of ")
+
+
+class _Recorder(nn.Module):
+    """Calls a module and keeps the arguments as the module had them."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+        self.args: tuple[Any, ...] = ()
+
+    def forward(self, *args: Any) -> Any:
+        self.args = args
+        return self.module(*args)
+
+
+def _called(subject: Subject, case: Case, module: nn.Module) -> tuple[tuple[Any, ...], Results]:
+    """What a module is called with for a case, and its results by name."""
+    recorder = _Recorder(module)
+    with torch.no_grad():
+        results = subject.call(case, recorder, *subject.given(case))
+    return recorder.args, results
+
+
+def _unseen(case: Case) -> Case:
+    """The same call of the same weights with other inputs and states."""
+    return case.but(seed=case.seed ^ 1)
+
+
+@FAMILY.claims(
+    "What torch.export makes of a module computes what the module computes.",
+    "export(f)(x): |f − v| ≤ r, also for an x′ that it did not see",
+    kinds=ALL_KINDS,
+    precisions=ONE,
+    share=2 * ONCE,
+    **SMALL,
+)
+def exported_program_equals_reference(subject: Subject, case: Case, check: Check) -> None:
+    module = subject.build(case)
+    program = exported(module, _called(subject, case, module)[0])
+    for seen in (case, _unseen(case)):
+        with torch.no_grad():
+            results = subject.call(seen, program, *subject.given(seen))
+        want = expected(seen, weights=case.weight_arrays)
+        compare_all(check, results, want, "exported: ")
+
+
+@FAMILY.claims(
+    "A program exported with a batch of any size computes another batch size.",
+    "export(f, B dynamic)(x) for B′ ≠ B: |f − v| ≤ r",
+    kinds=(*KINDS, *CONCAT_CELLS),
+    precisions=ONE,
+    share=ONCE,
+    **{**SMALL, "forms": ("dense",), "with_state": True},
+)
+def exported_program_takes_any_batch(subject: Subject, case: Case, check: Check) -> None:
+    module = subject.build(case)
+    args, _ = _called(subject, case, module)
+    if not hasattr(torch.export, "Dim"):
+        raise Unsupported(f"torch {torch.__version__} has no torch.export.Dim")
+    batch = torch.export.Dim("batch", min=2, max=64)
+    first = 0 if case.cell or case.batch_first else 1
+    states = {0: batch} if case.cell else {1: batch}
+    shapes: list[Any] = [{first: batch}]
+    for given in args[1:]:
+        shapes.append(states if isinstance(given, Tensor) else tuple(states for _ in given))
+    program = exported(module, args, tuple(shapes))
+    other = _unseen(case).but(batch=(case.batch or 0) + 3)
+    with torch.no_grad():
+        results = subject.call(other, program, *subject.given(other))
+    want = expected(other, weights=case.weight_arrays)
+    compare_all(check, results, want, f"exported for a batch of {case.batch}, of {other.batch}: ")
+
+
+def _in_onnxruntime(by_dynamo: bool, subject: Subject, case: Case, check: Check) -> None:
+    module = subject.build(case).eval()
+    args, results = _called(subject, case, module)
+    got = onnx_results(module, args, by_dynamo=by_dynamo)
+    check.same("the number of results of the ONNX model", len(got), len(results))
+    # onnxruntime's σ is accurate beside 1 and not beside itself; see reference.formats.
+    want = expected(case.but(precision="float32_absolute"))
+    named = {n: torch.from_numpy(a) for n, a in zip(results, got, strict=True)}
+    compare_all(check, named, want, "in onnxruntime: ")
+
+
+def _onnx(by_dynamo: bool, how: str, **extra: Any) -> None:
+    claim = _called_as(f"onnx_{how}_equals_reference", partial(_in_onnxruntime, by_dynamo))
+    FAMILY.claims(
+        f"The ONNX model of the {how} exporter, run in onnxruntime, computes what the module does.",
+        "onnxruntime(export(f))(x): |f − v| ≤ r of float32 with an absolute error of σ",
+        precisions=ONE,
+        devices=("cpu",),
+        **{**SMALL, **extra},
+    )(claim)
+
+
+_onnx(False, "torchscript", kinds=ALL_KINDS, share=2 * ONCE)
+#: It builds its table of operators anew for each model, most of a second.
+_onnx(True, "dynamo", kinds=LAYERS, share=ONCE)

@@ -1,0 +1,157 @@
+"""torch's compilers and exporters behind one door: what runs, and what is not offered here.
+
+Nothing of them is imported before it is used: torch's compiler alone takes a second to import.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.util
+import inspect
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...subjects.protocol import Unsupported
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep what a compiler prints, logs and warns of to itself; what it raises is not its own."""
+    level = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    with contextlib.ExitStack() as stack:
+        stack.callback(logging.disable, level)
+        if hasattr(torch._C, "_jit_set_onnx_log_enabled"):  # written past Python's own output
+            stack.callback(torch._C._jit_set_onnx_log_enabled, torch._C._jit_is_onnx_log_enabled())
+            torch._C._jit_set_onnx_log_enabled(False)
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore")
+        stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
+        stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
+        yield
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, in a line of at most 200 characters."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]
+
+
+@lru_cache
+def unavailable(backend: str, device: str) -> str:
+    """Why torch.compile does not run here at all, with a backend on a device; empty if it does."""
+    if not hasattr(torch, "compile"):
+        return f"torch {torch.__version__} has no torch.compile"
+    try:
+        with fresh(), quiet():
+            torch.compile(_twice, backend=backend)(torch.zeros(2, device=device))
+    except Exception as error:
+        return first_line(error)
+    return ""
+
+
+def _twice(x: Tensor) -> Tensor:
+    return 2 * x
+
+
+@contextlib.contextmanager
+def fresh(**config: Any) -> Iterator[None]:
+    """No compiled graph from before and none left after; options of dynamo that this torch has."""
+    dynamo = importlib.import_module("torch._dynamo")
+    known = {k: v for k, v in config.items() if hasattr(dynamo.config, k)}
+    dynamo.reset()
+    try:
+        with dynamo.config.patch(**known):
+            yield
+    finally:
+        dynamo.reset()
+
+
+def compiled(module: nn.Module, backend: str, device: str, *, whole: bool = False) -> nn.Module:
+    """torch.compile(module); `whole` has it refuse a graph break.  To be called within `fresh`.
+
+    Raises `Unsupported` where torch.compile does not run here.
+    """
+    reason = unavailable(backend, device.partition(":")[0])
+    if reason:
+        raise Unsupported(reason)
+    found: nn.Module = torch.compile(module, backend=backend, fullgraph=whole)  # type: ignore[assignment]
+    return found
+
+
+@contextlib.contextmanager
+def refusals() -> Iterator[None]:
+    """Turn what a compiler or exporter says that it does not offer into `Unsupported`.
+
+    That is a graph break where none may be, control flow that depends on data, an operator
+    without a translation: each is an exception of its own, and any other is a fault.
+    """
+    refused: list[type[BaseException]] = []
+    for name, classes in (
+        ("torch._dynamo.exc", ("Unsupported", "UserError")),
+        ("torch.fx.experimental.symbolic_shapes", ("GuardOnDataDependentSymNode",)),
+        ("torch.onnx", ("OnnxExporterError",)),
+        ("torch.onnx.errors", ("OnnxExporterError",)),
+    ):
+        module = importlib.import_module(name)
+        refused += [getattr(module, c) for c in classes if hasattr(module, c)]
+    try:
+        yield
+    except tuple(refused) as error:
+        raise Unsupported(first_line(error)) from error
+
+
+def exported(module: nn.Module, args: tuple[Any, ...], dynamic: Any = None) -> nn.Module:
+    """The program that torch.export makes of a module, to be called like it.
+
+    Raises `Unsupported` where torch.export is not there or says that it does not offer this.
+    """
+    if not hasattr(torch, "export") or not hasattr(torch.export, "export"):
+        raise Unsupported(f"torch {torch.__version__} has no torch.export")
+    with quiet(), refusals():
+        program = torch.export.export(module, args, dynamic_shapes=dynamic)
+    return program.module()
+
+
+def onnx_results(module: nn.Module, args: tuple[Any, ...], *, by_dynamo: bool) -> list[Any]:
+    """What onnxruntime computes from the ONNX model of a module: an array for each result.
+
+    Raises `Unsupported` where a package or the exporter is missing, or the exporter refuses.
+    """
+    needed = ("onnx", "onnxruntime", "onnxscript") if by_dynamo else ("onnx", "onnxruntime")
+    for name in needed:
+        if importlib.util.find_spec(name) is None:
+            raise Unsupported(f"the package {name} is not installed (extra `onnx` of gatewise)")
+    takes = inspect.signature(torch.onnx.export).parameters
+    if by_dynamo and "dynamo" not in takes:
+        raise Unsupported(f"torch {torch.__version__} has no torch.onnx.export(dynamo=True)")
+    inputs = dict(zip(("input", "h_0", "c_0"), _flat(args), strict=False))
+    options: dict[str, Any] = {"input_names": [*inputs]}
+    with quiet(), refusals():
+        if by_dynamo:
+            program: Any = torch.onnx.export(module, args, dynamo=True, **options)
+            model = program.model_proto.SerializeToString()
+        else:
+            file: Any = io.BytesIO()  # which the signature does not know of
+            options |= {"dynamo": False} if "dynamo" in takes else {}
+            torch.onnx.export(module, args, file, **options)
+            model = file.getvalue()
+    onnxruntime = importlib.import_module("onnxruntime")
+
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads, settings.log_severity_level = 1, 4
+    session = onnxruntime.InferenceSession(model, settings, providers=["CPUExecutionProvider"])
+    # An input that the module does not use is left out of a model.
+    asked = {i.name: inputs[i.name].detach().cpu().numpy() for i in session.get_inputs()}
+    return list(session.run(None, asked))
+
+
+def _flat(args: Any) -> list[Tensor]:
+    return [args] if isinstance(args, Tensor) else [t for part in args for t in _flat(part)]

@@ -1,0 +1,1 @@
+"""The family dropout: what is dropped, where, and how often."""

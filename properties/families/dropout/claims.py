@@ -1,0 +1,369 @@
+"""Dropout: where it acts, by how much, and that chance is all that decides it.
+
+Masks are recovered from results as `properties.masks` says.  Statistical claims are exact
+binomial tests (`properties.binomial`), which fail for a correct subject once in 10⁹ runs.
+"""
+
+from __future__ import annotations
+
+import warnings
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from gatewise.reference.formats import Array
+
+from ...cases.case import Case
+from ...cases.values import ORDINARY
+from ...checking.binomial import check_rate
+from ...checking.comparison import Check, bits
+from ...checking.oracle import compare_all, expected, expected_gradients, upstream_arrays
+from ...subjects.protocol import Results, Subject, Unsupported
+from ..property import LAYERS, Family
+from .masks import (
+    Mask,
+    nearest,
+    outputs_with,
+    read,
+    run_showing,
+    scale,
+    seeded_generators,
+    showing_input,
+    showing_states,
+    showing_weights,
+)
+
+FAMILY = Family("dropout")
+
+#: Multiples of 1/8, for which 1 − p is exact.
+PROBABILITIES = ("0.5", "0.25", "0.75")
+
+
+def _with_dropout(case: Case) -> Case:
+    return case.but(dropout=float(case.variant))
+
+
+def _seeded_run(subject: Subject, case: Case, module: nn.Module, seed: int) -> Results:
+    with seeded_generators(subject, seed):
+        return subject.run(case, module)
+
+
+@FAMILY.claims(
+    "In evaluation nothing is dropped, whatever the probability.",
+    "eval: f_p(x) = f_0(x)",
+    kinds=LAYERS,
+    share=0.2,
+    num_layers=2,
+    variants=(*PROBABILITIES, "1.0"),
+)
+def evaluation_drops_nothing(subject: Subject, case: Case, check: Check) -> None:
+    case = _with_dropout(case).but(num_layers=2 + case.seed % 2)
+    module = subject.build(case).eval()
+    compare_all(check, _seeded_run(subject, case, module, case.seed), expected(case))
+
+
+@FAMILY.claims(
+    "With probability 0 nothing is dropped in training, and the generator's seed does not matter.",
+    "p = 0: f_p(x) = f(x)",
+    kinds=LAYERS,
+    share=0.15,
+    num_layers=2,
+    dropout=0.0,
+    regimes=ORDINARY,
+)
+def zero_probability_drops_nothing(subject: Subject, case: Case, check: Check) -> None:
+    case = case.but(num_layers=2 + case.seed % 2)
+    module, want = subject.build(case).train(), expected(case)
+    first, second = (_seeded_run(subject, case, module, case.seed + k) for k in (0, 1))
+    compare_all(check, first, want)
+    compare_all(check, second, want, "under another seed, ")
+    if subject.device == "cpu":
+        for name, result in first.items():
+            same = torch.equal(bits(result), bits(second[name]))
+            check.same(f"{name} is the same under another seed", same, True)
+
+
+@FAMILY.claims(
+    "With probability 1 each layer above the first reads zeros, and nothing else is dropped: not "
+    "the input, the states, or the last layer's output.",
+    "p = 1: x^(l+1) = 0, and 0 · 1/(1−p) is no NaN",
+    kinds=LAYERS,
+    share=0.2,
+    num_layers=2,
+    dropout=1.0,
+)
+def certain_dropout_silences_between_layers(subject: Subject, case: Case, check: Check) -> None:
+    case = case.but(num_layers=2 + case.seed % 2)
+    got = _seeded_run(subject, case, subject.build(case).train(), case.seed)
+    batch = 1 if case.batch is None else case.batch
+    zeros = np.zeros((case.time, batch, case.options.output_size))
+    compare_all(check, got, expected(case, masks=[zeros] * (case.num_layers - 1)))
+
+
+@FAMILY.claims(
+    "With one layer nothing is dropped in training: its output is the last layer's.",
+    "L = 1: f_p(x) = f(x)",
+    kinds=LAYERS,
+    share=0.2,
+    num_layers=1,
+    variants=(*PROBABILITIES, "1.0"),
+)
+def single_layer_drops_nothing(subject: Subject, case: Case, check: Check) -> None:
+    case = _with_dropout(case)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch warns that the option has no effect here
+        module = subject.build(case).train()
+    compare_all(check, _seeded_run(subject, case, module, case.seed), expected(case))
+
+
+def _showing(subject: Subject, case: Case) -> tuple[Any, dict[str, Array]]:
+    """A module in training, with the weights that show its mask."""
+    weights = showing_weights(case)
+    return subject.build(case, weights).train(), weights
+
+
+@FAMILY.claims(
+    "Each output of a layer reaches the next as nothing or scaled by 1/(1−p); states and the "
+    "first layer's final states are not dropped.",
+    "x^(2)_tbj ∈ {0, h^(1)_tbj / (1−p)}",
+    kinds=LAYERS,
+    share=0.2,
+    num_layers=2,
+    bias=True,
+    variants=PROBABILITIES,
+)
+def survivors_are_scaled(subject: Subject, case: Case, check: Check) -> None:
+    case = _with_dropout(case)
+    module, weights = _showing(subject, case)
+    with seeded_generators(subject, case.seed):
+        mask, got = run_showing(subject, case, module, check, weights)
+    x, states = showing_input(case), showing_states(case)
+    want = expected(case, x=x, state=states, weights=weights, masks=[scale(case, mask.shape, mask)])
+    compare_all(check, got, want)
+
+
+@FAMILY.claims(
+    "Given the mask, which under one seed does not depend on the weights, every result equals the "
+    "reference.",
+    "f_p(x; W, seed) = reference(x; W, mask(seed))",
+    kinds=LAYERS,
+    share=0.2,
+    num_layers=2,
+    bias=True,
+    regimes=ORDINARY,
+    variants=PROBABILITIES,
+)
+def equals_reference_given_its_mask(subject: Subject, case: Case, check: Check) -> None:
+    case = _with_dropout(case)
+    module, weights = _showing(subject, case)
+    with seeded_generators(subject, case.seed):
+        mask, _ = run_showing(subject, case, module, check, weights)
+    got = _seeded_run(subject, case, subject.build(case).train(), case.seed)
+    compare_all(check, got, expected(case, masks=[scale(case, mask.shape, mask)]))
+
+
+@FAMILY.claims(
+    "Backward masks by the forward's own mask, with the same scale.",
+    "∂L/∂(x, W) = BPTT of the reference under m/(1−p), with m read from the output",
+    kinds=LAYERS,
+    share=0.2,
+    needs=("gradients",),
+    num_layers=2,
+    bias=True,
+    variants=PROBABILITIES,
+)
+def backward_uses_the_forward_mask(subject: Subject, case: Case, check: Check) -> None:
+    # Each unit reads an input of its own, so a gradient of the input is that of one unit.
+    case = _with_dropout(case)
+    case = case.but(input_size=case.options.output_size, layout="contiguous")
+    module, weights = _showing(subject, case)
+    inputs, start = showing_input(case), showing_states(case)
+    x, states = subject.given(case, x=inputs, state=start)
+    x.requires_grad_()
+    with seeded_generators(subject, case.seed):
+        output = subject.call(case, module, x, states)["output"]
+    upstream = upstream_arrays(case)["output"]
+    given = {"input": x, **dict(module.named_parameters())}
+    found = torch.autograd.grad(output, tuple(given.values()), subject.tensor(upstream, case))
+    mask = read(check, case, output, weights)
+    want = expected_gradients(
+        case,
+        {"output": upstream},
+        x=inputs,
+        state=start,
+        weights=weights,
+        masks=[scale(case, mask.shape, mask)],
+    )
+    for name, gradient in zip(given, found, strict=True):
+        check.close(f"gradient of {name}", gradient, want[name])
+
+
+def _many(case: Case, num_layers: int = 2) -> Case:
+    """The case with 2048 units in a mask, or twice as many when bidirectional."""
+    hidden = 16 + (case.proj_size > 0)
+    return _with_dropout(case).but(
+        num_layers=num_layers,
+        input_size=4,
+        hidden_size=hidden,
+        proj_size=16 if case.proj_size else 0,
+        time=8,
+        batch=16,
+        layout="contiguous",
+    )
+
+
+def _masks(subject: Subject, case: Case, check: Check, calls: int) -> list[Mask]:
+    """The masks of several calls of one module, one after another, from the case's seed."""
+    module, weights = _showing(subject, case)
+    with seeded_generators(subject, case.seed):
+        return [run_showing(subject, case, module, check, weights)[0] for _ in range(calls)]
+
+
+def _equal_by_chance(case: Case) -> Fraction:
+    """The probability that two independent draws are both kept or both dropped."""
+    p = Fraction(case.dropout)
+    return p * p + (1 - p) * (1 - p)
+
+
+@FAMILY.claims(
+    "Units are kept at the rate 1 − p, within an exact binomial interval that a correct subject "
+    "leaves once in 10⁹ runs.",
+    "#kept ~ Binomial(T·B·D·R, 1−p)",
+    kinds=LAYERS,
+    share=0.1,
+    num_layers=2,
+    bias=True,
+    forms=("dense",),
+    variants=PROBABILITIES,
+)
+def keep_rate_is_binomial(subject: Subject, case: Case, check: Check) -> None:
+    case = _many(case)
+    (mask,) = _masks(subject, case, check, 1)
+    kept = int(np.count_nonzero(mask))
+    check_rate(check, "units kept", kept, mask.size, 1 - Fraction(case.dropout))
+
+
+@FAMILY.claims(
+    "Each unit of each row and step is dropped on its own: neighbours agree as often as "
+    "independent ones do, by an exact binomial test at one false alarm in 10⁹ runs.",
+    "#{m_a = m_b} ~ Binomial(pairs, p² + (1−p)²), pairs disjoint in t, in b and in j",
+    kinds=LAYERS,
+    share=0.1,
+    num_layers=2,
+    bias=True,
+    forms=("dense",),
+    variants=PROBABILITIES,
+)
+def units_are_dropped_independently(subject: Subject, case: Case, check: Check) -> None:
+    case = _many(case)
+    (mask,) = _masks(subject, case, check, 1)
+    for axis, name in enumerate(("steps", "rows", "units")):
+        even, odd = (np.take(mask, np.arange(k, mask.shape[axis], 2), axis) for k in (0, 1))
+        label = f"neighbouring {name} kept or dropped together"
+        equal = int(np.count_nonzero(even == odd))
+        check_rate(check, label, equal, even.size, _equal_by_chance(case))
+
+
+@FAMILY.claims(
+    "A second call draws a mask of its own, by an exact binomial test at one false alarm in 10⁹ "
+    "runs.",
+    "#{m_1 = m_2} ~ Binomial(T·B·D·R, p² + (1−p)²)",
+    kinds=LAYERS,
+    share=0.1,
+    num_layers=2,
+    bias=True,
+    forms=("dense",),
+    variants=PROBABILITIES,
+)
+def each_call_draws_its_mask(subject: Subject, case: Case, check: Check) -> None:
+    case = _many(case)
+    first, second = _masks(subject, case, check, 2)
+    equal = int(np.count_nonzero(first == second))
+    label = "units kept or dropped in both of two calls"
+    check_rate(check, label, equal, first.size, _equal_by_chance(case))
+
+
+@FAMILY.claims(
+    "Each pair of adjacent layers has a mask of its own, by an exact binomial test at one false "
+    "alarm in 10⁹ runs.",
+    "#{m^(1) kept | m^(2) kept} ~ Binomial(#{m^(2) kept}, 1−p)",
+    kinds=LAYERS,
+    share=0.1,
+    num_layers=3,
+    bias=True,
+    forms=("dense",),
+    variants=("0.5",),
+)
+def each_layer_draws_its_mask(subject: Subject, case: Case, check: Check) -> None:
+    # The second layer's units read 1 beside their input, so that what the third reads is 0 only
+    # where the second mask made it so, and its value tells the first mask elsewhere.
+    case = _many(case, num_layers=3)
+    weights = showing_weights(case, lifted=True)
+    module = subject.build(case, weights).train()
+    with seeded_generators(subject, case.seed):
+        got = subject.run(case, module, x=showing_input(case), state=showing_states(case))
+    hypotheses = {
+        "kept twice": outputs_with(case, weights, [True, True]),
+        "dropped below the second layer": outputs_with(case, weights, [False, True]),
+        "dropped above it": outputs_with(case, weights, [True, False]),
+    }
+    found = nearest(check, case, "output", got["output"], hypotheses)
+    twice, seen = int(np.count_nonzero(found == 0)), int(np.count_nonzero(found != 2))
+    label = "units kept by the first mask of those that the second kept"
+    check_rate(check, label, twice, seen, 1 - Fraction(case.dropout))
+
+
+@FAMILY.claims(
+    "A seed reproduces the mask: bit for bit on a CPU, unit for unit elsewhere.",
+    "mask(seed) = mask(seed)",
+    kinds=LAYERS,
+    share=0.15,
+    num_layers=2,
+    bias=True,
+    variants=PROBABILITIES,
+)
+def seed_reproduces_the_mask(subject: Subject, case: Case, check: Check) -> None:
+    case = _with_dropout(case)
+    module, weights = _showing(subject, case)
+    runs = []
+    for _ in range(2):
+        with seeded_generators(subject, case.seed):
+            runs.append(run_showing(subject, case, module, check, weights))
+    (first, one), (second, other) = runs
+    check.same("units whose mask differs", int(np.count_nonzero(first != second)), 0)
+    if subject.device == "cpu":
+        for name, result in one.items():
+            same = torch.equal(bits(result), bits(other[name]))
+            check.same(f"{name} is the same under one seed", same, True)
+
+
+@FAMILY.claims(
+    "A probability set after construction is that of the next call.",
+    "m.dropout = p, then x^(2)_tbj ∈ {0, h^(1)_tbj / (1−p)}; none at p = 0, all at p = 1",
+    kinds=LAYERS,
+    share=0.2,
+    num_layers=2,
+    bias=True,
+    variants=("0.0", "0.25", "0.75", "1.0"),
+)
+def probability_may_be_changed(subject: Subject, case: Case, check: Check) -> None:
+    module, weights = _showing(subject, case.but(dropout=0.5))
+    if not hasattr(module, "dropout"):
+        raise Unsupported(f"{subject.name} has no attribute dropout")
+    x, states = showing_input(case), showing_states(case)
+    with seeded_generators(subject, case.seed):
+        subject.run(case, module, x=x, state=states)
+        module.dropout = float(case.variant)
+        output = subject.run(case, module, x=x, state=states)["output"]
+    case = _with_dropout(case)
+    if case.dropout in (0.0, 1.0):
+        kept = case.dropout == 0.0
+        fate = f"all {'kept' if kept else 'dropped'}"
+        want = outputs_with(case.but(dropout=0.0), weights, [kept])
+        name = f"output with dropout set to {case.dropout:g} after construction"
+        nearest(check, case, name, output, {fate: want})
+    else:
+        read(check, case, output, weights)

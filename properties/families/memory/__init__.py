@@ -1,0 +1,1 @@
+"""The family memory: what a call may modify, share and hold."""

@@ -1,0 +1,322 @@
+"""Memory: layouts do not matter, nothing given is modified, and results belong to the caller.
+
+torch documents nowhere how a result lies in memory, so no claim is made of its contiguity.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+from gatewise.reference.ball import Ball
+
+from ...cases.case import Case
+from ...cases.layouts import ALL_LAYOUTS, fitted, place
+from ...checking.comparison import Check, bits
+from ...checking.oracle import agree_all, expected
+from ...subjects.protocol import ALL_KINDS, CONCAT_CELLS, DTYPES, KINDS, Subject, Unsupported
+from ..property import CPU_PRECISIONS, LAYERS, Family
+from .peak import peak_bytes
+
+FAMILY = Family("memory")
+
+Sequence = Tensor | PackedSequence
+Addresses = np.ndarray[Any, np.dtype[np.int64]]
+
+#: `contiguous` is what the others are compared with.
+STRANGE_LAYOUTS = ALL_LAYOUTS[1:]
+
+#: `chunk` has every weight in one piece of memory, as optimisers that flatten leave them.
+WEIGHT_LAYOUTS = ("transposed", "strided", "offset", "expanded", "chunk")
+
+GRAD_MODES = ("no_grad", "grad", "backward")
+
+
+def _packed(subject: Subject, case: Case, x: Tensor, layout: str = "contiguous") -> Sequence:
+    """What the subject is called with for `x`; the data of a packed sequence is laid out."""
+    if case.lengths is None:
+        return x
+    packed = subject.pack(case, x)
+    values = packed.data.double().cpu().numpy()
+    data = place(values, layout, packed.data.dtype, subject.device)
+    return PackedSequence(data, packed.batch_sizes, packed.sorted_indices, packed.unsorted_indices)
+
+
+def _call(
+    subject: Subject,
+    case: Case,
+    module: nn.Module,
+    sequence: Sequence,
+    states: tuple[Tensor, ...] | None,
+) -> dict[str, Tensor]:
+    """The results as they were returned, with the data of a packed output and no padded copy."""
+    if isinstance(sequence, Tensor):
+        return subject.call(case.but(lengths=None), module, sequence, states)
+    results = subject.returned(module, sequence, states)
+    return {**results, "output": results["output"].data}
+
+
+def _named(
+    module: nn.Module, sequence: Sequence, states: tuple[Tensor, ...] | None
+) -> dict[str, Tensor]:
+    """Every tensor that a call is given, by name: input, states and weights."""
+    given = {"input": sequence if isinstance(sequence, Tensor) else sequence.data}
+    given |= dict(zip(("h_0", "c_0"), states or (), strict=False))
+    return {**given, **dict(module.named_parameters())}
+
+
+@FAMILY.claims(
+    "How the input lies in memory does not matter.",
+    "f(x) = f(x as a contiguous copy)",
+    kinds=(*KINDS, *CONCAT_CELLS),
+    precisions=CPU_PRECISIONS,
+    share=0.2,
+    layout="contiguous",
+    least={"batch": 2, "input": 2},
+    variants=STRANGE_LAYOUTS,
+)
+def input_layout_does_not_matter(subject: Subject, case: Case, check: Check) -> None:
+    module, x = subject.build(case), fitted(case.input_array, case.variant)
+    dense, states = subject.given(case, x=x)
+    sequence = _packed(subject, case, dense, case.variant)
+    if case.lengths is None:
+        sequence = subject.tensor(x, case, case.variant)
+    with torch.no_grad():
+        plain = _call(subject, case, module, _packed(subject, case, dense), states)
+        got = _call(subject, case, module, sequence, states)
+
+    def bounds() -> dict[str, Ball]:
+        want = expected(case, x=x)
+        if case.lengths is not None:
+            want["output"] = _packed_rows(subject, case, want["output"])
+        return want
+
+    agree_all(check, got, plain, bounds, f"for {case.variant} input")
+
+
+def _packed_rows(subject: Subject, case: Case, output: Ball) -> Ball:
+    """A padded output (T, B, ·) or (B, T, ·) in the order of packed data, (Σ lengths, ·)."""
+    rows = np.arange(int(np.prod(case.input_shape[:-1]))).reshape(*case.input_shape[:-1], 1)
+    order = subject.pack(case, torch.from_numpy(rows)).data[:, 0].numpy()
+    return output[np.unravel_index(order, case.input_shape[:-1])]
+
+
+@FAMILY.claims(
+    "How the initial states lie in memory does not matter.",
+    "f(x, s) = f(x, s as a contiguous copy)",
+    kinds=(*KINDS, *CONCAT_CELLS),
+    precisions=CPU_PRECISIONS,
+    share=0.25,
+    layout="contiguous",
+    least={"batch": 2, "hidden": 2},
+    with_state=True,
+    variants=STRANGE_LAYOUTS,
+)
+def state_layout_does_not_matter(subject: Subject, case: Case, check: Check) -> None:
+    module = subject.build(case)
+    arrays = [fitted(s, case.variant) for s in case.state_arrays]
+    x, states = subject.given(case, state=arrays)
+    strange = tuple(subject.tensor(s, case, case.variant) for s in arrays)
+    with torch.no_grad():
+        plain = subject.call(case, module, x, states)
+        got = subject.call(case, module, x, strange)
+    bounds = partial(expected, case, state=arrays)
+    agree_all(check, got, plain, bounds, f"for {case.variant} states")
+
+
+def _replace(module: nn.Module, name: str, weight: Tensor) -> None:
+    """Have a module hold `weight` by a name; raises `Unsupported` where it refuses."""
+    owner, _, own = name.rpartition(".")
+    try:
+        setattr(module.get_submodule(owner), own, nn.Parameter(weight))
+    except Exception as reason:
+        raise Unsupported(f"parameter {name} cannot be replaced: {reason}") from reason
+
+
+@FAMILY.claims(
+    "How the weights lie in memory does not matter.",
+    "f_W(x) = f_{W as a contiguous copy}(x)",
+    kinds=ALL_KINDS,
+    precisions=CPU_PRECISIONS,
+    share=0.2,
+    needs=("torch_names",),
+    variants=WEIGHT_LAYOUTS,
+)
+def weight_layout_does_not_matter(subject: Subject, case: Case, check: Check) -> None:
+    layout, dtype = case.variant, DTYPES[case.precision]
+    weights = {name: fitted(w, layout) for name, w in case.weight_arrays.items()}
+    plain, module = subject.run(case, weights=weights), subject.build(case, weights)
+    chunk = torch.cat([torch.from_numpy(w.copy()).flatten() for w in weights.values()])
+    parts = torch.split(chunk.to(subject.device, dtype), [w.size for w in weights.values()])
+    for (name, w), part in zip(weights.items(), parts, strict=True):
+        laid = part.view(w.shape) if layout == "chunk" else place(w, layout, dtype, subject.device)
+        _replace(module, name, laid)
+    got = subject.run(case, module)
+    bounds = partial(expected, case, weights=weights)
+    agree_all(check, got, plain, bounds, f"for {layout} weights")
+
+
+@FAMILY.claims(
+    "Neither a call nor its backward pass modifies input, states, weights or upstream gradients.",
+    "bytes and version counters before = after, without grad mode, in it, and after backward",
+    kinds=ALL_KINDS,
+    share=0.3,
+    variants=GRAD_MODES,
+)
+def arguments_are_unmodified(subject: Subject, case: Case, check: Check) -> None:
+    if case.variant == "backward" and "gradients" in subject.unsupported:
+        raise Unsupported(subject.unsupported["gradients"])
+    module = subject.build(case)
+    x, states = subject.given(case)
+    sequence = _packed(subject, case, x)
+    watched = _named(module, sequence, states)
+    grad = case.variant != "no_grad"
+    for t in watched.values():
+        t.requires_grad_(grad and t.is_floating_point())
+    before = {name: (bits(t), t._version) for name, t in watched.items()}
+    with torch.set_grad_enabled(grad):
+        results = _call(subject, case, module, sequence, states)
+    if case.variant == "backward":
+        upstream = [torch.ones_like(t) for t in results.values()]
+        for name, t in zip(results, upstream, strict=True):
+            watched[f"the gradient of {name}"] = t
+            before[f"the gradient of {name}"] = (bits(t), t._version)
+        torch.autograd.backward(list(results.values()), upstream)
+    for name, t in watched.items():
+        old, version = before[name]
+        check.same(f"{name} keeps its bytes", torch.equal(old, bits(t)), True)
+        check.same(f"version of {name}", t._version, version)
+
+
+def _addresses(t: Tensor) -> Addresses:
+    """The address of every element of a tensor, in the order of its elements."""
+    at = np.array([t.data_ptr()], dtype=np.int64)
+    for size, stride in zip(t.shape, t.stride(), strict=True):
+        steps = np.arange(size, dtype=np.int64) * stride * t.element_size()
+        at = (at[:, None] + steps).reshape(-1)
+    return at
+
+
+def _results(subject: Subject, case: Case) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """What a call is given and what it returns, in grad mode where the variant says so."""
+    module = subject.build(case)
+    x, states = subject.given(case)
+    sequence = _packed(subject, case, x)
+    with torch.set_grad_enabled(case.variant != "no_grad"):
+        results = _call(subject, case, module, sequence, states)
+    return _named(module, sequence, states), results
+
+
+@FAMILY.claims(
+    "Writing to a result changes no argument.",
+    "no element of a result lies where an element of input, states or weights does",
+    kinds=ALL_KINDS,
+    share=0.2,
+    variants=GRAD_MODES[:2],
+)
+def results_share_no_memory_with_arguments(subject: Subject, case: Case, check: Check) -> None:
+    given, results = _results(subject, case)
+    for name, result in results.items():
+        own = _addresses(result)
+        for argument, t in given.items():
+            shared = int(np.isin(own, _addresses(t)).sum())
+            check.same(f"elements of {name} that lie in {argument}", shared, 0)
+
+
+@FAMILY.claims(
+    "Writing to one element of a result changes no other, be it of the same or another result.",
+    "the addresses of the elements of output, h_n and c_n are distinct",
+    kinds=ALL_KINDS,
+    share=0.2,
+    variants=GRAD_MODES[:2],
+)
+def results_share_no_memory_with_each_other(subject: Subject, case: Case, check: Check) -> None:
+    _, results = _results(subject, case)
+    names, at = list(results), [_addresses(t) for t in results.values()]
+    for i, name in enumerate(names):
+        twice = at[i].size - np.unique(at[i]).size
+        check.same(f"elements of {name} that lie where others of it do", twice, 0)
+        for j in range(i):
+            shared = int(np.isin(at[i], at[j]).sum())
+            check.same(f"elements of {name} that lie in {names[j]}", shared, 0)
+
+
+@FAMILY.claims(
+    "A further call leaves the results of earlier ones as they are.",
+    "y = f(x); f(x′) changes no byte of y",
+    kinds=ALL_KINDS,
+    share=0.2,
+    variants=GRAD_MODES[:2],
+)
+def earlier_results_are_kept(subject: Subject, case: Case, check: Check) -> None:
+    module = subject.build(case)
+    x, states = subject.given(case)
+    other, other_states = subject.given(case.but(seed=case.seed ^ 1))
+    with torch.set_grad_enabled(case.variant != "no_grad"):
+        first = subject.call(case, module, x, states)
+        before = {name: bits(t) for name, t in first.items()}
+        subject.call(case, module, other, other_states)
+    for name, t in first.items():
+        check.same(f"{name} keeps its bytes", torch.equal(before[name], bits(t)), True)
+
+
+@FAMILY.claims(
+    "Writing to the results of a call changes no later one.",
+    "y = f(x); y ← NaN; f(x) gives the same as before",
+    kinds=ALL_KINDS,
+    share=0.2,
+)
+def results_are_the_callers_to_overwrite(subject: Subject, case: Case, check: Check) -> None:
+    module = subject.build(case)
+    x, states = subject.given(case)
+    with torch.no_grad():
+        first = subject.call(case, module, x, states)
+        before = {name: t.clone() for name, t in first.items()}
+        for t in first.values():
+            t.fill_(torch.nan)
+        got = subject.call(case, module, x, states)
+    agree_all(check, got, before, partial(expected, case), "after overwriting")
+
+
+@FAMILY.claims(
+    "The memory of a forward pass grows no faster than time.",
+    "peak(4T) − peak(2T) <= 2·(peak(2T) − peak(T)) for T = 8, 16 or 32; peak: bytes alive at once",
+    kinds=LAYERS,
+    share=0.03,
+    forms=("dense", "ragged"),
+    input_size=2,
+    hidden_size=3,
+    batch=2,
+    num_layers=1,
+    proj_size=0,
+    time=8,
+    variants=GRAD_MODES[:2],
+)
+def memory_grows_linearly_in_time(subject: Subject, case: Case, check: Check) -> None:
+    """Falsified where the growth of the peak more than doubles whenever time does.
+
+    No correct subject's does: with peak(T) = a + bT, whatever the sign of a (a first step may hold
+    less than the others), the growth b·T doubles exactly.  A change to a kernel of another a or b
+    lies between two of the five times, and so leaves one of the three comparisons as it is.
+    """
+    module = subject.build(case)
+    peaks = []
+    for doubling in range(5):
+        time = case.time << doubling
+        lengths = None if case.lengths is None else tuple(n << doubling for n in case.lengths)
+        longer = case.but(time=time, lengths=lengths)
+        x, states = subject.given(longer)
+        call = partial(subject.call, longer, module, x, states)
+        with torch.set_grad_enabled(case.variant != "no_grad"):
+            peaks.append(peak_bytes(call, subject.device))
+    shown = ", ".join(str(p) for p in peaks)
+    growth = [more - peak for peak, more in pairwise(peaks)]
+    faster = all(more > 2 * less for less, more in pairwise(growth))
+    label = f"that the growth of memory more than doubles with time, from 8 to 128 ({shown} bytes),"
+    check.same(label, faster, False)

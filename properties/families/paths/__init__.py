@@ -1,0 +1,1 @@
+"""The family paths: every path through an implementation gives the same."""

@@ -1,0 +1,277 @@
+"""Rejection: a wrong argument is refused on every path, by an exception that names it.
+
+Documented exceptions are those that Python and torch raise for an argument: `TypeError`,
+`ValueError`, `RuntimeError` and `IndexError`; for an argument of a wrong type `AttributeError` as
+well, which is what Python says of a list that is asked for its `dim`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ...cases.case import Case
+from ...checking.comparison import Check
+from ...subjects.protocol import Subject
+from ..property import LAYERS, Family
+from . import mistakes
+from .mistakes import (
+    RANKS,
+    REFUSALS,
+    ROWS,
+    WIDTHS,
+    Mistake,
+    named,
+    names_it,
+    parts,
+    paths,
+    put_wrong,
+    refuse,
+    refused,
+    states_of,
+    told,
+)
+
+#: Of drop-ins alone: between an adapter's caller and the implementation stands the adapter.
+FAMILY = Family("rejection", needs=("torch_names",))
+
+#: A dense case, which the path of a variant puts as it needs it.
+GIVEN: dict[str, Any] = {
+    "forms": ("dense",),
+    "least": {"batch": 2, "time": 2},
+    "isolated": True,
+    "sweep": True,
+}
+WITH_STATE: dict[str, Any] = {**GIVEN, "with_state": True}
+
+INPUT_MAKES = ("a list", "an array", "None", "a string")
+LSTM_MAKES = (
+    "h alone",
+    "one tensor of a dimension more",
+    "a tuple of h",
+    "three states",
+    "h and None",
+    "a string",
+)
+OTHER_MAKES = ("a tuple of h", "h twice", "an array", "a string")
+
+
+def _input_ranks(kind: str) -> tuple[str, ...]:
+    # With a dimension more, an unbatched input is a batch; with one fewer, a batch is unbatched.
+    flat = mistakes.INPUT_RANKS[0 if kind.endswith("Cell") else 1]
+    more = named(("input",), ("a dimension more",), paths(kind), without="unbatched")
+    return named(("input",), (flat,), paths(kind)) + more
+
+
+def _input_widths(kind: str) -> tuple[str, ...]:
+    return named(("input",), WIDTHS, paths(kind))
+
+
+def _state_ranks(kind: str) -> tuple[str, ...]:
+    return named(states_of(kind), RANKS, paths(kind))
+
+
+def _state_rows(kind: str) -> tuple[str, ...]:
+    return named(states_of(kind), ROWS, paths(kind), without="unbatched")
+
+
+def _state_layers(kind: str) -> tuple[str, ...]:
+    return named(states_of(kind), mistakes.LAYERS, paths(kind)) if kind in LAYERS else ()
+
+
+def _state_widths(kind: str) -> tuple[str, ...]:
+    return named(states_of(kind), WIDTHS, paths(kind))
+
+
+def _dtypes(kind: str) -> tuple[str, ...]:
+    integers = named(("input",), ("of integers",), paths(kind))
+    whats = ("input", *states_of(kind), "all")
+    return named(whats, ("of another dtype",), paths(kind)) + integers
+
+
+def _devices(kind: str) -> tuple[str, ...]:
+    whats = ("input", *states_of(kind))
+    return named(whats, ("on meta", "on another device"), paths(kind))
+
+
+def _types(kind: str) -> tuple[str, ...]:
+    makes = LSTM_MAKES if "LSTM" in kind else OTHER_MAKES
+    dense = [path for path in paths(kind) if not path.startswith("packed")]
+    return named(("input",), INPUT_MAKES, dense) + named(("hx",), makes, paths(kind))
+
+
+def _steps(kind: str) -> tuple[str, ...]:
+    dense = [path for path in paths(kind) if not path.startswith("packed")]
+    return named(("input",), ("without steps",), dense) if kind in LAYERS else ()
+
+
+@FAMILY.claims(
+    "An input with a wrong number of dimensions is refused by a ValueError, RuntimeError, "
+    "TypeError or IndexError, on every path.",
+    "raises(f, x′), dim x′ ≠ dim x",
+    share=0.25,
+    variants=_input_ranks,
+    **GIVEN,
+)
+def input_of_wrong_rank_is_refused(subject: Subject, case: Case, check: Check) -> None:
+    refuse(check, subject, case, mistakes.misshapen)
+
+
+@FAMILY.claims(
+    "An input with more or fewer features than input_size is refused by a RuntimeError, "
+    "ValueError, TypeError or IndexError, on every path, with a state and without.",
+    "raises(f, x′), x′ (…, I′), I′ ≠ I",
+    share=0.3,
+    variants=_input_widths,
+    **GIVEN,
+)
+def input_of_wrong_width_is_refused(subject: Subject, case: Case, check: Check) -> None:
+    for with_state in sorted({case.with_state, False}):
+        refuse(check, subject, case.but(with_state=with_state), mistakes.misshapen)
+
+
+@FAMILY.claims(
+    "A state with a wrong number of dimensions is refused by a RuntimeError, ValueError, "
+    "TypeError or IndexError, on every path: h, c or both.",
+    "raises(f, x, s′), dim s′ ≠ dim s",
+    share=0.8,
+    variants=_state_ranks,
+    **WITH_STATE,
+)
+def state_of_wrong_rank_is_refused(subject: Subject, case: Case, check: Check) -> None:
+    refuse(check, subject, case, mistakes.misshapen)
+
+
+@FAMILY.claims(
+    "A state with one row, a row fewer or a row more than the input's batch is refused by a "
+    "RuntimeError, ValueError, TypeError or IndexError, on every path: nothing is broadcast, and "
+    "no row left out.",
+    "raises(f, x, s′), s′ (…, B′, ·), B′ ≠ B",
+    share=0.6,
+    variants=_state_rows,
+    **WITH_STATE,
+)
+def state_of_wrong_batch_is_refused(subject: Subject, case: Case, check: Check) -> None:
+    refuse(check, subject, case, mistakes.misshapen)
+
+
+@FAMILY.claims(
+    "A state for a layer more or fewer than there are is refused by a RuntimeError, ValueError, "
+    "TypeError or IndexError, on every path.",
+    "raises(f, x, s′), s′ (N, …), N ≠ L·D",
+    kinds=LAYERS,
+    share=0.5,
+    variants=_state_layers,
+    **WITH_STATE,
+)
+def state_of_wrong_layers_is_refused(subject: Subject, case: Case, check: Check) -> None:
+    refuse(check, subject, case, mistakes.misshapen)
+
+
+@FAMILY.claims(
+    "A state that is wider or narrower than hidden_size, or proj_size, is refused by a "
+    "RuntimeError, ValueError, TypeError or IndexError, on every path.",
+    "raises(f, x, s′), s′ (…, H′), H′ ≠ H",
+    share=0.7,
+    variants=_state_widths,
+    **WITH_STATE,
+)
+def state_of_wrong_width_is_refused(subject: Subject, case: Case, check: Check) -> None:
+    refuse(check, subject, case, mistakes.misshapen)
+
+
+@FAMILY.claims(
+    "An input or a state of another dtype than the weights' is refused by a ValueError, "
+    "RuntimeError, TypeError or IndexError, on every path: nothing is converted in silence.",
+    "raises(f, x, s), dtype(x) or dtype(s) ≠ dtype(W)",
+    share=0.4,
+    variants=_dtypes,
+    **WITH_STATE,
+)
+def mixed_dtypes_are_refused(subject: Subject, case: Case, check: Check) -> None:
+    refuse(check, subject, case, mistakes.other_dtype)
+
+
+@FAMILY.claims(
+    "An input or a state on another device than the weights', meta among them, is refused by a "
+    "RuntimeError, ValueError, TypeError or IndexError, on every path.",
+    "raises(f, x, s), device(x) or device(s) ≠ device(W)",
+    share=0.25,
+    prepare=mistakes.import_devices,
+    variants=_devices,
+    **WITH_STATE,
+)
+def mixed_devices_are_refused(subject: Subject, case: Case, check: Check) -> None:
+    refuse(check, subject, case, mistakes.other_device)
+
+
+@FAMILY.claims(
+    "An input that is no tensor, or states that are not what the documentation says (a tensor; "
+    "for an LSTM a tuple of two), are refused by a TypeError, AttributeError, ValueError, "
+    "RuntimeError or IndexError, on every path.",
+    "raises(f, x′), raises(f, x, s′)",
+    share=0.3,
+    variants=_types,
+    **WITH_STATE,
+)
+def arguments_of_wrong_type_are_refused(subject: Subject, case: Case, check: Check) -> None:
+    refuse(check, subject, case, mistakes.other_type, (*REFUSALS, AttributeError))
+
+
+@FAMILY.claims(
+    "A sequence without steps is refused by a RuntimeError, ValueError, TypeError or IndexError, "
+    "on every path: there is no last state to return.",
+    "raises(f, x′), x′ (0, …)",
+    kinds=LAYERS,
+    share=0.1,
+    variants=_steps,
+    **GIVEN,
+)
+def sequence_without_steps_is_refused(subject: Subject, case: Case, check: Check) -> None:
+    refuse(check, subject, case, mistakes.no_steps)
+
+
+@dataclass(frozen=True)
+class _Named:
+    """Mistakes with the words of which a message must have one; no words are those of `what`."""
+
+    variants: Callable[[str], tuple[str, ...]]
+    mistake: Mistake
+    words: tuple[str, ...] = ()
+
+
+_MAKES = ("list", "array", "none", r"\bstr\b", "tuple", "tensor", "float")
+_NAMED = (
+    _Named(_input_ranks, mistakes.misshapen),
+    _Named(_input_widths, mistakes.misshapen),
+    _Named(_state_ranks, mistakes.misshapen),
+    _Named(_state_rows, mistakes.misshapen),
+    _Named(_state_layers, mistakes.misshapen),
+    _Named(_state_widths, mistakes.misshapen),
+    _Named(_dtypes, mistakes.other_dtype, mistakes.DTYPE_WORDS),
+    _Named(_devices, mistakes.other_device, ("device",)),
+    _Named(_types, mistakes.other_type, (*_MAKES, *mistakes.STATE_WORDS)),
+    _Named(_steps, mistakes.no_steps, mistakes.STEP_WORDS),
+)
+
+
+@FAMILY.claims(
+    "Every such exception names what was wrong: the argument, or the size, number of dimensions "
+    "or device that was given and the one expected; of a dtype, device or type, that it is one.",
+    "argument ∈ message, or {got, expected} ⊂ message",
+    share=0.8,
+    prepare=mistakes.import_devices,
+    variants=lambda kind: tuple(v for group in _NAMED for v in group.variants(kind)),
+    **WITH_STATE,
+)
+def refusals_name_the_argument(subject: Subject, case: Case, check: Check) -> None:
+    group = next(g for g in _NAMED if case.variant in g.variants(subject.kind))
+    refusals = (*REFUSALS, AttributeError)
+    got, message, both = put_wrong(subject, case, group.mistake, refusals)
+    refused(check, case, got)
+    what = parts(case.variant)[0]
+    words = group.words or {"input": mistakes.INPUT_WORDS, "h": mistakes.STATE_WORDS}.get(
+        what, mistakes.CELL_WORDS
+    )
+    told(case, message, names_it(message, words, both))

@@ -1,0 +1,183 @@
+"""Rejection of options: a wrong size, rate or name is refused when the module is made."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from ...cases.case import Case
+from ...checking.comparison import Check
+from ...subjects.protocol import Subject, Unsupported
+from ..property import LAYERS
+from .arguments import FAMILY
+from .mistakes import names_it, outcome, refused, told
+
+#: What is put for an option, by the words of a variant; a number may depend on the case.
+VALUES: dict[str, Callable[[Case], Any]] = {
+    "0": lambda case: 0,
+    "-1": lambda case: -1,
+    "-3": lambda case: -3,
+    "2.5": lambda case: 2.5,
+    "'2'": lambda case: "2",
+    "None": lambda case: None,
+    "-0.1": lambda case: -0.1,
+    "1.1": lambda case: 1.1,
+    "nan": lambda case: float("nan"),
+    "'half'": lambda case: "half",
+    "hidden_size": lambda case: case.hidden_size,
+    "hidden_size + 1": lambda case: case.hidden_size + 1,
+    "1": lambda case: 1,
+    "'sigmoid'": lambda case: "sigmoid",
+    "'TANH'": lambda case: "TANH",
+    "''": lambda case: "",
+}
+NO_SIZES = ("-1", "-3", "2.5", "'2'", "None")
+GIVEN: dict[str, Any] = {"forms": ("dense",), "isolated": True, "sweep": True}
+
+
+def _named(name: str, values: Iterable[str]) -> tuple[str, ...]:
+    return tuple(f"{name} = {value}" for value in values)
+
+
+def _sizes(kind: str) -> tuple[str, ...]:
+    widths = _named("hidden_size", NO_SIZES) + _named("input_size", NO_SIZES)
+    if kind not in LAYERS:  # torch.nn allows its cells a size of 0, by decision
+        return widths
+    zeros = ("hidden_size = 0", "input_size = 0", "num_layers = 0")
+    return (*widths, *zeros, *_named("num_layers", NO_SIZES))
+
+
+def _rates(kind: str) -> tuple[str, ...]:
+    return _named("dropout", ("-0.1", "1.1", "nan", "'half'", "None")) if kind in LAYERS else ()
+
+
+def _projections(kind: str) -> tuple[str, ...]:
+    if kind not in LAYERS:
+        return ()
+    if kind != "LSTM":
+        return _named("proj_size", ("1", "-1"))
+    return _named("proj_size", ("hidden_size", "hidden_size + 1", "-1", "2.5", "'2'", "None"))
+
+
+def _nonlinearities(kind: str) -> tuple[str, ...]:
+    named = _named("nonlinearity", ("'sigmoid'", "'TANH'", "''", "None"))
+    return named if kind.startswith("RNN") else ()
+
+
+def made_wrong(subject: Subject, case: Case) -> tuple[str, str, str, Any]:
+    """Outcome, message, option and value of a construction with the case's variant."""
+    option, _, words = case.variant.partition(" = ")
+    value = VALUES[words](case)
+    subject.construct(case)  # the right options are accepted
+    (input_size, hidden_size), options = subject.arguments(case)
+    sizes = {"input_size": input_size, "hidden_size": hidden_size}
+    if option in sizes:
+        sizes[option] = value
+    else:
+        options = {**options, option: value}
+
+    def make() -> Any:
+        try:
+            return subject.factory(*sizes.values(), **options)
+        except NotImplementedError as reason:  # a gap that it states, and no refusal
+            raise Unsupported(str(reason) or f"NotImplementedError for {options}") from reason
+
+    return *outcome(make, (TypeError, ValueError, RuntimeError)), option, value
+
+
+def _refuse(subject: Subject, case: Case, check: Check) -> None:
+    got, _, _, _ = made_wrong(subject, case)
+    refused(check, case, got, "a construction")
+
+
+@FAMILY.claims(
+    "Sizes that are negative or no integers are refused by the constructor, and a size of 0 by "
+    "that of a layer, with a ValueError, TypeError or RuntimeError.",
+    "raises(F(I, H, L)), I, H or L ∉ ℕ; of layers, ∉ {1, 2, …}",
+    share=0.2,
+    variants=_sizes,
+    **GIVEN,
+)
+def wrong_sizes_are_refused(subject: Subject, case: Case, check: Check) -> None:
+    _refuse(subject, case, check)
+
+
+@FAMILY.claims(
+    "A dropout that is no number in [0, 1] is refused by the constructor, with a ValueError, "
+    "TypeError or RuntimeError.",
+    "raises(F(dropout=p)), p ∉ [0, 1]",
+    kinds=LAYERS,
+    share=0.1,
+    variants=_rates,
+    **GIVEN,
+)
+def wrong_dropout_is_refused(subject: Subject, case: Case, check: Check) -> None:
+    _refuse(subject, case, check)
+
+
+@FAMILY.claims(
+    "A proj_size that is negative, no integer or not below hidden_size is refused by the "
+    "constructor of an LSTM, and any by that of an RNN or a GRU, with a ValueError, TypeError or "
+    "RuntimeError.",
+    "raises(F(proj_size=R)), R ∉ {0, …, H − 1}; raises(GRU(proj_size=R)), R ≠ 0",
+    kinds=LAYERS,
+    share=0.1,
+    variants=_projections,
+    proj_size=0,
+    **GIVEN,
+)
+def wrong_projection_is_refused(subject: Subject, case: Case, check: Check) -> None:
+    _refuse(subject, case, check)
+
+
+@FAMILY.claims(
+    "proj_size given by its place makes no projected RNN or GRU: it is refused, or is no option.",
+    "GRU(I, H, L, bias, batch_first, dropout, bidirectional, R).proj_size = 0",
+    kinds=("RNN", "GRU"),
+    share=0.1,
+    **GIVEN,
+)
+def a_projection_by_position_is_refused(subject: Subject, case: Case, check: Check) -> None:
+    named = (case.nonlinearity,) if subject.kind == "RNN" else ()
+    rest = (case.bias, case.batch_first, case.dropout, case.bidirectional, 1)
+    made: Any = None
+    with contextlib.suppress(TypeError, ValueError, RuntimeError):
+        made = subject.factory(
+            case.input_size, case.hidden_size + 1, case.num_layers, *named, *rest
+        )
+    check.same("proj_size of the module that is made", getattr(made, "proj_size", 0), 0)
+
+
+@FAMILY.claims(
+    "A nonlinearity other than tanh and relu is refused by the constructor, with a ValueError, "
+    "TypeError or RuntimeError.",
+    "raises(F(nonlinearity=σ)), σ ∉ {tanh, relu}",
+    kinds=("RNN", "RNNCell"),
+    share=0.1,
+    variants=_nonlinearities,
+    **GIVEN,
+)
+def unknown_nonlinearity_is_refused(subject: Subject, case: Case, check: Check) -> None:
+    _refuse(subject, case, check)
+
+
+@FAMILY.claims(
+    "A constructor's exception names the option, its value, or that value's type.",
+    "option, value or type ∈ message",
+    share=0.3,
+    variants=lambda kind: (
+        *_sizes(kind),
+        *_rates(kind),
+        *_projections(kind),
+        *_nonlinearities(kind),
+    ),
+    proj_size=0,
+    **GIVEN,
+)
+def refusals_name_the_option(subject: Subject, case: Case, check: Check) -> None:
+    got, message, option, value = made_wrong(subject, case)
+    refused(check, case, got, "a construction")
+    named = [option, type(value).__name__.lower(), repr(value).lower()]
+    by_word = any(word in message.lower() for word in named)
+    told(case, message, by_word or names_it(message, (), [value]))

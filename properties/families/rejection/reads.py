@@ -1,0 +1,98 @@
+"""Rejection of what lies outside: no argument is read before its start or past its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
+
+from ...cases.case import Case
+from ...cases.values import ORDINARY
+from ...checking.comparison import Check
+from ...checking.oracle import compare_all, expected
+from ...subjects.protocol import Subject, padded
+from ..property import LAYERS
+from .arguments import FAMILY
+from .mistakes import REFUSALS, Arguments, on_path, outcome, refused, right_call
+
+#: Elements of NaN before and behind a tensor: more than any vector unit takes at once.
+BAND = 64
+
+
+def banded(t: Tensor) -> Tensor:
+    """The same values in the midst of NaN, contiguous.
+
+    Raises `AssertionError` where the bands are not where they should be.
+    """
+    wide = torch.full((t.numel() + 2 * BAND,), torch.nan, dtype=t.dtype, device=t.device)
+    inner = wide[BAND : BAND + t.numel()].view(t.shape)
+    inner.copy_(t)
+    assert inner.storage_offset() == BAND
+    assert inner.untyped_storage().nbytes() == wide.numel() * wide.element_size()
+    return inner
+
+
+@FAMILY.claims(
+    "Nothing outside of the arguments is read: with NaN before and behind the input, every state "
+    "and every weight, the results are the reference's.",
+    "f(NaN [x] NaN, NaN [s] NaN; NaN [W] NaN) = f(x, s; W)",
+    precisions=("float64", "float32", "float16", "bfloat16"),
+    share=0.4,
+    regimes=ORDINARY,
+    layout="contiguous",
+    isolated=True,
+)
+def nothing_outside_the_arguments_is_read(subject: Subject, case: Case, check: Check) -> None:
+    module = subject.build(case)
+    for parameter in module.parameters():
+        parameter.data = banded(parameter.data)
+    given = Arguments(subject, case)
+    given.change("input", banded)
+    states = tuple(banded(s) for s in given.states) if case.with_state else None
+    with torch.set_grad_enabled(case.seed % 2 == 0):
+        if case.lengths is None:
+            results = subject.call(case, module, given.input, states)
+        else:
+            returned = subject.returned(module, given.input, states)
+            results = padded(returned, case.batch_first, case.time)
+    compare_all(check, results, expected(case))
+
+
+def _grown(sizes: Tensor) -> Tensor:
+    """One row moves from the first step to one after the last: more than at the step before."""
+    return torch.cat((sizes[:-1], sizes[-1:] - 1, sizes[:1] + 1))
+
+
+#: What batch sizes say of the rows of data, by the words of a variant.
+BATCH_SIZES: dict[str, Callable[[Tensor], Tensor]] = {
+    "more rows than there are": lambda sizes: torch.cat((sizes, torch.ones_like(sizes[:1]))),
+    "fewer rows than there are": lambda sizes: sizes[:-1],
+    "a first step larger than the data": lambda sizes: sizes.sum().view(1) + 1,
+    "more rows at a step than before": _grown,
+    "a negative number of rows": lambda sizes: torch.cat((sizes, -torch.ones_like(sizes[:1]))),
+    "no step at all": lambda sizes: sizes[:0],
+}
+
+
+@FAMILY.claims(
+    "A PackedSequence whose batch sizes do not fit its data is refused by a RuntimeError, "
+    "ValueError, TypeError or IndexError: no row is left out, and none read past the end.",
+    "raises(f, P), ΣB_t ≠ rows of data, or B_t < B_{t+1}, or B_t < 0",
+    kinds=LAYERS,
+    share=0.25,
+    forms=("dense",),
+    least={"batch": 2, "time": 2},
+    variants=tuple(f"batch sizes: {how}" for how in BATCH_SIZES),
+    isolated=True,
+    sweep=True,
+)
+def batch_sizes_that_do_not_fit_are_refused(subject: Subject, case: Case, check: Check) -> None:
+    how = case.variant.partition(": ")[2]
+    case = on_path(case, "packed ragged")
+    module = right_call(subject, case)
+    given = Arguments(subject, case)
+    given.input = PackedSequence(given.input.data, BATCH_SIZES[how](given.input.batch_sizes))
+    got, _ = outcome(lambda: given.call(module), REFUSALS)
+    refused(check, case, got)

@@ -1,0 +1,1 @@
+"""The families of a tutorial's networks: networks, gates and claims."""

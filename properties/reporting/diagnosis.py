@@ -1,0 +1,181 @@
+"""What is wrong with a subject: the nearest named fault, and the first place that differs.
+
+A diagnosis looks at the subject's forward results alone.  A fault of a gradient, of memory or of
+an error message is named by the property that it falsifies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from gatewise.reference.ball import Ball
+from gatewise.reference.parameters import GATE_NAMES
+
+from ..cases.arrays import as_array
+from ..cases.case import Case
+from ..subjects.protocol import KINDS, Results, Subject
+from .faults_of_arguments import Call, Fault, argument_faults, call_of
+from .faults_of_unrolling import WALKS
+
+#: Further cases that a named fault must explain; each with its own weights, inputs and states.
+_WITNESSES = 6
+
+#: How the line begins that names the faults, and what stands between two.
+CONSISTENT, OR = "consistent with ", "; or "
+
+
+def diagnose(subject: Subject, case: Case) -> list[str]:
+    """Lines for a person on a failing case; empty where the forward results are right.
+
+    The subject is called some twenty times.  Cases on which it raises say nothing, unless it does
+    so on all; what it raises in a later step ends the diagnosis.
+    """
+    if subject.kind not in KINDS or case.kind != subject.family:
+        return []
+    lines: list[str] = []
+    try:
+        lines.extend(_lines(subject, case))
+    except Exception as error:
+        lines.append(f"the subject raised {type(error).__name__} while it was diagnosed: {error}")
+    return lines
+
+
+def _lines(subject: Subject, case: Case) -> Iterator[str]:
+    seen: list[tuple[Case, Results]] = []
+    raised: Exception | None = None
+    for each in (case, *_witnesses(case)):
+        try:
+            seen.append((each, subject.run(each)))
+        except Exception as error:
+            raised = error
+    if raised and not seen:
+        raise raised
+    wrong = [(c, got) for c, got in seen if differs(got, call_of(c).results())]
+    if not wrong:
+        return
+    names = consistent(subject, seen)
+    if names:
+        yield CONSISTENT + OR.join(names)
+    first, got = wrong[0]
+    yield first_difference(first, got)
+    blocks = blocks_that_matter(subject, first)
+    if blocks:
+        yield "the difference needs " + ", ".join(blocks) + ": it is gone where one of them is 0"
+
+
+def _witnesses(case: Case) -> list[Case]:
+    """Cases with the options of the failing one, in which sizes, gates and states all differ."""
+    lengths = None if case.lengths is None else (4, 2, 3)
+    options = case.but(
+        input_size=3,
+        hidden_size=5,
+        proj_size=min(case.proj_size, 4),
+        batch=None if case.batch is None else 3,
+        time=1 if case.cell else 4,
+        lengths=lengths,
+        enforce_sorted=False,
+        weights="spread",
+        inputs="spread",
+        states="spread",
+        layout="contiguous",
+    )
+    drawn = [options.but(seed=seed) for seed in range(_WITNESSES)]
+    if options.form == "dense" and not case.cell:
+        # As many rows as steps: who takes one axis for the other then gives no error.
+        drawn[::2] = [c.but(batch=c.time) for c in drawn[::2]]
+    return drawn
+
+
+def differs(got: Results, want: dict[str, Ball]) -> bool:
+    """Whether any result is outside of its ball; elements without a finite bound say nothing."""
+    return any(outside(got[name], ball).any() for name, ball in want.items())
+
+
+def outside(got: object, ball: Ball) -> npt.NDArray[np.bool_]:
+    """The elements of a result that are outside of their ball."""
+    actual = as_array(got)
+    if actual.shape != ball.v.shape:
+        return np.ones(1, dtype=bool)
+    finite = np.isfinite(ball.radius) & np.isfinite(ball.v)
+    with np.errstate(all="ignore"):
+        return finite & ~(np.abs(actual - ball.v) <= ball.radius)
+
+
+def consistent(subject: Subject, seen: list[tuple[Case, Results]]) -> list[str]:
+    """Names of the faults within whose bounds every result seen lies."""
+    cell = subject.cell
+    faults = [*argument_faults(subject.family, cell), *(() if cell else WALKS)]
+    calls = [(call_of(case), got) for case, got in seen]
+    return [fault.name for fault in faults if _explains(fault, calls)]
+
+
+def _explains(fault: Fault, calls: list[tuple[Call, Results]]) -> bool:
+    shown = False
+    for call, got in calls:
+        try:
+            want = fault.results(call)
+        except ValueError:  # this case cannot have the fault, and must then be right
+            want = call.results()
+        else:
+            shown = True
+        if differs(got, want):
+            return False
+    return shown
+
+
+def first_difference(case: Case, got: Results) -> str:
+    """The first result, time step, row and unit that are outside of their ball."""
+    want = call_of(case).results()
+    names = [name for name, ball in want.items() if outside(got[name], ball).any()]
+    name = names[0]
+    ball, actual = want[name], as_array(got[name])
+    if actual.shape != ball.v.shape:
+        return f"{name} has shape {actual.shape}, expected {ball.v.shape}"
+    wrong = outside(actual, ball)
+    if name != "output":
+        index = tuple(int(i[0]) for i in np.nonzero(wrong))
+        return f"{', '.join(names)} differ; the first is {name}{list(index)}"
+    axis = 1 if case.batch is not None and case.batch_first else 0
+    steps = np.moveaxis(wrong, axis, 0).reshape(case.time, -1, wrong.shape[-1])
+    width = case.options.state_size
+    parts = []
+    for d in range(case.options.directions):
+        half = steps[:, :, d * width : (d + 1) * width]
+        when = np.nonzero(half.any(axis=(1, 2)))[0]
+        if when.size:
+            t = int(when[-1] if d else when[0])
+            row, unit = (int(i[0]) for i in np.nonzero(half[t]))
+            way = " of the reverse direction" if d else ""
+            parts.append(f"first at step {t} of {case.time}{way}, row {row}, unit {unit}")
+    others = [n for n in names if n != "output"]
+    also = f"; {', '.join(others)} differ too" if others else ""
+    return f"output differs {' and '.join(parts)}{also}"
+
+
+def blocks_that_matter(subject: Subject, case: Case) -> list[str]:
+    """Gate blocks of the weights without any one of which the results are right.
+
+    Blocks are put to 0 one after the other for as long as the results stay wrong; what is left
+    are those that the difference needs.
+    """
+    weights = {name: np.array(w) for name, w in case.weight_arrays.items()}
+    gates = GATE_NAMES[case.kind]
+    needed = []
+    for name in list(weights):
+        parts = [""] if name.startswith("weight_hr") else list(gates)
+        for k, gate in enumerate(parts):
+            rows = np.array_split(np.arange(weights[name].shape[0]), len(parts))[k]
+            trial = {**weights, name: weights[name].copy()}
+            trial[name][rows] = 0.0
+            if not weights[name][rows].any():
+                continue
+            call = call_of(case)
+            want = Call(case, call.options, trial, call.x, call.state, call.lengths).results()
+            if differs(subject.run(case, weights=trial), want):
+                weights = trial
+            else:
+                needed.append(f"{name}[{gate}]" if len(parts) > 1 else name)
+    return needed

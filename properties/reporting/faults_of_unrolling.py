@@ -1,0 +1,159 @@
+"""Faults of the walk over layers, directions and true lengths."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gatewise.reference.ball import Ball, exact
+from gatewise.reference.cells import weights_of
+from gatewise.reference.unroll import Lengths, Unrolled, direction, reversal
+
+from .faults_of_arguments import Call, Fault
+
+State = tuple[Any, ...]
+Walked = tuple[list[Any], State]
+
+
+@dataclass(frozen=True)
+class Leg:
+    """One layer in one direction of a walk: x (T, B, I), state of (B, ·), lengths (B,) or None."""
+
+    call: Call
+    suffix: str
+    x: Any
+    state: State
+    lengths: Lengths | None
+    reverse: bool
+
+    def run(self, **changes: Any) -> Walked:
+        """Hidden states by time, and the last state, as the reference has them or changed."""
+        suffix = changes.get("suffix", self.suffix)
+        lengths = changes.get("lengths", self.lengths)
+        reverse = changes.get("reverse", self.reverse)
+        c = self.call
+        own = weights_of(c.weights, suffix, self.x)
+        return direction(c.options, own, self.x, self.state, lengths, reverse)
+
+
+Legs = Callable[[Leg], Walked]
+
+
+def _walk(
+    call: Call, leg: Legs, flipped: bool = False, by_direction: bool = False
+) -> dict[str, Ball]:
+    """The reference's walk with `leg` in place of each layer and direction.
+
+    `flipped` puts the directions' outputs side by side in the other order, `by_direction` orders
+    the final states by direction before layer.
+    """
+    options, case, p = call.options, call.case, call.case.rounding
+    x: Any = exact(call.x, p)
+    state: list[Any] = [exact(s, p) for s in call.state]
+    if case.batch is None:
+        x, state = x[:, None, :], [s[:, None, :] for s in state]
+    elif case.batch_first:
+        x = np.swapaxes(x, 0, 1)
+    ends = None if call.lengths is None else np.asarray(call.lengths, dtype=np.int64)
+    finals = []
+    with np.errstate(all="ignore"):
+        for below in range(options.num_layers):
+            halves = []
+            for d in range(options.directions):
+                index = below * options.directions + d
+                suffix = f"_l{below}" + ("_reverse" if d else "")
+                start = tuple(s[index] for s in state)
+                outputs, final = leg(Leg(call, suffix, x, start, ends, d == 1))
+                halves.append(np.stack(outputs))
+                finals.append(final)
+            x = np.concatenate(halves[::-1] if flipped else halves, axis=-1)
+        if by_direction:
+            finals = [f for d in range(options.directions) for f in finals[d :: options.directions]]
+        states = [np.stack(part) for part in zip(*finals, strict=True)]
+    if case.batch is None:
+        x, states = x[:, 0], [s[:, 0] for s in states]
+    elif case.batch_first:
+        x = np.swapaxes(x, 0, 1)
+    return Unrolled(x, *states).named()
+
+
+def _forwards(leg: Leg) -> Walked:
+    return leg.run(reverse=False)
+
+
+def _not_put_back(leg: Leg) -> Walked:
+    outputs, final = leg.run()
+    if not leg.reverse:
+        return outputs, final
+    if leg.lengths is None:
+        return outputs[::-1], final
+    stacked = np.stack(outputs)
+    turned = stacked[reversal(len(outputs), leg.lengths), np.arange(stacked.shape[1])]
+    return [turned[t] for t in range(len(outputs))], final
+
+
+def _forward_weights(leg: Leg) -> Walked:
+    return leg.run(suffix=leg.suffix.removesuffix("_reverse"))
+
+
+def _last_step(leg: Leg) -> Walked:
+    outputs, final = leg.run()
+    return outputs, (outputs[-1], *final[1:]) if leg.reverse else final
+
+
+def _masked(leg: Leg, walked: Walked) -> Walked:
+    assert leg.lengths is not None
+    outputs, final = walked
+    kept = [np.where((t < leg.lengths)[:, None], h, 0.0) for t, h in enumerate(outputs)]
+    return kept, final
+
+
+def _padded(leg: Leg) -> Leg:
+    """The leg over padding of zeros, as when a packed sequence is padded first."""
+    if leg.lengths is None or (leg.lengths == leg.x.shape[0]).all():
+        raise ValueError("there is no padding")
+    running = np.arange(leg.x.shape[0])[:, None] < leg.lengths
+    x = np.where(running[:, :, None], leg.x, 0.0)
+    return Leg(leg.call, leg.suffix, x, leg.state, leg.lengths, leg.reverse)
+
+
+def _reverse_from_padding(leg: Leg) -> Walked:
+    padded = _padded(leg)
+    return _masked(leg, padded.run(lengths=None)) if leg.reverse else leg.run()
+
+
+def _final_after_padding(leg: Leg) -> Walked:
+    padded = _padded(leg)
+    outputs, final = leg.run()
+    return outputs, final if leg.reverse else padded.run(lengths=None)[1]
+
+
+def _two_ways(legs: Legs, **how: bool) -> Callable[[Call], dict[str, Ball]]:
+    def results(call: Call) -> dict[str, Ball]:
+        if call.options.directions == 1:
+            raise ValueError("there is one direction")
+        return _walk(call, legs, **how)
+
+    return results
+
+
+#: Faults that no change of the arguments makes; for layers of every kind.
+WALKS = (
+    Fault("reverse direction reads the sequence forwards", _two_ways(_forwards)),
+    Fault("outputs of the reverse direction not put back in order", _two_ways(_not_put_back)),
+    Fault("reverse direction uses the forward weights", _two_ways(_forward_weights)),
+    Fault(
+        "final hidden state of the reverse direction taken at the last time step",
+        _two_ways(_last_step),
+    ),
+    Fault("directions side by side in the wrong order", _two_ways(Leg.run, flipped=True)),
+    Fault("final states ordered by direction before layer", _two_ways(Leg.run, by_direction=True)),
+    Fault("reverse direction starts in the padding", _two_ways(_reverse_from_padding)),
+    Fault(
+        "final state taken after the padding, not at the true end",
+        lambda call: _walk(call, _final_after_padding),
+    ),
+)

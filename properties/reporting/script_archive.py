@@ -1,0 +1,118 @@
+"""A failing case of any property as one script: its claim, with the modules that it is made of."""
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+import io
+import zipfile
+from pathlib import Path
+
+from ..cases.case import Case
+from ..families.property import Property
+from ..subjects.protocol import Subject
+
+#: The rooms that a script needs; its `gatewise` is an empty package around them.
+ROOMS = ("reference", "impl", "properties", "peers")
+
+_BUNDLED = '''
+from __future__ import annotations
+
+import atexit
+import base64
+import os
+import sys
+import tempfile
+import traceback
+import types
+
+try:
+    import hypothesis.strategies  # noqa: F401
+except ImportError:  # cases are given here, so nothing is drawn
+
+    class _Absent:
+        def __getattr__(self, name):
+            return self
+
+        def __call__(self, *args, **kwargs):
+            return self
+
+        def __getitem__(self, item):
+            return self
+
+        def __iter__(self):
+            return iter(())
+
+        def __mro_entries__(self, bases):
+            return ()
+
+    class _Module(types.ModuleType):
+        __path__ = []
+
+        def __getattr__(self, name):
+            if name.startswith("__"):
+                raise AttributeError(name)
+            return _Absent()
+
+    for _name in ("hypothesis", "hypothesis.strategies", "hypothesis.database"):
+        sys.modules[_name] = _Module(_name)
+
+#: The modules of Gatewise that state this property, as a zip archive.
+ARCHIVE = """
+{archive}
+"""
+
+with tempfile.NamedTemporaryFile(suffix=".zip", delete=False) as file:
+    file.write(base64.b64decode(ARCHIVE))
+atexit.register(os.unlink, file.name)
+sys.path.insert(0, file.name)
+
+import numpy as np  # noqa: E402
+
+from gatewise.properties.families.catalogue import CATALOGUE  # noqa: E402
+from gatewise.properties.checking.comparison import Check  # noqa: E402
+from gatewise.properties.cases.case import Case  # noqa: E402
+from gatewise.properties.subjects.builtin import BUILTIN  # noqa: E402
+from gatewise.properties.subjects.loading import load_subject  # noqa: E402
+
+spec = sys.argv[1] if len(sys.argv) > 1 else {spec!r}
+subject = BUILTIN[spec] if spec in BUILTIN else load_subject(spec, {kind!r})
+case = {case}
+try:
+    with np.errstate(all="ignore"):
+        CATALOGUE[{prop!r}].claim(subject.on({device!r}), case, Check())
+except Exception:
+    traceback.print_exc()
+    sys.exit(1)
+print("the property holds of this case")
+'''
+
+
+def bundled_script(subject: Subject, case: Case, prop: Property, head: str) -> str:
+    """The script of a property on a case; `head` is its docstring."""
+    where, colon, attribute = subject.name.rpartition(":")
+    spec = f"{Path(where).resolve()}:{attribute}" if where.endswith(".py") else subject.name
+    body = _BUNDLED.format(
+        archive=_archive(),
+        spec=spec,
+        kind=(subject.like or subject.kind) if colon else None,
+        case=repr(case),
+        prop=prop.name,
+        device=subject.device,
+    )
+    return head + body
+
+
+def _archive() -> str:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("gatewise/__init__.py", "")
+        for room in ROOMS:
+            found = importlib.util.find_spec(f"gatewise.{room}")
+            assert found is not None
+            assert found.origin is not None
+            folder = Path(found.origin).parent
+            for path in sorted(folder.rglob("*.py")):
+                archive.write(path, f"gatewise/{room}/{path.relative_to(folder).as_posix()}")
+    text = base64.b64encode(buffer.getvalue()).decode()
+    return "\n".join(text[i : i + 100] for i in range(0, len(text), 100))

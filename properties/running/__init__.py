@@ -1,0 +1,1 @@
+"""Runs properties on subjects and keeps their records."""

@@ -1,0 +1,346 @@
+"""Runs a property on a subject with Hypothesis and returns a record; needs no pytest."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import hypothesis
+import numpy as np
+import torch
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.database import ExampleDatabase
+
+from .. import process_state
+from ..cases.case import Case
+from ..checking.comparison import Check, Mismatch
+from ..families.property import Property
+from ..subjects.protocol import SubjectFault, Unsupported
+from .exceptions import told
+from .hypothesis_constants import own_draws
+from .known_issues import Issue, issues_of
+from .plans import Plan, chosen
+from .records import FALSIFIED, FLAKY, HOLDS, KNOWN_ISSUE, NOT_RUN, UNSUPPORTED, VACUOUS, Record
+from .sandbox import parent as sandbox
+from .sandbox.child import Claim
+from .sandbox.parent import CASE_TIMEOUT
+
+#: Profile → examples of a property whose share is 1; the fuller ones later.
+EXAMPLES = {"quick": 20, "standard": 60, "thorough": 1000}
+
+
+class _Enough(BaseException):
+    """Ends a run of Hypothesis at once: its engine stops at what is no `Exception`."""
+
+
+def profile_settings(
+    profile: str,
+    share: float = 1.0,
+    database: ExampleDatabase | None = None,
+    *,
+    most: int | None = None,
+    shrink: bool = True,
+) -> settings:
+    """Hypothesis settings of a profile, with every field set: nothing is inherited.
+
+    Hypothesis loads a profile of its own where it finds a CI, and a new one inherits from it.
+    Raises `ValueError` for an unknown profile.
+    """
+    if profile not in EXAMPLES:
+        raise ValueError(f"profile {profile!r} is not one of {', '.join(EXAMPLES)}")
+    examples = max(1, round(EXAMPLES[profile] * share))
+    phases = (Phase.explicit, Phase.reuse, Phase.generate, *([Phase.shrink] if shrink else []))
+    return settings(
+        max_examples=min(examples, most or examples),
+        derandomize=False,
+        database=database,
+        verbosity=hypothesis.Verbosity.quiet,
+        phases=phases,
+        stateful_step_count=50,
+        report_multiple_bugs=False,
+        suppress_health_check=tuple(HealthCheck),
+        deadline=None,
+        print_blob=True,
+        backend="hypothesis",
+    )
+
+
+def seed_of(run_seed: int, plan_id: str) -> int:
+    """The seed of one property in a run: the same whatever worker runs it, and alone.
+
+    A subject from a file has the same wherever the file lies.
+    """
+    own = re.split(r"[/\\]", plan_id)[-1]
+    digest = hashlib.sha256(f"{run_seed}/{own}".encode()).digest()
+    return int.from_bytes(digest[:8], "big")
+
+
+def allow_tf32(allowed: bool) -> None:
+    """Have CUDA round the factors of float32 products to TF32, or not: cuDNN does by default."""
+    torch.backends.cudnn.allow_tf32 = allowed
+    torch.backends.cuda.matmul.allow_tf32 = allowed
+
+
+def run(
+    plan: Plan,
+    *,
+    profile: str = "standard",
+    seed: int = 0,
+    database: ExampleDatabase | None = None,
+    case_timeout: float = CASE_TIMEOUT,
+    most: int | None = None,
+    shrink: bool = True,
+) -> Record:
+    """Draw cases until the profile's number is reached or one falsifies the property.
+
+    The record's `case` is then the smallest failing case that shrinking reached, and `message`
+    says what differed.  An exception of the subject falsifies as well, with its traceback.
+    The witness of each known issue runs first: one that passes makes its entry stale, which
+    falsifies; the cases that an issue covers are drawn and counted, and not put to the claim.
+
+    A case that may end or hang its process is put in one of its own, for `case_timeout` seconds
+    at most.  One that hangs is not shrunk: each smaller one may hang as long.
+
+    Who asks only whether a property holds may have `most` cases drawn at most, and may have the
+    first failing one as it was drawn, without `shrink`.
+    """
+    before = process_state.settings()
+    with own_draws():
+        config = profile_settings(profile, plan.prop.share, database, most=most, shrink=shrink)
+        record = _run(plan, profile, seed, config, case_timeout)
+    # A setting that stays changed would be there already when the next property looks for it.
+    notes = [f"the subject changed {name}" for name in process_state.restore(before)]
+    notes += sandbox.notes() if plan.isolated else []
+    if notes:
+        return replace(record, message="; ".join(filter(None, [record.message, *notes])))
+    return record
+
+
+def _run(plan: Plan, profile: str, seed: int, config: settings, case_timeout: float) -> Record:
+    prop, subject = plan.prop, plan.subject
+    own_seed = seed_of(seed, plan.id)
+    check = Check()
+    drawn = excused = 0
+    failing: tuple[Case, BaseException] | None = None
+    reasons: list[str] = []
+
+    def body(case: Case) -> None:
+        nonlocal drawn, excused, failing
+        drawn += 1
+        if any(issue.covers(case) for issue in issues):
+            excused += 1
+            return
+        try:
+            put(plan, case, check, case_timeout)
+        except Unsupported as reason:
+            reasons.append(str(reason))
+        except sandbox.SandboxError:
+            raise
+        except Exception as error:
+            failing = case, error
+            if isinstance(error, sandbox.Death) and error.costly:
+                raise _Enough from error
+            raise
+
+    # Hypothesis keys its database on the name of the function.
+    body.__name__ = body.__qualname__ = re.sub(r"\W", "_", plan.id)
+    record = Record(
+        subject.name, subject.device, plan.precision, prop.name, prop.family, HOLDS, own_seed
+    )
+    profiles = list(EXAMPLES)
+    if profiles.index(profile) < profiles.index(prop.profile):
+        left = f"left to profile {prop.profile}, and this is {profile}"
+        return replace(record, status=NOT_RUN, message=left)
+    try:
+        strategy = prop.cases_for(subject, plan.precision)
+    except Unsupported as reason:
+        return replace(record, status=UNSUPPORTED, message=str(reason))
+    test = hypothesis.seed(own_seed)(config(given(strategy)(body)))
+    start = time.perf_counter()
+    allow_tf32(plan.precision == "tf32")
+    _prepare(prop)
+    issues, stale = reproduced(plan, case_timeout)
+    if stale:
+        return replace(record, status=FALSIFIED, message="; ".join(stale), cases=len(stale))
+    try:
+        test()
+        for edge in prop.edge_cases(subject, plan.precision, own_seed % 2**32):
+            body(edge)
+    except (Exception, _Enough) as error:
+        if failing is None:  # Hypothesis itself failed, which is no verdict on the subject
+            raise
+        case, cause = failing
+        message, outcomes = _message(cause), outcomes_again(plan, case, cause, case_timeout)
+        status = FALSIFIED if all(outcomes) else FLAKY
+        if status == FLAKY:
+            passed = outcomes.count(False)
+            message += f"; called again {len(outcomes)} times on the same case, {passed} passed"
+        looks = "its results are not looked at, since it leaves none"
+        record = replace(
+            record,
+            status=status,
+            case=repr(case),
+            message=message,
+            blob=_blob(error),
+            diagnosis=looks if isinstance(cause, sandbox.Death) else "",
+        )
+    record = replace(
+        record,
+        cases=drawn,
+        excused=excused,
+        unoffered=len(reasons),
+        comparisons=check.comparisons,
+        elements=check.elements,
+        unbounded=check.unbounded,
+        vacuous=check.vacuous,
+        discriminating=check.discriminating,
+        worst=check.worst,
+        seconds=time.perf_counter() - start,
+    )
+    if record.status == HOLDS and issues:
+        return replace(record, status=KNOWN_ISSUE, message="; ".join(i.line for i in issues))
+    if record.status == HOLDS and check.comparisons == 0:
+        if reasons:
+            return replace(record, status=UNSUPPORTED, message=reasons[0])
+        return replace(record, status=VACUOUS, message=f"{drawn} cases, and nothing was compared")
+    if record.status == HOLDS and reasons:
+        return replace(record, message=reasons[0])
+    return record
+
+
+_prepared: set[object] = set()
+
+
+def _prepare(prop: Property) -> None:
+    """Do once what a property asks for; a process that was made before is of no use then."""
+    if prop.prepare is not None and prop.prepare not in _prepared:
+        prop.prepare()
+        _prepared.add(prop.prepare)
+        sandbox.close()
+
+
+def put(plan: Plan, case: Case, check: Check, timeout: float = CASE_TIMEOUT) -> None:
+    """Put one case to the claim; raises what falsifies it, or `Unsupported`.
+
+    Where the plan is isolated it runs in another process.
+    """
+    apart(plan, plan.prop.claim, case, check, timeout)
+
+
+def apart(plan: Plan, claim: Claim, case: Case, check: Check, timeout: float) -> Any:
+    """What `claim(subject, case, check)` returns, from where the plan's cases are put."""
+    if plan.isolated:
+        try:
+            patience = timeout * plan.prop.patience
+            return sandbox.current(plan.subject, patience).put(claim, case, check)
+        except sandbox.CannotIsolate:
+            if plan.prop.isolated:
+                raise
+        except Unsupported:
+            raise
+        except Exception:
+            # Who has read or written past an end may fall over it in a later case.
+            if plan.prop.isolated:
+                sandbox.end()
+            raise
+    # Non-finite values are compared or counted, so NumPy need not warn of them.
+    with np.errstate(all="ignore"):
+        return claim(plan.subject, case, check)
+
+
+def outcomes_again(
+    plan: Plan, case: Case, cause: BaseException, timeout: float, times: int = 4
+) -> list[bool]:
+    """Whether each of some further calls on a failing case fails as well.
+
+    There is none after a death that is costly to repeat.
+    """
+    outcomes: list[bool] = []
+    if isinstance(cause, sandbox.Death) and cause.costly:
+        return outcomes
+    for _ in range(times):
+        try:
+            put(plan, case, Check(), timeout)
+        except Exception:
+            outcomes.append(True)
+        else:
+            outcomes.append(False)
+    return outcomes
+
+
+def _blob(error: BaseException) -> str:
+    """Hypothesis's decorator that replays the failing draw, from the notes of an error."""
+    found = re.search(r"@reproduce_failure\(.+?\)", "\n".join(getattr(error, "__notes__", [])))
+    return found[0] if found else ""
+
+
+def reproduced(plan: Plan, timeout: float = CASE_TIMEOUT) -> tuple[list[Issue], list[str]]:
+    """The known issues of a plan whose witness still fails, and a line for each stale one.
+
+    A subclass of an entry's class may have mended it: then the entry is not its own.
+    """
+    found, stale = [], []
+    for issue in issues_of(plan.subject, plan.prop.name, plan.precision):
+        outcomes = {
+            repr(case): _fails(plan, case, issue.attempts, timeout)
+            for case in issue.cases(plan.precision)
+        }
+        passing = [case for case, fails in outcomes.items() if fails is False]
+        # What memory holds in this process may hide all variants but one of a read past an end.
+        enough = any if issue.attempts > 1 else all
+        if enough(outcomes.values()):
+            found.append(issue)
+        elif passing and issue.subject == plan.subject.name:
+            stale.append(f"known issue {issue.name} is stale: its witness {passing[0]} passes")
+    return found, stale
+
+
+def _fails(plan: Plan, case: Case, attempts: int, timeout: float) -> bool | None:
+    """Whether a witness fails in one of some attempts; None where it is not offered."""
+    for attempt in range(attempts):
+        if attempt:
+            sandbox.end()
+        try:
+            put(plan, case, Check(), timeout)
+        except Unsupported:
+            return None
+        except sandbox.SandboxError:
+            raise
+        except Exception:
+            return True
+    return False
+
+
+def _message(error: BaseException) -> str:
+    if isinstance(error, Mismatch | SubjectFault):
+        return str(error)
+    return error.told if isinstance(error, sandbox.Raised) else told(error)
+
+
+def check_conformance(
+    subject: Any,
+    *,
+    like: str | None = None,
+    properties: Iterable[str] | None = None,
+    precisions: Iterable[str] = ("float64", "float32"),
+    profile: str = "standard",
+    seed: int = 0,
+    case_timeout: float = CASE_TIMEOUT,
+) -> list[Record]:
+    """Run the properties of a subject (all, or those named) and return their records.
+
+    `subject` is a class or factory with torch.nn's constructor, an `Adapter`, a `Subject`, or a
+    spec as `--subject` takes it; `like` is its kind where its name does not tell.  A case that may
+    hang is stopped after `case_timeout` seconds.
+
+    Raises `ValueError`, one line, when the subject cannot be used or a property or precision is not
+    known.
+    """
+    return [
+        run(plan, profile=profile, seed=seed, case_timeout=case_timeout)
+        for plan in chosen([subject], like, properties, precisions)
+    ]

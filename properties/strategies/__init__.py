@@ -1,1 +1,0 @@
-"""Hypothesis strategies: sizes, values by regime, memory layouts, and whole cases."""

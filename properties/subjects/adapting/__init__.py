@@ -1,0 +1,1 @@
+"""Adapters: implementations with other names, layouts or calls than torch.nn's."""

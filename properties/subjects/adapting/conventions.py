@@ -1,0 +1,256 @@
+"""How an implementation lays its weights out, and the way there and back from torch.nn's layout.
+
+A layout is a mapping from the implementation's own names to expressions over torch.nn's parts,
+`weight_ih weight_hh weight_hr bias_ih bias_hh`, and `bias` for b_ih + b_hh where one bias stands
+for two.  `A|B` puts parts side by side, as in [W_ih|W_hh]; `A;B` puts them one below the other;
+`weight_ih.f` is the rows of one gate.  A part without a gate has all its gates, in the stated
+order.  Own names may hold `{layer}` and `{direction}`.
+
+Where one bias stands for two the sum is formed once, in the subject's format: the reference's
+bound covers every order of summation, so it covers this one.
+"""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gatewise.reference.formats import Array
+from gatewise.reference.parameters import GATE_NAMES, Options, suffixes, weight_shapes
+
+from ..capabilities import SubjectError
+
+PARTS = ("weight_ih", "weight_hh", "weight_hr", "bias_ih", "bias_hh", "bias")
+#: Letters that some write for a gate: c for the LSTM's candidate, h for the GRU's.
+ALIASES = {"LSTM": {"c": "g"}, "GRU": {"h": "n"}, "RNN": {}}
+
+
+@dataclass(frozen=True)
+class Block:
+    """A part, whole or the rows of one gate."""
+
+    part: str
+    gate: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.part}.{self.gate}" if self.gate else self.part
+
+
+Expression = tuple[tuple[Block, ...], ...]
+
+
+def torch_names(kind: str) -> dict[str, str]:
+    """The mapping of torch.nn itself."""
+    end = "" if kind.endswith("Cell") else "_l{layer}{direction}"
+    parts = [p for p in PARTS if p != "bias" and (p != "weight_hr" or kind == "LSTM")]
+    return {part + end: part for part in parts}
+
+
+def gate_order(kind: str, gates: str) -> str:
+    """An order of gates in torch's letters; the empty string is torch's order.
+
+    Raises `SubjectError` unless each gate stands in it once.
+    """
+    family = kind.removesuffix("Cell")
+    letters = "".join(GATE_NAMES[family])
+    order = "".join(ALIASES[family].get(g, g) for g in gates) or letters
+    if sorted(order) != sorted(letters):
+        alias = "".join(f", {a} for {g}" for a, g in ALIASES[family].items())
+        raise SubjectError(
+            f"gates={gates!r}: expected each of the {len(letters)} letters "
+            f"{' '.join(letters)} once{alias}"
+        )
+    return order
+
+
+@dataclass(frozen=True)
+class Conventions:
+    """Own names → expressions, the order of gates, and whether matrices are (in, out)."""
+
+    kind: str
+    weights: Mapping[str, Expression]
+    gates: str
+    transposed: bool = False
+    directions: tuple[str, str] = ("", "_reverse")
+
+    @property
+    def family(self) -> str:
+        """RNN, LSTM or GRU."""
+        return self.kind.removesuffix("Cell")
+
+    @property
+    def parts(self) -> set[str]:
+        """The parts that the weights mention."""
+        return {b.part for e in self.weights.values() for row in e for b in row}
+
+    @property
+    def biases(self) -> tuple[str, ...]:
+        """Which of b_ih and b_hh there are."""
+        if "bias" in self.parts:
+            return ("ih", "hh")
+        return tuple(end for end in ("ih", "hh") if f"bias_{end}" in self.parts)
+
+    def bias_names(self) -> list[str]:
+        """Own names of what holds biases alone."""
+        return [
+            name
+            for name, expression in self.weights.items()
+            if all(b.part.startswith("bias") for row in expression for b in row)
+        ]
+
+    def fields(self) -> set[str]:
+        """Which of `layer` and `direction` every own name holds."""
+        held = [{f for _, f, _, _ in string.Formatter().parse(n) if f} for n in self.weights]
+        return set.intersection(*held) if held else set()
+
+    def entries(self, options: Options) -> Iterator[tuple[str, Expression, str]]:
+        """Own name, expression and suffix of torch's names, for each layer and direction.
+
+        Parts that the options do without are left out of the expressions.
+        """
+        absent = {"weight_hr"} if not options.proj_size else set()
+        absent |= set() if options.bias else {"bias_ih", "bias_hh", "bias"}
+        for index, suffix in enumerate(suffixes(options)):
+            layer, reverse = divmod(index, options.directions)
+            for name, expression in self.weights.items():
+                rows = (tuple(b for b in row if b.part not in absent) for row in expression)
+                kept = tuple(row for row in rows if row)
+                if kept:
+                    own = name.format(layer=layer, direction=self.directions[reverse])
+                    yield own, kept, suffix
+
+    def rows(self, block: Block, size: int) -> list[slice]:
+        """Rows of a block in torch's layout, in the own order; size is H."""
+        letters = GATE_NAMES[self.family]
+        if block.part == "weight_hr":
+            return [slice(None)]
+        order = block.gate or self.gates
+        places = [letters.index(gate) for gate in order]
+        return [slice(k * size, (k + 1) * size) for k in places]
+
+    def own(self, options: Options, canonical: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Torch.nn's weights in the own layout, by differentiable operations."""
+
+        def value(block: Block, suffix: str) -> Tensor:
+            if block.part == "bias":
+                whole = canonical[f"bias_ih{suffix}"] + canonical[f"bias_hh{suffix}"]
+            else:
+                whole = canonical[f"{block.part}{suffix}"]
+            pieces = [whole[rows] for rows in self.rows(block, options.hidden_size)]
+            return torch.cat(pieces) if len(pieces) > 1 else pieces[0]
+
+        result = {}
+        for name, expression, suffix in self.entries(options):
+            rows = []
+            for row in expression:
+                blocks = [value(block, suffix) for block in row]
+                if any(b.ndim == 2 for b in blocks):
+                    blocks = [b[:, None] if b.ndim == 1 else b for b in blocks]
+                rows.append(torch.cat(blocks, dim=-1) if len(blocks) > 1 else blocks[0])
+            whole = torch.cat(rows) if len(rows) > 1 else rows[0]
+            result[name] = whole.T if self.transposed and whole.ndim == 2 else whole
+        return result
+
+    def canonical(self, options: Options, own: Mapping[str, Array]) -> dict[str, Array]:
+        """The own weights in torch.nn's layout; b_hh is 0 where one bias stands for both.
+
+        Every entry is numbered from 1 in torch's layout, and `own` carries the numbers over.
+        """
+        shapes = weight_shapes(options)
+        ends = np.cumsum([1, *(int(np.prod(shape)) for shape in shapes.values())])
+        numbers = {
+            name: torch.arange(int(start), int(end)).reshape(shape)
+            for (name, shape), start, end in zip(shapes.items(), ends, ends[1:], strict=False)
+        }
+        for _, expression, suffix in self.entries(options):
+            for block in (b for row in expression for b in row if b.part == "bias"):
+                for rows in self.rows(block, options.hidden_size):
+                    numbers[f"bias_hh{suffix}"][rows] = 0
+        flat = np.zeros(int(ends[-1]))
+        for name, places in self.own(options, numbers).items():
+            flat[places.reshape(-1).numpy()] = np.asarray(own[name], dtype=np.float64).reshape(-1)
+        return {
+            name: flat[start:end].reshape(shape)
+            for (name, shape), start, end in zip(shapes.items(), ends, ends[1:], strict=False)
+        }
+
+
+def conventions(
+    kind: str,
+    weights: Mapping[str, str] | None = None,
+    gates: str = "",
+    transposed: bool = False,
+    directions: tuple[str, str] = ("", "_reverse"),
+    reset_after: bool = True,
+) -> Conventions:
+    """Conventions as an adapter's author writes them, checked.
+
+    Raises `SubjectError` naming the argument, the value and what is accepted.
+    """
+    order = gate_order(kind, gates)
+    mapping = torch_names(kind) if weights is None else weights
+    if not mapping:
+        raise SubjectError("weights={}: expected own names of the weights")
+    parsed = {name: _parse(kind, name, text) for name, text in mapping.items()}
+    _check_coverage(kind, parsed, reset_after)
+    return Conventions(kind, parsed, order, transposed, directions)
+
+
+def _parse(kind: str, name: str, text: str) -> Expression:
+    letters = GATE_NAMES[kind.removesuffix("Cell")]
+    aliases = ALIASES[kind.removesuffix("Cell")]
+    where = f"weights={{{name!r}: {text!r}}}"
+
+    def block(word: str) -> Block:
+        part, _, gate = word.strip().partition(".")
+        gate = aliases.get(gate, gate)
+        if part not in PARTS:
+            raise SubjectError(
+                f"{where}: {part!r} is not one of {', '.join(PARTS)}, joined by | (side by side) "
+                "or ; (one below the other)"
+            )
+        if gate and (gate not in letters or part == "weight_hr"):
+            raise SubjectError(
+                f"{where}: gate {gate!r} of {part} is not one of {' '.join(letters)}"
+            )
+        return Block(part, gate)
+
+    try:
+        fields = {f for _, f, _, _ in string.Formatter().parse(name) if f is not None}
+    except ValueError as error:
+        raise SubjectError(f"{where}: {error}") from error
+    if fields - {"layer", "direction"}:
+        raise SubjectError(f"{where}: expected no fields but {{layer}} and {{direction}}")
+    return tuple(tuple(block(w) for w in row.split("|")) for row in text.split(";"))
+
+
+def _check_coverage(kind: str, weights: Mapping[str, Expression], reset_after: bool) -> None:
+    """Every gate of every part is held once; raises `SubjectError` with what is left over."""
+    letters = GATE_NAMES[kind.removesuffix("Cell")]
+    held: dict[tuple[str, str], int] = {}
+    summed = set()
+    for expression in weights.values():
+        for block in (b for row in expression for b in row):
+            for gate in block.gate or letters if block.part != "weight_hr" else ("",):
+                parts = ("bias_ih", "bias_hh") if block.part == "bias" else (block.part,)
+                summed |= {gate} if block.part == "bias" else set()
+                for part in parts:
+                    held[part, gate] = held.get((part, gate), 0) + 1
+    twice = sorted(".".join(key).rstrip(".") for key, count in held.items() if count > 1)
+    if twice:
+        raise SubjectError(f"weights= holds {', '.join(twice)} twice")
+    mentioned = {part for part, _ in held}
+    wanted = {"weight_ih", "weight_hh"} | (mentioned & {"bias_ih", "bias_hh"})
+    left = [f"{p}.{g}" for p in sorted(wanted) for g in letters if (p, g) not in held]
+    if left:
+        raise SubjectError(f"weights= leaves over {', '.join(left)}")
+    if kind.startswith("GRU") and reset_after and "n" in summed:
+        raise SubjectError(
+            "weights= sums the two biases of n, of which b_hn is reset and b_in is not; give "
+            "bias_ih alone, bias_ih.n and bias_hh.n apart, or reset_after=False"
+        )

@@ -1,0 +1,227 @@
+"""What an implementation may be, given the shapes of its weights: see `identify`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import permutations
+
+from gatewise.reference.parameters import GATE_NAMES, Options
+
+from .conventions import Conventions, conventions
+
+#: Sizes whose products and sums differ, so that a shape tells its role.
+INPUT, HIDDEN, BATCH, TIME = 5, 3, 2, 4
+
+Shapes = Mapping[str, tuple[int, ...]]
+Weights = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Style:
+    """A way of calling: a cell or a layer, the layout of its input, the order of its states.
+
+    `layer_axis` is whether a layer's states have torch's first axis.
+    """
+
+    cell: bool
+    batch_major: bool
+    states: str
+    layer_axis: bool = True
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """What the implementation may be; `weights` are own name → expression, as in `conventions`."""
+
+    style: Style
+    layout: Conventions
+    weights: Weights
+    options: Options
+
+    @property
+    def kind(self) -> str:
+        """One of `KINDS`."""
+        return self.layout.kind
+
+    @property
+    def order(self) -> str:
+        """The own order of the gates; of weights apart, the order in which they are held."""
+        gates = [t.partition("|")[0].rpartition(".")[2] for t in self.weights.values()]
+        apart = "." in next(iter(self.weights.values()))
+        return "".join(dict.fromkeys(gates)) if apart else self.layout.gates
+
+    def sentence(self) -> str:
+        """In words: "a GRU, reset gate before the matmul, order z r n, one bias"."""
+        family, options = self.options.kind, self.options
+        words = [f"{'a' if family == 'GRU' else 'an'} {family}{' cell' * self.style.cell}"]
+        if family == "GRU":
+            words.append(f"reset gate {'after' if options.reset_after else 'before'} the matmul")
+        words.append(options.nonlinearity if family == "RNN" else f"order {' '.join(self.order)}")
+        words.append(self._biases())
+        if self.layout.transposed:
+            words.append("matrices (in, out)")
+        first = next(iter(self.weights.values()))
+        if "|" in first:
+            parts = [part.partition(".")[0] for part in first.split("|")]
+            words.append(f"[{'|'.join(parts)}] in one matrix")
+        if self.style.batch_major:
+            words.append("batch-major")
+        if self.style.states == "ch":
+            words.append("states (c, h)")
+        if not self.style.layer_axis:
+            words.append("states without an axis of layers")
+        if family == "GRU":
+            words[-1] += f"; z {'keeps the old state' if options.update_keeps else 'takes n'}"
+        return ", ".join(words)
+
+    def _biases(self) -> str:
+        held = {t.partition(".")[0] for t in self.weights.values() if t.startswith("bias")}
+        if any(";" in text for text in self.weights.values()):
+            return "one bias and b_hn"
+        if len(held) != 1:
+            return "two biases" if held else "no bias"
+        inside = held == {"bias_hh"} and self.options.kind == "GRU" and self.options.reset_after
+        return "one bias, which is reset" if inside else "one bias"
+
+
+def hypotheses(shapes: Shapes, style: Style, like: str | None) -> Iterator[Hypothesis]:
+    """Every hypothesis about weights of these shapes, for a way of calling."""
+    families = ("LSTM",) if len(style.states) == 2 else ("RNN", "GRU")
+    for family in families:
+        kind = family + "Cell" * style.cell
+        if like not in (None, kind):
+            continue
+        # A one-gate cell has no reset; a GRU has two forms, and two meanings of z.
+        forms = [(True, True)]
+        if family == "GRU":
+            forms = [(after, keeps) for after in (True, False) for keeps in (True, False)]
+        for reset_after, update_keeps in forms:
+            for weights, gates, transposed in _weights(family, shapes, reset_after):
+                layout = conventions(kind, weights, gates, transposed, reset_after=reset_after)
+                for nonlinearity in ("tanh", "relu") if family == "RNN" else ("tanh",):
+                    options = Options(
+                        family,
+                        INPUT,
+                        HIDDEN,
+                        bias=bool(layout.biases),
+                        nonlinearity=nonlinearity,
+                        reset_after=reset_after,
+                        update_keeps=update_keeps,
+                        biases=layout.biases or ("ih", "hh"),
+                        cell=style.cell,
+                    )
+                    yield Hypothesis(style, layout, weights, options)
+
+
+def _weights(family: str, shapes: Shapes, reset_after: bool) -> Iterator[tuple[Weights, str, bool]]:
+    """Weights, order of gates and whether matrices are (in, out)."""
+    letters = GATE_NAMES[family]
+    rows = len(letters) * HIDDEN
+    vectors = [n for n, s in shapes.items() if len(_squeezed(s)) == 1]
+    matrices = {n: _squeezed(s) for n, s in shapes.items() if n not in vectors}
+    for transposed in (False, True):
+        own = {n: s[::-1] if transposed else s for n, s in matrices.items()}
+        for found in _matrices(own, rows):
+            for biases in _biases(family, shapes, vectors, reset_after, rows):
+                for order in permutations(letters):
+                    gates = "".join(order)
+                    ordered = {n: _in_order(text, gates) for n, text in biases.items()}
+                    yield {**found, **ordered}, gates, transposed
+        if len(letters) > 1:
+            yield from _apart(family, own, shapes, vectors, reset_after, transposed)
+
+
+def _matrices(own: Shapes, rows: int) -> Iterator[Weights]:
+    """Matrices that hold all gates: W_ih and W_hh, or both in one."""
+    names = list(own)
+    if len(names) == 2:
+        for ih, hh in permutations(names):
+            if own[ih] == (rows, INPUT) and own[hh] == (rows, HIDDEN):
+                yield {ih: "weight_ih", hh: "weight_hh"}
+    if len(names) == 1 and own[names[0]] == (rows, INPUT + HIDDEN):
+        yield {names[0]: "weight_ih|weight_hh"}
+        yield {names[0]: "weight_hh|weight_ih"}
+
+
+def _biases(
+    family: str, shapes: Shapes, vectors: list[str], reset_after: bool, rows: int
+) -> Iterator[Weights]:
+    """Biases that hold all gates: none, one, two, or a GRU's one and b_hn.
+
+    Which of two is which matters where b_hn is reset, and there alone.
+    """
+    sizes = [_squeezed(shapes[n])[0] for n in vectors]
+    torn = family == "GRU" and reset_after
+    if not vectors:
+        yield {}
+    elif sizes == [rows]:
+        for part in ("bias_ih", "bias_hh") if torn else ("bias",):
+            yield {vectors[0]: part}
+    elif sizes == [rows, rows]:
+        yield dict(zip(vectors, ("bias_ih", "bias_hh"), strict=True))
+        if torn:
+            yield dict(zip(vectors, ("bias_hh", "bias_ih"), strict=True))
+    elif torn and sorted(sizes) == [HIDDEN, rows]:
+        whole, n = sorted(vectors, key=lambda name: -shapes[name][-1])
+        yield {whole: "rz;n", n: "bias_hh.n"}
+
+
+def _in_order(text: str, gates: str) -> str:
+    """The expression of a GRU's one bias beside b_hn, in an order of gates."""
+    if text != "rz;n":
+        return text
+    return ";".join("bias_ih.n" if g == "n" else f"bias.{g}" for g in gates)
+
+
+def _apart(
+    family: str,
+    own: Shapes,
+    shapes: Shapes,
+    vectors: list[str],
+    reset_after: bool,
+    transposed: bool,
+) -> Iterator[tuple[Weights, str, bool]]:
+    """A matrix for each gate: the k-th W_ih, W_hh and bias that are held belong together."""
+    letters = GATE_NAMES[family]
+    count = len(letters)
+    ih = [n for n, s in own.items() if s == (HIDDEN, INPUT)]
+    hh = [n for n, s in own.items() if s == (HIDDEN, HIDDEN)]
+    both = [n for n, s in own.items() if s == (HIDDEN, INPUT + HIDDEN)]
+    patterns: list[list[tuple[list[str], str]]] = []
+    if len(ih) == len(hh) == count and not both:
+        patterns = [[(ih, "weight_ih.{g}"), (hh, "weight_hh.{g}")]]
+    elif len(both) == count and not ih and not hh:
+        texts = ("weight_ih.{g}|weight_hh.{g}", "weight_hh.{g}|weight_ih.{g}")
+        patterns = [[(both, text)] for text in texts]
+    if any(_squeezed(shapes[n]) != (HIDDEN,) for n in vectors):
+        return
+    torn = family == "GRU" and reset_after
+    groups: list[list[tuple[list[str], str]]] = []
+    if not vectors:
+        groups = [[]]
+    elif len(vectors) == count:
+        parts = ("bias_ih", "bias_hh") if torn else ("bias",)
+        groups = [[(vectors, f"{part}.{{g}}")] for part in parts]
+    elif len(vectors) == 2 * count:
+        pairs = ((vectors[:count], vectors[count:]), (vectors[::2], vectors[1::2]))
+        for first, second in pairs:
+            groups.append([(first, "bias_ih.{g}"), (second, "bias_hh.{g}")])
+            if torn:
+                groups.append([(first, "bias_hh.{g}"), (second, "bias_ih.{g}")])
+    for pattern in patterns:
+        for group in groups:
+            for order in permutations(letters):
+                yield (
+                    {
+                        name: text.format(g=gate)
+                        for names, text in pattern + group
+                        for name, gate in zip(names, order, strict=True)
+                    },
+                    "",
+                    transposed,
+                )
+
+
+def _squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(n for n in shape if n != 1)
