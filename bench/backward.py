@@ -26,9 +26,9 @@ from gatewise.properties.checking.oracle import expected_gradients, upstream_arr
 from gatewise.properties.subjects.protocol import ALL_KINDS
 from gatewise.reference import concat_cells
 from gatewise.reference.backward import cell_backward, layer_backward
-from gatewise.reference.cells import cell
 from gatewise.reference.concat_backward import concat_backward, tag_backward
-from gatewise.reference.concat_cells import CONCAT_KINDS
+from gatewise.reference.kinds import KINDS
+from gatewise.reference.steps import cell
 from gatewise.reference.tagger import tag
 from gatewise.reference.unroll import layer
 
@@ -44,7 +44,7 @@ def calls(case: Case) -> list[Callable[[], Any]]:
         for ball in expected_gradients(case, d).values():
             ball.radius  # noqa: B018
 
-    if case.kind == "Tagger":
+    if KINDS[case.kind].words:
         ids = x.astype(np.int64)
         zeros = (np.zeros((1, case.hidden_size)),) * 2
         return [
@@ -52,7 +52,7 @@ def calls(case: Case) -> list[Callable[[], Any]]:
             lambda: tag_backward(w, ids, d),
             balls,
         ]
-    if case.kind in CONCAT_KINDS:
+    if KINDS[case.kind].concat:
         return [
             lambda: concat_cells.step(case.kind, w, x, state),
             lambda: concat_backward(case.kind, w, x, state, d),

@@ -27,7 +27,8 @@ from hypothesis import given
 from gatewise.properties.cases.case import Case
 from gatewise.properties.checking.oracle import expected
 from gatewise.properties.families.catalogue import CATALOGUE
-from gatewise.properties.subjects.protocol import KINDS, Subject
+from gatewise.properties.subjects.protocol import Subject
+from gatewise.reference.classes import DROP_IN
 
 
 def _milliseconds(call: Callable[[], Any]) -> float:
@@ -78,7 +79,7 @@ def main() -> None:
     args = parser.parse_args()
     warnings.filterwarnings("ignore", "LSTM with projections")  # about speed alone
     print("median ms    draw  between  arrays  subject  reference")
-    for kind in KINDS:
+    for kind in DROP_IN:
         row = measure(kind, args.cases, args.seed)
         columns = {"draw": 6, "between": 7, "arrays": 6, "subject": 7, "reference": 9}
         print(

@@ -18,13 +18,13 @@ sys.path.insert(0, str(DOCS.parent))  # for tests.mutation
 
 import torch  # noqa: E402
 
+from gatewise.properties import devices  # noqa: E402
 from gatewise.properties.families.catalogue import CATALOGUE, FAMILIES  # noqa: E402
-from gatewise.properties.families.property import ALL_DEVICES, Property  # noqa: E402
+from gatewise.properties.families.property import Property  # noqa: E402
 from gatewise.properties.reporting.article import CLAIMS, brief, record  # noqa: E402
 from gatewise.properties.running.engine import profile_settings  # noqa: E402
 from gatewise.properties.running.known_issues import known_issues  # noqa: E402
 from gatewise.properties.running.records import FALSIFIED  # noqa: E402
-from gatewise.properties.subjects.protocol import KINDS  # noqa: E402
 from tests.mutation import strength_page  # noqa: E402
 
 
@@ -44,15 +44,15 @@ def properties_page() -> str:
     ]
     for family in FAMILIES:
         lines += ["", f"## {family.name}", ""]
-        columns = ("property", "claim", "formula", "kinds", "precisions", "cases")
+        columns = ("property", "claim", "formula", "of", "precisions", "cases")
         lines += [f"| {' | '.join(columns)} |", "|" + " --- |" * len(columns)]
         for p in family.properties:
-            kinds = "all" if p.kinds == KINDS else ", ".join(p.kinds)
+            of = p.of.name
             formula = p.formula.replace("|", "\\|")
-            only = "" if p.devices == ALL_DEVICES else f"; on {', '.join(p.devices)} alone"
+            only = "" if p.devices is devices.ALL else f"; on {p.devices.name} alone"
             only += "" if p.profile == "quick" else f"; at profile {p.profile} and fuller"
-            precisions = ", ".join(p.precisions) + only
-            row = (f"`{p.name}`", p.sentence, formula, kinds, precisions, _drawn(p))
+            precisions = p.precisions.name + only
+            row = (f"`{p.name}`", p.sentence, formula, of, precisions, _drawn(p))
             lines.append(f"| {' | '.join(row)} |")
     return "\n".join(lines) + "\n"
 

@@ -8,22 +8,39 @@ for record in gw.check_conformance("mine.py:MyLSTM"):
 
 from __future__ import annotations
 
-from gatewise.properties.cases.case import Case
-from gatewise.properties.families.catalogue import CATALOGUE
-from gatewise.properties.running.engine import check_conformance
-from gatewise.properties.running.records import Record
-from gatewise.properties.subjects.adapting.adapter import Adapter
-from gatewise.properties.subjects.adapting.identify import identify
-from gatewise.properties.subjects.protocol import Subject
-from gatewise.pytest import parametrize
+import importlib
+from typing import TYPE_CHECKING, Any
 
-__all__ = [
-    "CATALOGUE",
-    "Adapter",
-    "Case",
-    "Record",
-    "Subject",
-    "check_conformance",
-    "identify",
-    "parametrize",
-]
+if TYPE_CHECKING:
+    from .properties.cases.case import Case as Case
+    from .properties.families.catalogue import CATALOGUE as CATALOGUE
+    from .properties.running.engine import check_conformance as check_conformance
+    from .properties.running.records import Record as Record
+    from .properties.subjects.adapting.adapter import Adapter as Adapter
+    from .properties.subjects.adapting.identify import identify as identify
+    from .properties.subjects.protocol import Subject as Subject
+    from .pytest import parametrize as parametrize
+
+#: Name → the module that has it, imported at the first use: `gatewise.impl` needs torch alone.
+_HOME = {
+    "CATALOGUE": "properties.families.catalogue",
+    "Adapter": "properties.subjects.adapting.adapter",
+    "Case": "properties.cases.case",
+    "Record": "properties.running.records",
+    "Subject": "properties.subjects.protocol",
+    "check_conformance": "properties.running.engine",
+    "identify": "properties.subjects.adapting.identify",
+    "parametrize": "pytest",
+}
+
+__all__ = list(_HOME)  # type: ignore[assignment]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"gatewise has no {name!r}; it offers {', '.join(_HOME)}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

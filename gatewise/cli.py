@@ -1,4 +1,4 @@
-"""The command `gatewise`; `python -m properties` is the same."""
+"""The command `gatewise`; `python -m gatewise` is the same."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from gatewise.properties.subjects.adapting.identify import identify
 from gatewise.properties.subjects.loading import SubjectError, find
-from gatewise.properties.subjects.protocol import KINDS
+from gatewise.reference.classes import DROP_IN
 
 #: Exit statuses: as pytest has them, 4 is a usage error.
 FOUND, REFUSED, USAGE = 0, 1, 4
@@ -28,7 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f"{REFUSED}, where the probes cannot tell.",
     )
     one.add_argument("subject", metavar="SUBJECT", help="pkg.mod:Name or path/to/file.py:Name")
-    one.add_argument("--like", choices=KINDS, metavar="KIND", help=f"one of {', '.join(KINDS)}")
+    one.add_argument(
+        "--like", choices=tuple(DROP_IN), metavar="CLASS", help=f"one of {', '.join(DROP_IN)}"
+    )
     given = parser.parse_args(arguments)
     try:
         target = find(given.subject)

@@ -19,7 +19,7 @@ import onnxruntime
 from onnx import TensorProto, helper
 
 from gatewise.properties.subjects.adapting.adapter import Adapter
-from gatewise.reference.parameters import GATES
+from gatewise.reference.kinds import KINDS
 
 
 @lru_cache(maxsize=256)
@@ -27,8 +27,8 @@ def _session(
     kind: str, hidden_size: int, directions: int, inputs: tuple[str, ...], extra: tuple[Any, ...]
 ) -> onnxruntime.InferenceSession:
     """A model of one node that takes the named inputs; the others are absent."""
-    places = ["X", "W", "R", "B", "", "h", "c"][: 7 if kind == "LSTM" else 6]
-    outputs = ["Y", "Y_h", "Y_c"][: 3 if kind == "LSTM" else 2]
+    places = ["X", "W", "R", "B", "", "h", "c"][: 5 + len(KINDS[kind].states)]
+    outputs = ["Y", "Y_h", "Y_c"][: 1 + len(KINDS[kind].states)]
     node = helper.make_node(
         kind,
         [name if name in inputs else "" for name in places],
@@ -63,7 +63,7 @@ class Operator:
     def __init__(
         self, input_size: int, hidden_size: int, *, bias: bool = True, bidirectional: bool = False
     ) -> None:
-        rows = GATES[self.kind] * hidden_size
+        rows = len(KINDS[self.kind].gates) * hidden_size
         self.hidden_size, self.bias, self.directions = hidden_size, bias, 1 + bidirectional
         for end in ("", "_reverse")[: self.directions]:
             setattr(self, f"W{end}", np.zeros((rows, input_size), np.float32))
@@ -134,7 +134,7 @@ class RNNOperator(Operator):
 def _adapter(operator: type[Operator], gates: str = "", reset_after: bool = True) -> Adapter:
     return Adapter(
         operator,
-        kind=operator.kind,
+        like=operator.kind,
         weights={
             "W{direction}": "weight_ih",
             "R{direction}": "weight_hh",

@@ -13,7 +13,7 @@ _CELL = "layers.{layer}.layer_{direction}.cell"
 
 LSTM = Adapter(
     torch.ao.nn.quantizable.LSTM,
-    kind="LSTM",
+    like="LSTM",
     weights={
         f"{_CELL}.igates.weight": "weight_ih",
         f"{_CELL}.igates.bias": "bias_ih",

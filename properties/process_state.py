@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from .devices import used
+
 #: Whether native threads can be started: GNU OpenMP waits for ever for those that a fork lost.
 threads_work = True
 
@@ -90,8 +92,8 @@ def _digest(*parts: bytes) -> str:
 
 def _torch_generators() -> str:
     states = [torch.get_rng_state()]
-    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
-        states += torch.cuda.get_rng_state_all()
+    for row in used():
+        states += row.generators()
     return _digest(*(s.numpy().tobytes() for s in states))
 
 
@@ -129,8 +131,8 @@ def restore(before: Mapping[str, Any]) -> list[str]:
 def seed(number: int) -> None:
     """Put every random generator to a start that the number decides."""
     torch.default_generator.manual_seed(number)  # torch.manual_seed asks every kind of device
-    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
-        torch.cuda.manual_seed_all(number)
+    for row in used():
+        row.seed(number)
     np.random.seed(number)
     random.seed(number)
 

@@ -18,10 +18,13 @@ import torch
 from hypothesis import settings
 from hypothesis.database import DirectoryBasedExampleDatabase
 
+from gatewise.reference.classes import ALL
+
 from .cases.case import Case, case_from
 from .checking.comparison import Check
+from .devices import DeviceError, available, resolve, row_of
 from .families.catalogue import CATALOGUE
-from .families.property import ALL_PRECISIONS
+from .precisions import OFFERED, PLAIN
 from .reporting.diagnosis import diagnose
 from .reporting.explanation import explain
 from .reporting.script import script
@@ -32,10 +35,8 @@ from .running.records import CRASHED, Record, not_offered, summary
 from .running.sandbox.parent import CASE_TIMEOUT, Death
 from .subjects.builtin import BUILTIN
 from .subjects.loading import AUTO, SubjectError
-from .subjects.protocol import ALL_KINDS, Subject
+from .subjects.protocol import Subject
 
-DEVICES = ("cpu", "cuda", "all")
-DEFAULT_PRECISIONS = ("float64", "float32", "float16", "bfloat16")
 DEFAULT_PROFILE = "standard"
 DEFAULT_REPORT = "gatewise-report"
 
@@ -49,18 +50,18 @@ OPTIONS: dict[str, dict[str, Any]] = {
     },
     "--like": {
         "metavar": "KIND",
-        "help": "kind of the subjects whose name does not say it: "
-        f"{', '.join(ALL_KINDS)}; {AUTO} finds their conventions by probing",
+        "help": "the class that the subjects stand in for, where their name does not say it: "
+        f"{', '.join(ALL)}; {AUTO} finds their conventions by probing",
     },
     "--device": {
         "metavar": "DEVICE",
-        "help": f"one of {', '.join(DEVICES)} (default: cpu, and cuda where there is one)",
+        "help": "cpu, cuda, cuda:1, any other type that torch knows, or all that are here "
+        "(default: all)",
     },
     "--precision": {
         "action": "append",
         "metavar": "PRECISION",
-        "help": f"one of {', '.join(ALL_PRECISIONS)}; repeat for several "
-        f"(default: {', '.join(DEFAULT_PRECISIONS)})",
+        "help": f"one of {', '.join(OFFERED)}; repeat for several (default: {', '.join(PLAIN)})",
     },
     "--case-timeout": {
         "metavar": "SECONDS",
@@ -104,7 +105,7 @@ class Run:
 
     def header(self) -> str:
         """What a run states before it starts."""
-        gpu = "" if "cuda" in self.devices or torch.cuda.is_available() else "; no CUDA device"
+        gpu = "" if len(available()) > 1 else "; no CUDA device"
         return (
             f"gatewise: {len(self.subjects)} subjects on {', '.join(self.devices)}{gpu}; "
             f"precisions {', '.join(self.precisions)}; profile {self.profile}; "
@@ -210,11 +211,15 @@ def configure(given: Mapping[str, Any]) -> Run:
     profile = given.get("--hypothesis-profile") or DEFAULT_PROFILE
     if profile not in EXAMPLES:
         raise UsageError(f"--hypothesis-profile {profile!r}: expected {_either(EXAMPLES)}")
-    precisions = tuple(dict.fromkeys(given.get("--precision") or DEFAULT_PRECISIONS))
+    precisions = tuple(dict.fromkeys(given.get("--precision") or PLAIN))
     for precision in precisions:
-        if precision not in ALL_PRECISIONS:
-            raise UsageError(f"--precision {precision!r}: expected {_either(ALL_PRECISIONS)}")
-    devices = _devices(given.get("--device"))
+        if precision not in OFFERED:
+            raise UsageError(f"--precision {precision!r}: expected {_either(OFFERED)}")
+    try:
+        devices = resolve(given.get("--device"))
+    except DeviceError as error:
+        raise UsageError(str(error)) from error
+    _check_precisions(given.get("--precision") or (), devices)
     try:
         subjects = _subjects(given.get("--subject"), given.get("--like"))
     except SubjectError as error:
@@ -238,15 +243,13 @@ def _either(names: Iterable[str]) -> str:
     return f"one of {', '.join(names)}"
 
 
-def _devices(device: str | None) -> tuple[str, ...]:
-    if device is not None and device not in DEVICES:
-        raise UsageError(f"--device {device!r}: expected {_either(DEVICES)}")
-    present = torch.cuda.is_available()
-    if device in ("cuda", "all") and not present:
-        raise UsageError(f"--device {device}: torch {torch.__version__} finds no CUDA device here")
-    if device == "cuda":
-        return ("cuda",)
-    return ("cpu", "cuda") if present and device != "cpu" else ("cpu",)
+def _check_precisions(stated: Iterable[str], devices: Iterable[str]) -> None:
+    """Raise `UsageError` for a stated precision that none of the devices has."""
+    had = {device: row_of(device).precisions() for device in devices}
+    for precision in stated:
+        if not any(precision in names for names in had.values()):
+            there = "; ".join(f"{device} has {', '.join(names)}" for device, names in had.items())
+            raise UsageError(f"--precision {precision!r}: {there}")
 
 
 def _subjects(specs: list[str] | None, like: str | None) -> tuple[Subject, ...]:

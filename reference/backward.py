@@ -21,13 +21,51 @@ from typing import Any
 import numpy as np
 
 from .activations import join, settled, stack
-from .cells import Weights, affine, parts, weights_of
-from .cells_backward import direction_backward
-from .parameters import Options, suffixes
-from .recurrence import Running, plus
+from .cells import Weights, affine, weights_of
+from .cells_backward import Last, Tape, weight_gradients
+from .kinds import KINDS
+from .options import Options, suffixes
+from .recurrence import Loop, Running, plus, through
+from .steps import parts
 from .unroll import Lengths, direction, reversed_in_time
 
 Gradients = dict[str, Any]
+
+
+def direction_backward(
+    options: Options,
+    w: Weights,
+    x: Any,
+    tape: Tape,
+    upstream: Any,
+    last: Last,
+    running: Running | None = None,
+) -> tuple[Weights, Any, tuple[Any, ...]]:
+    """Gradients of one direction: those of its weights, of x (T, B, I), and of the state.
+
+    `upstream` (T, B, R) or None is the loss's own adjoint of the hidden states, `last` that of
+    the final state, parts of which may be None for zero, though not all with no upstream.
+    `running` (T, B, 1) says which rows run.
+    """
+    kind, size = KINDS[options.kind], options.hidden_size
+    if kind.backward is None:
+        raise NotImplementedError(f"the reference has no gradient of {kind.name}")
+    a = kind.backward(options, w, tape, Loop(upstream, running), last)
+    h = a.fed[0]
+    if a.recurrent is a.share:
+        ih, hh, b_ih = weight_gradients(a.share, x, h)
+        b_hh = b_ih
+    else:
+        ih, b_ih = weight_gradients(a.share, x)
+        hh, b_hh = weight_gradients(a.recurrent, h)
+    if len(a.fed) == 2:
+        n = weight_gradients(a.recurrent[..., 2 * size :], a.fed[1])[0]
+        hh = np.concatenate([hh[: 2 * size], n])
+    b_ih = None if w.b_ih is None else b_ih
+    b_hh = None if w.b_hh is None else b_hh
+    hr = None if a.projected is None else weight_gradients(*a.projected)[0]
+    gradients = Weights(ih, hh, b_ih, b_hh, hr)
+    return gradients, through(a.share, w.ih, len(kind.gates)), a.state
 
 
 def _layer_upstream(

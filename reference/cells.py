@@ -15,8 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .activations import blend, constant, lstm_activations, relu, settled, sigmoid
-from .parameters import Options
+from .activations import blend, constant, lstm_activations, relu, sigmoid
 
 
 class Weights(NamedTuple):
@@ -148,36 +147,3 @@ def gru_state(x_share: Any, a_h: Any, h: Any, update_keeps: bool) -> GRUParts:
     n = np.tanh(x_share[..., n_] + rz[..., :size] * inner)
     z = rz[..., size:]
     return GRUParts(blend(z, h, n) if update_keeps else blend(z, n, h), rz, inner, n)
-
-
-def parts(options: Options, w: Weights, x_share: Any, state: tuple[Any, ...]) -> Parts:
-    """One step of any kind, with all that it goes through."""
-    if options.kind == "LSTM":
-        h, c = state
-        return lstm_parts(x_share, h, c, w.hh, w.b_hh, w.hr)
-    (h,) = state
-    if options.kind == "GRU":
-        return gru_parts(x_share, h, w.hh, w.b_hh, options.reset_after, options.update_keeps)
-    return rnn_parts(x_share, h, w.hh, w.b_hh, options.nonlinearity)
-
-
-def step(
-    options: Options, weights: Mapping[str, Any], suffix: str, x_share: Any, state: tuple[Any, ...]
-) -> tuple[Any, ...]:
-    """One step of any kind: state (h,) or (h, c) → the next state, weights found by `suffix`."""
-    return tuple(parts(options, weights_of(weights, suffix, x_share), x_share, state))[: len(state)]
-
-
-def input_share(weights: Mapping[str, Any], suffix: str, x: Any) -> Any:
-    """x W_ihᵀ + b_ih for x (..., I) → (..., gates·H)."""
-    return affine(x, weights[f"weight_ih{suffix}"], weights.get(f"bias_ih{suffix}"))
-
-
-def cell(
-    options: Options, weights: Mapping[str, Any], x: Any, state: tuple[Any, ...]
-) -> tuple[Any, ...]:
-    """A torch.nn cell: x (B, I) or (I,), state (h,) or (h, c) of (B, H) or (H,) → next state."""
-    with np.errstate(all="ignore"):
-        w = weights_of(weights, "", x)
-        through = parts(options, w, affine(x, w.ih, w.b_ih), state)
-        return tuple(settled(s) for s in through[: len(state)])

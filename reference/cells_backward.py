@@ -21,8 +21,8 @@ import numpy as np
 
 from .activations import blend_slopes, join, rounded_apart, settled, stack
 from .cells import Weights
-from .parameters import GATES, Options
-from .recurrence import Loop, Running, backward_stack, linear, lstm, through
+from .options import Options
+from .recurrence import Loop, backward_stack, linear, lstm, through
 from .slopes import also_summed, large, lstm_slopes, product, relu_slope, sigmoid_slope, tanh_slope
 
 Tape = Sequence[tuple[tuple[Any, ...], Any]]
@@ -160,40 +160,3 @@ def _reset_before(
         shares.append(join([a_rz, a_n]))
         dh = loop.held(t, kept + inner[..., size:] + through(a_rz, w_rz, 2), d)
     return backward_stack(shares), dh
-
-
-_BACKWARD = {"RNN": rnn_backward, "LSTM": lstm_backward, "GRU": gru_backward}
-
-
-def direction_backward(
-    options: Options,
-    w: Weights,
-    x: Any,
-    tape: Tape,
-    upstream: Any,
-    last: Last,
-    running: Running | None = None,
-) -> tuple[Weights, Any, tuple[Any, ...]]:
-    """Gradients of one direction: those of its weights, of x (T, B, I), and of the state.
-
-    `upstream` (T, B, R) or None is the loss's own adjoint of the hidden states, `last` that of
-    the final state, parts of which may be None for zero, though not all with no upstream.
-    `running` (T, B, 1) says which rows run.
-    """
-    a = _BACKWARD[options.kind](options, w, tape, Loop(upstream, running), last)
-    size, gates = options.hidden_size, GATES[options.kind]
-    h = a.fed[0]
-    if a.recurrent is a.share:
-        ih, hh, b_ih = weight_gradients(a.share, x, h)
-        b_hh = b_ih
-    else:
-        ih, b_ih = weight_gradients(a.share, x)
-        hh, b_hh = weight_gradients(a.recurrent, h)
-    if len(a.fed) == 2:
-        n = weight_gradients(a.recurrent[..., 2 * size :], a.fed[1])[0]
-        hh = np.concatenate([hh[: 2 * size], n])
-    b_ih = None if w.b_ih is None else b_ih
-    b_hh = None if w.b_hh is None else b_hh
-    hr = None if a.projected is None else weight_gradients(*a.projected)[0]
-    gradients = Weights(ih, hh, b_ih, b_hh, hr)
-    return gradients, through(a.share, w.ih, gates), a.state

@@ -14,9 +14,10 @@ import numpy.typing as npt
 from .activations import constant, join, settled
 from .backward import layer_backward
 from .cells_backward import gru_local, lstm_factors
-from .concat_cells import cell_of, gate_layers, linear, parts
+from .concat_cells import gate_layers, linear, parts
+from .kinds import KINDS
 from .log_softmax import log_softmax, log_softmax_backward
-from .parameters import Options
+from .options import Options
 from .recurrence import plus, through
 from .slopes import also_summed, product, tanh_slope
 from .tagger import lstm_weights
@@ -76,13 +77,13 @@ def concat_backward(
         p, size = parts(kind, weights, x, state), x.shape[-1]
         linears, layers = _Linears(weights), gate_layers(kind)
         d_logits = log_softmax_backward(p["output"], _adjoint(upstream.get("output"), p["output"]))
-        if kind == "SharedRNN":
+        if "i2h" in layers:
             du = linears.back(["i2o"], d_logits, p["u"])
             du = plus(du, linears.back(["i2h"], _adjoint(upstream.get("h"), p["h"]), p["u"]))
             starts, dx = (du[..., size:],), du[..., :size]
         else:
             dh = settled(plus(linears.back(["output"], d_logits, p["h"]), upstream.get("h")))
-            if cell_of(kind) == "GRU":
+            if "r" in KINDS[kind].gates:
                 starts, dx = _gru(linears, layers, p, state[0], dh, size)
             else:
                 du, *rest = _elementwise(linears, layers, p, state, dh, upstream.get("c"))

@@ -15,31 +15,21 @@ import numpy as np
 
 from .activations import blend, constant, join, lstm_activations, settled, sigmoid
 from .cells import affine, lstm_state
+from .kinds import KINDS, Kind
 from .log_softmax import log_softmax
-from .parameters import GATE_NAMES
-
-#: Kind → whether each gate has a layer of its own.
-CONCAT_KINDS = {
-    "SharedRNN": False,
-    "SharedLSTM": False,
-    "SharedGRU": False,
-    "IndependentRNN": True,
-    "IndependentLSTM": True,
-    "IndependentGRU": True,
-}
 
 
-def cell_of(kind: str) -> str:
-    """RNN, LSTM or GRU."""
-    return kind.removeprefix("Shared").removeprefix("Independent")
+def _linear(kind: Kind) -> bool:
+    """Whether it has a single gate in a shared layer: an RNN without a nonlinearity."""
+    return kind.shared and len(kind.gates) == 1
 
 
 def gate_layers(kind: str) -> tuple[str, ...]:
     """Name of the layer of each gate, in torch.nn's order of gates; shared layers repeat."""
-    if kind == "SharedRNN":
+    own = KINDS[kind]
+    if _linear(own):
         return ("i2h",)
-    gates = GATE_NAMES[cell_of(kind)]
-    return tuple(f"gate_{g}" if CONCAT_KINDS[kind] else "gate" for g in gates)
+    return tuple("gate" if own.shared else f"gate_{g}" for g in own.gates)
 
 
 def weight_shapes(
@@ -48,7 +38,7 @@ def weight_shapes(
     """Name → shape of every weight, in order of registration."""
     I, H, O = input_size, hidden_size, output_size  # noqa: E741
     layers = dict.fromkeys(gate_layers(kind), (H, I + H))
-    layers |= {"i2o": (O, I + H)} if kind == "SharedRNN" else {"output": (O, H)}
+    layers |= {"i2o": (O, I + H)} if _linear(KINDS[kind]) else {"output": (O, H)}
     shapes: dict[str, tuple[int, ...]] = {}
     for name, shape in layers.items():
         shapes |= {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
@@ -80,14 +70,14 @@ def parts(kind: str, weights: Mapping[str, Any], x: Any, state: tuple[Any, ...])
     `gates` are i, f, g, o of an LSTM side by side, `rz` the gates of a GRU, and `stacked` the
     weights of their layers.
     """
-    layers, u = gate_layers(kind), join([x, state[0]])
-    if kind == "SharedRNN":
+    own, layers, u = KINDS[kind], gate_layers(kind), join([x, state[0]])
+    if _linear(own):
         y = log_softmax(linear(weights, "i2o", u))
         return {"output": y, "h": linear(weights, "i2h", u), "u": u}
     p: dict[str, Any] = {"u": u}
-    if cell_of(kind) == "RNN":
+    if len(own.gates) == 1:
         h = np.tanh(linear(weights, layers[0], u))
-    elif cell_of(kind) == "LSTM":
+    elif "c" in own.states:
         p["stacked"], b = (constant(u, w) for w in side_by_side(weights, layers))
         p["gates"] = lstm_activations(affine(u, p["stacked"], b))
         p["c"], p["tanh_c"], h = lstm_state(p["gates"], state[1])

@@ -10,7 +10,8 @@ from typing import Any
 
 from .concat_cells import linear
 from .log_softmax import log_softmax
-from .parameters import Options, weight_shapes
+from .options import Options
+from .parameters import weight_shapes
 from .unroll import layer
 
 

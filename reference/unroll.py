@@ -6,7 +6,7 @@ H the hidden size.  Arrays, complex arrays and Balls all flow through.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +14,15 @@ import numpy as np
 import numpy.typing as npt
 
 from .activations import join, settled, stack
-from .cells import Parts, Weights, affine, parts, weights_of
-from .parameters import Options, suffixes
+from .cells import Parts, Weights, affine, weights_of
+from .kinds import KINDS
+from .options import Options, suffixes
+from .steps import parts
 
 Lengths = npt.NDArray[np.int64]
+State = tuple[Any, ...]
+#: (suffix of the weights, x (T, B, I), state, reverse) → T hidden states, and the last state.
+Leg = Callable[[str, Any, State, bool], tuple[list[Any], State]]
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,7 @@ def direction(
     if reverse:
         x = reversed_in_time(x, lengths)
     shares = affine(x, w.ih, w.b_ih)
-    if w.b_hh is not None and options.kind != "GRU":
+    if w.b_hh is not None and KINDS[options.kind].sums_biases:
         shares, w = shares + w.b_hh, w._replace(b_hh=None)  # one sum for all steps
     outputs = []
     for t in range(time):
@@ -90,6 +95,52 @@ def direction(
     return outputs, state
 
 
+def walk(
+    options: Options,
+    x: Any,
+    state: Sequence[Any],
+    leg: Leg,
+    batch_first: bool = False,
+    masks: Sequence[Any] = (),
+    beside: Callable[[list[Any]], list[Any]] = list,
+    order: Callable[[list[State]], list[State]] = list,
+) -> Unrolled:
+    """Every layer and direction of a layer, each by `leg`; x and states as in `layer`.
+
+    `beside` puts the outputs of the directions in the order in which they stand side by side,
+    `order` the final states of all layers and directions in the order of h_n.
+    """
+    unbatched = x.ndim == 2
+    if unbatched:
+        x = x[:, None, :]
+        state = [s[:, None, :] for s in state]
+    elif batch_first:
+        x = np.swapaxes(x, 0, 1)
+    finals: list[State] = []
+    halves: list[Any] = []
+    with np.errstate(all="ignore"):
+        for index, suffix in enumerate(suffixes(options)):
+            reverse = index % options.directions == 1
+            outputs, final = leg(suffix, x, tuple(s[index] for s in state), reverse)
+            finals.append(final)
+            halves.append(outputs)
+            if len(halves) < options.directions:
+                continue
+            pairs = zip(*beside(halves), strict=True)
+            outputs = outputs if len(halves) == 1 else [join(pair) for pair in pairs]
+            below, halves = index // options.directions, []
+            x = stack(outputs)
+            if masks and below < options.num_layers - 1:
+                x = x * masks[below]
+        x = settled(x)
+        states = [stack(part) for part in zip(*order(finals), strict=True)]
+    if unbatched:
+        x, states = x[:, 0], [s[:, 0] for s in states]
+    elif batch_first:
+        x = np.swapaxes(x, 0, 1)
+    return Unrolled(x, *states)
+
+
 def layer(
     options: Options,
     weights: Mapping[str, Any],
@@ -106,37 +157,11 @@ def layer(
     `masks` are the dropout masks between layers, already scaled by 1/(1−p): L−1 of them, each
     (T, B, D·R).  Raises `ValueError` when time is 0, as torch does.
     """
-    unbatched = x.ndim == 2
-    if unbatched:
-        x = x[:, None, :]
-        state = [s[:, None, :] for s in state]
-    elif batch_first:
-        x = np.swapaxes(x, 0, 1)
-    if x.shape[0] == 0:
+    if x.shape[1 if batch_first and x.ndim == 3 else 0] == 0:
         raise ValueError("the input has time 0; expected at least one step")
     ends = None if lengths is None else np.asarray(lengths, dtype=np.int64)
-    finals: list[tuple[Any, ...]] = []
-    with np.errstate(all="ignore"):
-        for index, suffix in enumerate(suffixes(options)):
-            start = tuple(s[index] for s in state)
-            reverse = index % options.directions == 1
-            w = weights_of(weights, suffix, x)
-            outputs, final = direction(options, w, x, start, ends, reverse)
-            finals.append(final)
-            if options.bidirectional and not reverse:
-                forward = outputs
-                continue
-            if reverse:
-                pairs = zip(forward, outputs, strict=True)
-                outputs = [join(pair) for pair in pairs]
-            below = index // options.directions
-            x = stack(outputs)
-            if masks and below < options.num_layers - 1:
-                x = x * masks[below]
-        x = settled(x)
-        states = [stack(part) for part in zip(*finals, strict=True)]
-    if unbatched:
-        x, states = x[:, 0], [s[:, 0] for s in states]
-    elif batch_first:
-        x = np.swapaxes(x, 0, 1)
-    return Unrolled(x, *states)
+
+    def leg(suffix: str, x: Any, start: State, reverse: bool) -> tuple[list[Any], State]:
+        return direction(options, weights_of(weights, suffix, x), x, start, ends, reverse)
+
+    return walk(options, x, state, leg, batch_first, masks)

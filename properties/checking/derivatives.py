@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from gatewise.reference.ball import Ball
 from gatewise.reference.formats import Array
+from gatewise.reference.kinds import KINDS
 
 from ..cases.case import Case
 from ..cases.values import seeded, values
@@ -136,7 +137,7 @@ def tensors(subject: Subject, case: Case, arrays: Mapping[str, Array]) -> Tensor
 
 def tangent_arrays(case: Case) -> dict[str, Array]:
     """A direction for every leaf, exact in the format, in which no entry is small."""
-    shapes = {} if case.kind == "Tagger" else {"input": case.input_shape}
+    shapes = {} if KINDS[case.kind].words else {"input": case.input_shape}
     if case.with_state:
         shapes |= zip(STATES, case.state_shapes, strict=False)
     rng, fmt = seeded(case.seed, 7), case.rounding.storage
@@ -175,7 +176,8 @@ def as_function(
 ) -> Callable[[Mapping[str, Tensor]], Results]:
     """The results as a function of all leaves by name; weights go in by `functional_call`."""
     names = [n for n, _ in module.named_parameters()]
-    ids = None if case.kind != "Tagger" else subject.input_tensor(case.input_array, case)
+    words = KINDS[case.kind].words
+    ids = subject.input_tensor(case.input_array, case) if words else None
 
     def function(leaves: Mapping[str, Tensor]) -> Results:
         weights = {n: leaves[n] for n in names}

@@ -11,17 +11,17 @@ from gatewise.reference import concat_cells
 from gatewise.reference.activations import constant, settled
 from gatewise.reference.backward import cell_backward, layer_backward
 from gatewise.reference.ball import Ball, exact
-from gatewise.reference.cells import cell, input_share, step
 from gatewise.reference.concat_backward import concat_backward, tag_backward
-from gatewise.reference.concat_cells import CONCAT_KINDS
 from gatewise.reference.dual import Dual
 from gatewise.reference.formats import Array, Precision
+from gatewise.reference.kinds import KINDS
+from gatewise.reference.steps import cell, input_share, step
 from gatewise.reference.tagger import tag
 from gatewise.reference.unroll import layer
 
 from ..cases.case import Case
 from ..cases.values import seeded, values
-from ..subjects.protocol import Results
+from ..subjects.protocol import Results, Unsupported
 from .comparison import Check, agree
 
 
@@ -44,15 +44,21 @@ def expected(
 
 def result_shapes(case: Case) -> dict[str, tuple[int, ...]]:
     """Name → shape of every result of a case."""
-    if case.kind == "Tagger":
+    kind = KINDS[case.kind]
+    if kind.words:
         return {"output": (case.time, case.output_size)}
     if case.cell:
-        results = dict(zip(("h", "c"), case.state_shapes, strict=False))
-        if case.kind in CONCAT_KINDS:
+        results = dict(zip(kind.states, case.state_shapes, strict=True))
+        if kind.concat:
             results["output"] = (*case.state_shapes[0][:-1], case.output_size)
         return results
     output = (*case.input_shape[:-1], case.options.output_size)
-    return {"output": output, **dict(zip(("h_n", "c_n"), case.state_shapes, strict=False))}
+    return {"output": output, **dict(zip(final_names(case), case.state_shapes, strict=True))}
+
+
+def final_names(case: Case) -> tuple[str, ...]:
+    """Names of a layer's final states: h_n, and c_n where there is a cell state."""
+    return tuple(f"{state}_n" for state in KINDS[case.kind].states)
 
 
 def upstream_arrays(case: Case) -> dict[str, Array]:
@@ -161,7 +167,7 @@ def _arguments(
     w: Mapping[str, Any] = case.weight_arrays if weights is None else weights
     inputs = case.input_array if x is None else x
     states = [ball(s) for s in (case.state_arrays if state is None else state)]
-    if case.kind == "Tagger":
+    if KINDS[case.kind].words:
         ids = np.asarray(inputs.v if isinstance(inputs, Ball) else inputs, dtype=np.int64)
         return {**w, _WORDS: exact(w[_WORDS], p)}, ids, states
     return w, ball(inputs), states
@@ -172,7 +178,7 @@ def _duals(case: Case, tangents: Mapping[str, Array]) -> Arguments:
     p = case.rounding
     w, x, state = _arguments(case, None, None, None)
     starts = dict(zip(("h_0", "c_0"), state, strict=False))
-    own: dict[str, Any] = {**w, **starts} if case.kind == "Tagger" else {**w, **starts, "input": x}
+    own: dict[str, Any] = {**w, **starts} if KINDS[case.kind].words else {**w, **starts, "input": x}
     unknown = sorted(set(tangents) - set(own))
     if unknown:
         raise ValueError(f"tangent {unknown[0]!r} is not one of {', '.join(own)}")
@@ -185,14 +191,15 @@ def _duals(case: Case, tangents: Mapping[str, Array]) -> Arguments:
 def _forward(
     case: Case, w: Mapping[str, Any], x: Any, state: Sequence[Any], masks: Sequence[Any] = ()
 ) -> dict[str, Any]:
-    if case.kind in CONCAT_KINDS:
+    kind = KINDS[case.kind]
+    if kind.concat:
         return concat_cells.step(case.kind, w, x, tuple(state))
-    if case.kind == "Tagger":
+    if kind.words:
         words = w[_WORDS][x]
         zero = constant(words, np.zeros((1, case.hidden_size)))
         return {"output": tag(w, words, (zero, zero))}
     if case.cell:
-        return dict(zip(("h", "c"), cell(case.options, w, x, tuple(state)), strict=False))
+        return dict(zip(kind.states, cell(case.options, w, x, tuple(state)), strict=True))
     return layer(case.options, w, x, state, case.lengths, case.batch_first, masks).named()
 
 
@@ -200,10 +207,13 @@ def _gradients(
     case: Case, arguments: Arguments, upstream: Mapping[str, Any], masks: Sequence[Any] = ()
 ) -> dict[str, Any]:
     w, x, state = arguments
-    if case.kind == "Tagger":
+    kind = KINDS[case.kind]
+    if kind.words:
         return tag_backward(w, x, upstream)
-    if case.kind in CONCAT_KINDS:
+    if kind.concat:
         return concat_backward(case.kind, w, x, tuple(state), upstream)
+    if kind.backward is None:
+        raise Unsupported(f"the reference has no gradient of {case.kind}")
     if case.cell:
         return cell_backward(case.options, w, x, state, upstream)
     sequence = (case.lengths, case.batch_first, masks)

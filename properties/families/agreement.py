@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from gatewise.reference.classes import ALL, LAYERS
+
 from ..cases.case import Case
 from ..checking.comparison import Check
 from ..checking.oracle import compare_all, discriminates, expected
-from ..subjects.protocol import ALL_KINDS, Subject
-from .property import ALL_PRECISIONS, LAYERS, Family
+from ..precisions import OFFERED
+from ..subjects.protocol import Subject
+from .property import Family
 
 FAMILY = Family("agreement")
 
@@ -14,8 +17,8 @@ FAMILY = Family("agreement")
 @FAMILY.claims(
     "Every result equals the reference, for every option and form of input.",
     "|output − v| ≤ r, |h_n − v| ≤ r, |c_n − v| ≤ r",
-    kinds=ALL_KINDS,
-    precisions=ALL_PRECISIONS,
+    of=ALL,
+    precisions=OFFERED,
     share=2.0,
     edges=True,
 )
@@ -28,8 +31,8 @@ def equals_reference(subject: Subject, case: Case, check: Check) -> None:
 @FAMILY.claims(
     "Each step equals one step of the reference from the subject's own state.",
     "|s_{t+1} − step(x_t, s_t)| ≤ r, with s_t as the subject returned it",
-    kinds=LAYERS,
-    precisions=ALL_PRECISIONS,
+    of=LAYERS,
+    precisions=OFFERED,
     share=0.5,
     forms=("dense",),
     batch_first=False,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from gatewise.reference.classes import ALL
 from gatewise.reference.formats import Array
 
 from ..cases.case import Case
@@ -13,7 +14,7 @@ from ..cases.values import seeded
 from ..checking.comparison import Check
 from ..checking.derivatives import arguments, compare_gradients, offered, record, tensors
 from ..checking.oracle import expected_gradients, upstream_arrays
-from ..subjects.protocol import ALL_KINDS, Subject
+from ..subjects.protocol import Subject
 from .property import Family
 
 FAMILY = Family("autograd", needs=("gradients",))
@@ -24,7 +25,7 @@ SHARE = 0.12
 @FAMILY.claims(
     "Two backward passes add up in .grad.",
     ".grad = ∂Σ⟨u₁, result⟩ + ∂Σ⟨u₂, result⟩",
-    kinds=ALL_KINDS,
+    of=ALL,
     share=SHARE,
 )
 def gradients_accumulate(subject: Subject, case: Case, check: Check) -> None:
@@ -41,7 +42,7 @@ def gradients_accumulate(subject: Subject, case: Case, check: Check) -> None:
 @FAMILY.claims(
     "A second backward pass through a retained graph gives the gradient again.",
     "retain_graph: ∂₂ = ∂₁",
-    kinds=ALL_KINDS,
+    of=ALL,
     share=SHARE,
 )
 def retained_graph_gives_the_gradient_again(subject: Subject, case: Case, check: Check) -> None:
@@ -55,7 +56,7 @@ def retained_graph_gives_the_gradient_again(subject: Subject, case: Case, check:
 @FAMILY.claims(
     "What requires a gradient gets one, and nothing else does, for any subset of the leaves.",
     "requires_grad(θ) ⇔ θ.grad is not None, for a drawn subset and for what it leaves out",
-    kinds=ALL_KINDS,
+    of=ALL,
     share=1.5 * SHARE,
 )
 def only_what_requires_a_gradient_gets_one(subject: Subject, case: Case, check: Check) -> None:
@@ -94,7 +95,7 @@ def for_upstream(
 @FAMILY.claims(
     "Upstream gradients may be non-contiguous.",
     "∂ does not depend on the strides of u",
-    kinds=ALL_KINDS,
+    of=ALL,
     share=SHARE,
     least={"batch": 2, "hidden": 2, "time": 2},
     forms=("dense",),
@@ -107,7 +108,7 @@ def upstream_may_be_non_contiguous(subject: Subject, case: Case, check: Check) -
 @FAMILY.claims(
     "Upstream gradients may be expanded along one axis, or along all as after a sum.",
     "∂ does not depend on strides of 0 in u",
-    kinds=ALL_KINDS,
+    of=ALL,
     share=SHARE,
     least={"batch": 2, "hidden": 2, "time": 2},
     forms=("dense",),
@@ -125,7 +126,7 @@ def upstream_may_be_expanded(subject: Subject, case: Case, check: Check) -> None
 @FAMILY.claims(
     "Gradients are the same in eval mode.",
     "∂ of module.eval() = ∂",
-    kinds=ALL_KINDS,
+    of=ALL,
     share=SHARE,
 )
 def gradients_in_eval_mode(subject: Subject, case: Case, check: Check) -> None:

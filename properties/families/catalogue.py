@@ -70,7 +70,7 @@ FAMILIES = tuple(dict.fromkeys(module.FAMILY for module in _MODULES))
 CATALOGUE: dict[str, Property] = {p.name: p for family in FAMILIES for p in family.properties}
 
 
-def properties_for(kind: str, precision: str, device: str = "cpu") -> list[Property]:
-    """The properties that are claimed of a kind in a precision on a device."""
-    of = [p for p in CATALOGUE.values() if p.claimed_of(kind, device)]
+def properties_for(like: str, precision: str, device: str = "cpu") -> list[Property]:
+    """The properties that are claimed of a class in a precision on a device."""
+    of = [p for p in CATALOGUE.values() if p.claimed_of(like, device)]
     return [p for p in of if precision in p.precisions]

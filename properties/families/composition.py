@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
-import torch.nn
 
 from gatewise.reference.ball import Ball
+from gatewise.reference.classes import LAYERS, TORCH_LAYERS, class_of
 from gatewise.reference.formats import Array
 
 from ..cases.case import Case
 from ..checking.comparison import Check, agree
 from ..checking.oracle import expected
+from ..subjects.builtin import torchs
 from ..subjects.protocol import Results, Subject, Unsupported
-from .property import LAYERS, Family
+from .property import Family
 
 FAMILY = Family("composition")
 
@@ -32,7 +33,7 @@ def _names(got: Results) -> list[str]:
 @FAMILY.claims(
     "A layer equals the torch.nn cell of its kind applied step by step.",
     "output_t = h_t with s_{t+1} = cell(x_t, s_t)",
-    kinds=LAYERS,
+    of=TORCH_LAYERS,
     forms=("dense", "unbatched"),
     num_layers=1,
     bidirectional=False,
@@ -42,8 +43,7 @@ def _names(got: Results) -> list[str]:
 def layer_equals_unrolled_cell(subject: Subject, case: Case, check: Check) -> None:
     if not (case.reset_after and case.update_keeps):
         raise Unsupported("torch.nn has no GRU of this form")
-    kind = f"{case.kind}Cell"
-    cell = Subject(f"torch.nn.{kind}", kind, getattr(torch.nn, kind), subject.device)
+    cell = torchs(class_of(case.kind, cell=True), subject.device)
     one = case.but(cell=True, time=1, with_state=True, biases=("ih", "hh"))
     w = {name.removesuffix("_l0"): v for name, v in case.weight_arrays.items()}
     for name, shape in one.weight_shapes.items():
@@ -64,7 +64,7 @@ def layer_equals_unrolled_cell(subject: Subject, case: Case, check: Check) -> No
 @FAMILY.claims(
     "Two halves of a sequence with the carried state equal the whole.",
     "f(x, s) = [f(x_{<k}, s), f(x_{>=k}, s_k)]",
-    kinds=LAYERS,
+    of=LAYERS,
     least={"time": 2},
     forms=("dense", "unbatched"),
     bidirectional=False,
@@ -87,7 +87,7 @@ def time_split(subject: Subject, case: Case, check: Check) -> None:
 @FAMILY.claims(
     "L layers equal L single layers stacked.",
     "f_L = f^(L) ∘ … ∘ f^(1), each with its own weights and state",
-    kinds=LAYERS,
+    of=LAYERS,
     forms=("dense", "unbatched"),
     batch_first=False,
     num_layers=2,
@@ -117,7 +117,7 @@ def layers_stack(subject: Subject, case: Case, check: Check) -> None:
 @FAMILY.claims(
     "A bidirectional layer is a forward one beside one that reads the input reversed.",
     "output = [f(x), reverse(f′(reverse(x)))]",
-    kinds=LAYERS,
+    of=LAYERS,
     forms=("dense", "unbatched"),
     bidirectional=True,
     num_layers=1,
@@ -149,7 +149,7 @@ def directions_are_independent(subject: Subject, case: Case, check: Check) -> No
 @FAMILY.claims(
     "The final hidden state is the last output forward and the first output backward.",
     "h_n[-D] = output[T−1, :, :R],  h_n[-1] = output[0, :, R:]",
-    kinds=LAYERS,
+    of=LAYERS,
     forms=("dense", "unbatched", "ragged"),
     batch_first=False,
 )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from gatewise.reference.classes import ALL
+
 from .. import process_state
 from ..cases.case import Case
 from ..checking.comparison import Check
-from ..subjects.protocol import ALL_KINDS, Subject
+from ..precisions import only as precisions_of
+from ..subjects.protocol import Subject
 from .property import Family
 
 FAMILY = Family("conduct")
@@ -15,8 +18,8 @@ FAMILY = Family("conduct")
     "Construction and a call leave the process as they found it: default dtype and device, "
     "threads, grad mode, autocast, determinism, rounding, directory; and print nothing.",
     "state after f = state before f",
-    kinds=ALL_KINDS,
-    precisions=("float32", "bfloat16"),
+    of=ALL,
+    precisions=precisions_of("float32", "bfloat16"),
     share=0.6,
 )
 def the_process_is_left_as_found(subject: Subject, case: Case, check: Check) -> None:
@@ -35,7 +38,7 @@ def the_process_is_left_as_found(subject: Subject, case: Case, check: Check) -> 
 @FAMILY.claims(
     "A call without dropout draws no random number.",
     "states of the generators of torch, NumPy and Python before f = after f",
-    kinds=ALL_KINDS,
+    of=ALL,
     share=0.5,
 )
 def a_call_draws_no_random_number(subject: Subject, case: Case, check: Check) -> None:

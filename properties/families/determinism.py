@@ -12,17 +12,18 @@ import numpy as np
 import torch
 from torch import nn
 
+from gatewise.reference.classes import ALL, LAYERS
+
 from .. import process_state
 from ..cases.case import Case
 from ..checking.comparison import Check, agree, bits
 from ..checking.oracle import expected
-from ..subjects.protocol import ALL_KINDS, Results, Subject
-from .property import LAYERS, Family
+from ..devices import row_of
+from ..precisions import FLOAT32
+from ..subjects.protocol import Results, Subject
+from .property import Family
 
 FAMILY = Family("determinism")
-
-#: Claims of generators, which no precision changes.
-ONE = ("float32",)
 
 
 def _same(
@@ -30,7 +31,7 @@ def _same(
 ) -> None:
     """Require the same bits on a CPU; elsewhere atomics may reorder sums, within the bound."""
     check.same(f"the names of the results {when}", sorted(again), sorted(first))
-    if subject.device == "cpu":
+    if row_of(subject.device).repeats_bits:
         for name, result in first.items():
             same = torch.equal(bits(result), bits(again[name]))
             check.same(f"{name} {when} has the same bits", same, True)
@@ -42,7 +43,7 @@ def _same(
 @FAMILY.claims(
     "The same call twice gives the same bits on a CPU, and agrees within the bound elsewhere.",
     "f(x) = f(x)",
-    kinds=ALL_KINDS,
+    of=ALL,
     share=0.3,
 )
 def repeated_call_gives_the_same_bits(subject: Subject, case: Case, check: Check) -> None:
@@ -54,7 +55,7 @@ def repeated_call_gives_the_same_bits(subject: Subject, case: Case, check: Check
 @FAMILY.claims(
     "Two threads that call one module at once get the bits that one thread gets.",
     "f(x) in each of two threads = f(x)",
-    kinds=ALL_KINDS,
+    of=ALL,
     share=0.15,
 )
 def two_threads_get_the_same_bits(subject: Subject, case: Case, check: Check) -> None:
@@ -80,7 +81,7 @@ def two_threads_get_the_same_bits(subject: Subject, case: Case, check: Check) ->
         futures = [pool.submit(same), pool.submit(differs)]
         results = [f.result() for f in futures]
     _same(check, subject, case, first, results[0], "in a thread")
-    if subject.device == "cpu":
+    if row_of(subject.device).repeats_bits:
         _same(check, subject, other, alone, results[1], "of another input in a thread")
 
 
@@ -121,7 +122,7 @@ BETWEEN: dict[str, Callable[[Subject, Case, nn.Module], None]] = {
 @FAMILY.claims(
     "Nothing that happens between two calls is seen by the second: no state is kept.",
     "f(x) after anything = f(x)",
-    kinds=ALL_KINDS,
+    of=ALL,
     share=0.1,
 )
 def unrelated_calls_change_no_bit(subject: Subject, case: Case, check: Check) -> None:
@@ -137,8 +138,8 @@ def unrelated_calls_change_no_bit(subject: Subject, case: Case, check: Check) ->
 @FAMILY.claims(
     "A backward pass between two calls is not seen by the second.",
     "f(x) after ∂f/∂w = f(x)",
-    kinds=ALL_KINDS,
-    precisions=ONE,
+    of=ALL,
+    precisions=FLOAT32,
     needs=("gradients",),
     share=0.1,
 )
@@ -154,8 +155,8 @@ def backward_pass_changes_no_bit(subject: Subject, case: Case, check: Check) -> 
 @FAMILY.claims(
     "Dropout draws from torch's generator in training, from none in evaluation.",
     "states of the generators of NumPy and Python, and in evaluation of torch, before f = after f",
-    kinds=LAYERS,
-    precisions=ONE,
+    of=LAYERS,
+    precisions=FLOAT32,
     share=0.15,
     num_layers=2,
     dropout=0.5,
@@ -186,8 +187,8 @@ def _generators_kept() -> Iterator[None]:
 @FAMILY.claims(
     "Initial weights follow from torch's seed, and no other generator is drawn from.",
     "seed s ⇒ the same weights, bit for bit",
-    kinds=ALL_KINDS,
-    precisions=ONE,
+    of=ALL,
+    precisions=FLOAT32,
     share=0.15,
 )
 def initial_weights_follow_the_seed(subject: Subject, case: Case, check: Check) -> None:

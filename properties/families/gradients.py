@@ -14,8 +14,20 @@ import numpy as np
 import torch
 
 from gatewise.reference.ball import Ball
+from gatewise.reference.classes import (
+    CONCAT_CELLS,
+    DROP_IN,
+    LAYERS,
+    RNNS,
+    TAGGERS,
+    Class,
+    class_of,
+    only,
+)
 from gatewise.reference.formats import Array
-from gatewise.reference.parameters import suffixes
+from gatewise.reference.groups import Group
+from gatewise.reference.kinds import KINDS
+from gatewise.reference.options import suffixes
 
 from ..cases.arrays import as_array
 from ..cases.case import Case
@@ -32,19 +44,20 @@ from ..checking.derivatives import (
     tensors,
 )
 from ..checking.oracle import expected_gradients, upstream_arrays
-from ..subjects.protocol import CONCAT_CELLS, KINDS, Subject, Unsupported
-from .property import LAYERS, Claim, Family
+from ..precisions import PLAIN, SHORT
+from ..subjects.builtin import torchs
+from ..subjects.protocol import Subject, Unsupported
+from .property import Claim, Family
 
 FAMILY = Family("gradients", needs=("gradients",))
 
-CPU = ("float64", "float32", "float16", "bfloat16")
-SHORT = ("float16", "bfloat16")
 #: Of a profile's examples: there are many claims here, and each case costs a BPTT on Balls.
 SHARE = 0.12
 #: σ(−1024) is below the smallest subnormal of every format.
 SATURATED = 1024.0
-STATEFUL = (*KINDS, *CONCAT_CELLS)
-LSTMS = ("LSTM", "LSTMCell", "SharedLSTMCell", "IndependentLSTMCell")
+STATEFUL = DROP_IN + CONCAT_CELLS
+#: Those with a cell state.
+WITH_C = only("LSTM", "LSTMCell", "SharedLSTMCell", "IndependentLSTMCell")
 
 
 def one_step(subject: Subject, case: Case) -> tuple[Case, Array, list[Array]]:
@@ -61,7 +74,7 @@ def one_step(subject: Subject, case: Case) -> tuple[Case, Array, list[Array]]:
 def first_order(subject: Subject, case: Case) -> tuple[Gradients, dict[str, Ball]]:
     """All gradients of a case and their balls; of one step where a layer's format is short."""
     given, x, state = None, None, None
-    if case.precision in SHORT and not case.cell and case.kind != "Tagger":
+    if case.precision in SHORT and not case.cell and not KINDS[case.kind].words:
         case, x, state = one_step(subject, case)
         given = arguments(subject, case, x, state)
     upstream = upstream_arrays(case)
@@ -70,7 +83,7 @@ def first_order(subject: Subject, case: Case) -> tuple[Gradients, dict[str, Ball
     return run.gradients, expected_gradients(case, upstream, x=x, state=state)
 
 
-def _by_name(what: str, part: str, kinds: tuple[str, ...], **constraints: Any) -> Claim:
+def _by_name(what: str, part: str, of: Group[Class], **constraints: Any) -> Claim:
     """Register the claim of the gradients in whose names `part` is found, and return it.
 
     The caller binds it to its own name, by which another process finds it.
@@ -81,8 +94,6 @@ def _by_name(what: str, part: str, kinds: tuple[str, ...], **constraints: Any) -
         named = {n: g for n, g in got.items() if re.search(part, n)}
         if not named:
             raise Unsupported(f"there is no {what} in this form of a {case.kind}")
-        if not named:
-            raise Unsupported(f"it has no {what}")
         check.discriminating += tell({n: want[n] for n in named})
         compare_gradients(check, named, want)
 
@@ -90,29 +101,29 @@ def _by_name(what: str, part: str, kinds: tuple[str, ...], **constraints: Any) -
     return FAMILY.claims(
         f"The gradient of {what} equals backpropagation through time.",
         f"|∂Σ⟨u, result⟩/∂{what} − v| ≤ r",
-        kinds=kinds,
-        precisions=CPU,
+        of=of,
+        precisions=PLAIN,
         share=SHARE,
         **constraints,
     )(claim)
 
 
-NAMED = (*KINDS, "Tagger")
+NAMED = DROP_IN + TAGGERS
 gradient_of_input = _by_name("input", "input", STATEFUL)
 gradient_of_h_0 = _by_name("h_0", "h_0", STATEFUL, with_state=True)
-gradient_of_c_0 = _by_name("c_0", "c_0", LSTMS, with_state=True)
+gradient_of_c_0 = _by_name("c_0", "c_0", WITH_C, with_state=True)
 gradient_of_weight_ih = _by_name("weight_ih", "weight_ih", NAMED)
 gradient_of_weight_hh = _by_name("weight_hh", "weight_hh", NAMED)
 gradient_of_bias_ih = _by_name("bias_ih", "bias_ih", NAMED, bias=True)
 gradient_of_bias_hh = _by_name("bias_hh", "bias_hh", NAMED, bias=True)
 gradient_of_weight_hr = _by_name(
-    "weight_hr", "weight_hr", ("LSTM",), least={"hidden": 2}, proj_size=1
+    "weight_hr", "weight_hr", only("LSTM"), least={"hidden": 2}, proj_size=1
 )
 gradient_of_gate_layers = _by_name("gate_layers", r"^(gate.*|i2h)\.", CONCAT_CELLS)
 gradient_of_output_layer = _by_name(
-    "output_layer", r"^(output|i2o|hidden2tag)\.", (*CONCAT_CELLS, "Tagger")
+    "output_layer", r"^(output|i2o|hidden2tag)\.", CONCAT_CELLS + TAGGERS
 )
-gradient_of_word_embeddings = _by_name("word_embeddings", "word_embeddings", ("Tagger",))
+gradient_of_word_embeddings = _by_name("word_embeddings", "word_embeddings", TAGGERS)
 
 
 def through(subject: Subject, case: Case, check: Check, *results: str) -> None:
@@ -126,7 +137,7 @@ def through(subject: Subject, case: Case, check: Check, *results: str) -> None:
 @FAMILY.claims(
     "Every gradient is right where the output alone has an upstream gradient.",
     "u_h = u_c = 0",
-    kinds=(*LAYERS, *CONCAT_CELLS),
+    of=LAYERS + CONCAT_CELLS,
     share=SHARE,
 )
 def gradients_through_the_output_alone(subject: Subject, case: Case, check: Check) -> None:
@@ -136,7 +147,7 @@ def gradients_through_the_output_alone(subject: Subject, case: Case, check: Chec
 @FAMILY.claims(
     "Every gradient is right where the hidden state alone has an upstream gradient.",
     "u_output = u_c = 0",
-    kinds=(*LAYERS, "LSTMCell", *CONCAT_CELLS),
+    of=LAYERS + CONCAT_CELLS + only("LSTMCell"),
     share=SHARE,
 )
 def gradients_through_the_hidden_state_alone(subject: Subject, case: Case, check: Check) -> None:
@@ -146,7 +157,7 @@ def gradients_through_the_hidden_state_alone(subject: Subject, case: Case, check
 @FAMILY.claims(
     "Every gradient is right where the cell state alone has an upstream gradient.",
     "u_output = u_h = 0",
-    kinds=LSTMS,
+    of=WITH_C,
     share=SHARE,
 )
 def gradients_through_the_cell_state_alone(subject: Subject, case: Case, check: Check) -> None:
@@ -156,7 +167,7 @@ def gradients_through_the_cell_state_alone(subject: Subject, case: Case, check: 
 @FAMILY.claims(
     "From the final states gradients reach the first step through all steps, layers, directions.",
     "∂⟨u, s_T⟩/∂s_0 and ∂⟨u, s_T⟩/∂x_1 with T ≥ 10",
-    kinds=LAYERS,
+    of=LAYERS,
     share=SHARE,
     least={"time": 10},
     forms=("dense", "unbatched"),
@@ -176,7 +187,7 @@ def gradients_flow_through_all_steps(subject: Subject, case: Case, check: Check)
 @FAMILY.claims(
     "No gradient flows into the padding of a packed sequence, nor out of it.",
     "∂/∂x_t = 0 for t ≥ length, whatever u is there",
-    kinds=LAYERS,
+    of=LAYERS,
     share=SHARE,
     least={"batch": 2, "time": 2},
     forms=("ragged",),
@@ -199,7 +210,7 @@ def no_gradient_flows_into_padding(subject: Subject, case: Case, check: Check) -
 @FAMILY.claims(
     "The slope of relu at exactly 0 is 0, as torch has it.",
     "W_ih x + b_ih + W_hh h + b_hh = 0 ⇒ ∂ = 0",
-    kinds=("RNN", "RNNCell"),
+    of=RNNS,
     share=SHARE,
     forms=("dense",),
     nonlinearity="relu",
@@ -232,7 +243,7 @@ def relu_has_slope_zero_at_zero(subject: Subject, case: Case, check: Check) -> N
 @FAMILY.claims(
     "Where every gate is saturated, gradients are finite, and right however small.",
     "|a| ≥ 512 ⇒ σ′(a), tanh′(a) → 0, never NaN",
-    precisions=CPU,
+    precisions=PLAIN,
     share=SHARE,
     bias=True,
     nonlinearity="tanh",
@@ -256,7 +267,7 @@ def saturated_gates_give_finite_gradients(subject: Subject, case: Case, check: C
 @FAMILY.claims(
     "The gradients of a torch.nn cell iterated by hand equal the layer's.",
     "∂ of output_t = h_t, s_{t+1} = cell(x_t, s_t)",
-    kinds=LAYERS,
+    of=LAYERS,
     share=SHARE,
     forms=("dense", "unbatched"),
     num_layers=1,
@@ -290,8 +301,7 @@ def gradients_equal_those_of_the_unrolled_cell(subject: Subject, case: Case, che
 
 def unrolled_cell(subject: Subject, case: Case) -> Recorded:
     """torch.nn's cell of the layer's kind, iterated over time with its graph."""
-    kind = f"{case.kind}Cell"
-    cell = Subject(f"torch.nn.{kind}", kind, getattr(torch.nn, kind), subject.device)
+    cell = torchs(class_of(case.kind, cell=True), subject.device)
     one = case.but(cell=True, time=1, biases=("ih", "hh"))
     weights = {name.removesuffix("_l0"): v for name, v in case.weight_arrays.items()}
     for name, shape in one.weight_shapes.items():

@@ -6,15 +6,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gatewise.reference.classes import ALL, CONCAT_CELLS, DROP_IN
+
 from ..cases.case import Case
 from ..checking.comparison import Check, agree
 from ..checking.oracle import expected
-from ..subjects.protocol import ALL_KINDS, CONCAT_CELLS, DTYPES, KINDS, Subject
+from ..precisions import PLAIN, dtype_of
+from ..subjects.protocol import Subject
 from .property import Family
 
 FAMILY = Family("interface")
-
-CPU = ("float64", "float32", "float16", "bfloat16")
 
 
 def _state_names(case: Case) -> tuple[str, ...]:
@@ -25,7 +26,7 @@ def _state_names(case: Case) -> tuple[str, ...]:
 @FAMILY.claims(
     "Every result has the documented shape.",
     "output (T, B, D·R), h_n (L·D, B, R), c_n (L·D, B, H); h, c (B, H); log-probabilities (·, O)",
-    kinds=ALL_KINDS,
+    of=ALL,
     share=0.5,
 )
 def result_shapes(subject: Subject, case: Case, check: Check) -> None:
@@ -43,14 +44,15 @@ def result_shapes(subject: Subject, case: Case, check: Check) -> None:
 @FAMILY.claims(
     "Every result has the input's dtype and device.",
     "dtype(f(x)) = dtype(x), device(f(x)) = device(x)",
-    kinds=ALL_KINDS,
-    precisions=CPU,
+    of=ALL,
+    precisions=PLAIN,
     share=0.5,
 )
 def result_dtype_and_device(subject: Subject, case: Case, check: Check) -> None:
+    device = subject.input_tensor(case.input_array, case).device
     for name, result in subject.run(case).items():
-        check.same(f"dtype of {name}", result.dtype, DTYPES[case.precision])
-        check.same(f"device of {name}", result.device.type, subject.device)
+        check.same(f"dtype of {name}", result.dtype, dtype_of(case.precision))
+        check.same(f"device of {name}", result.device, device)
 
 
 def _given(subject: Subject, case: Case) -> dict[str, Tensor]:
@@ -63,7 +65,7 @@ def _given(subject: Subject, case: Case) -> dict[str, Tensor]:
 @FAMILY.claims(
     "No initial state means an initial state of zeros.",
     "f(x) = f(x, 0)",
-    kinds=(*KINDS, *CONCAT_CELLS),
+    of=DROP_IN + CONCAT_CELLS,
     with_state=False,
 )
 def missing_state_is_zero(subject: Subject, case: Case, check: Check) -> None:
@@ -78,7 +80,7 @@ def missing_state_is_zero(subject: Subject, case: Case, check: Check) -> None:
 @FAMILY.claims(
     "Results require a gradient when the weights do, and not under no_grad.",
     "requires_grad(f(x)) = grad mode",
-    kinds=ALL_KINDS,
+    of=ALL,
     needs=("gradients",),
     share=0.25,
 )

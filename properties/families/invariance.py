@@ -6,15 +6,16 @@ from typing import Any
 
 import numpy as np
 
+from gatewise.reference.classes import CONCAT_CELLS, DROP_IN, GRUS, LAYERS, RNNS
 from gatewise.reference.formats import Array
-from gatewise.reference.parameters import GATES
+from gatewise.reference.kinds import KINDS
 
 from ..cases.case import Case
 from ..cases.values import ORDINARY
 from ..checking.comparison import Check, agree
 from ..checking.oracle import compare_all, expected
-from ..subjects.protocol import CONCAT_CELLS, KINDS, Subject, Unsupported
-from .property import CELLS, LAYERS, Family
+from ..subjects.protocol import Subject, Unsupported
+from .property import Family
 
 FAMILY = Family("invariance")
 
@@ -35,7 +36,7 @@ def _rows(case: Case, index: Any) -> tuple[Array, list[Array]]:
 @FAMILY.claims(
     "A batch row alone gives what it gives in the batch.",
     "f(x)_b = f(x_b)",
-    kinds=(*KINDS, *CONCAT_CELLS),
+    of=DROP_IN + CONCAT_CELLS,
     least={"batch": 2},
     forms=("dense", "ragged"),
 )
@@ -65,7 +66,7 @@ def batch_rows_are_independent(subject: Subject, case: Case, check: Check) -> No
 @FAMILY.claims(
     "Permuting the batch permutes the results.",
     "f(Px) = P f(x)",
-    kinds=(*KINDS, *CONCAT_CELLS),
+    of=DROP_IN + CONCAT_CELLS,
     least={"batch": 2},
     forms=("dense",),
 )
@@ -107,7 +108,7 @@ def unbatched_is_a_batch_of_one(subject: Subject, case: Case, check: Check) -> N
 @FAMILY.claims(
     "batch_first transposes input and output, and not the states.",
     "f_bf(xᵀ) = f(x)ᵀ",
-    kinds=LAYERS,
+    of=LAYERS,
     forms=("dense", "ragged"),
     batch_first=True,
 )
@@ -126,7 +127,7 @@ def batch_first_transposes(subject: Subject, case: Case, check: Check) -> None:
 @FAMILY.claims(
     "Relabelling the hidden units relabels the states.",
     "W_ih, b → P·, W_hh → P W_hh Pᵀ, s_0 → P s_0 gives P s_t",
-    kinds=("RNN", "LSTM", "GRU", *CELLS),
+    of=DROP_IN,
     forms=("dense", "unbatched"),
     num_layers=1,
     bidirectional=False,
@@ -134,7 +135,7 @@ def batch_first_transposes(subject: Subject, case: Case, check: Check) -> None:
     least={"hidden": 2},
 )
 def hidden_permutation(subject: Subject, case: Case, check: Check) -> None:
-    size, gates = case.hidden_size, GATES[case.kind]
+    size, gates = case.hidden_size, len(KINDS[case.kind].gates)
     order = np.random.RandomState(case.seed).permutation(size)
     rows = np.concatenate([order + k * size for k in range(gates)])
     weights = {
@@ -153,7 +154,7 @@ def _exchanged_biases(case: Case) -> dict[str, Array]:
     """Weights with b_ih and b_hh exchanged; the rows of a candidate that is reset stay."""
     if len(case.biases) < 2:
         raise Unsupported(f"there is one bias, b_{case.biases[0]}")
-    reset = case.kind == "GRU" and case.reset_after
+    reset = not KINDS[case.kind].sums_biases and case.reset_after
     keep = slice(2 * case.hidden_size if reset else None)
     weights = dict(case.weight_arrays)
     for name in case.weight_arrays:
@@ -181,7 +182,7 @@ def bias_may_be_split_anyhow(subject: Subject, case: Case, check: Check) -> None
 @FAMILY.claims(
     "The GRU's candidate bias b_hn is scaled by the reset gate, and b_in is not.",
     "n = tanh(W_in x + b_in + r∘(W_hn h + b_hn))",
-    kinds=("GRU", "GRUCell"),
+    of=GRUS,
     bias=True,
     regimes=ORDINARY,
 )
@@ -204,7 +205,7 @@ def candidate_bias_is_reset(subject: Subject, case: Case, check: Check) -> None:
 @FAMILY.claims(
     "A tanh RNN without bias is odd.",
     "f(−x, −h) = −f(x, h)",
-    kinds=("RNN", "RNNCell"),
+    of=RNNS,
     bias=False,
     nonlinearity="tanh",
 )

@@ -15,17 +15,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gatewise.reference.classes import ALL, CONCAT_CELLS, DROP_IN
+
 from ..cases.case import Case
 from ..checking.comparison import Check, bits
 from ..checking.oracle import compare_all, expected
-from ..subjects.protocol import ALL_KINDS, CONCAT_CELLS, DTYPES, KINDS, Subject, Unsupported, load
+from ..precisions import FLOAT32, dtype_of
+from ..subjects.protocol import Subject, Unsupported, load
 from .modes import made
 from .property import Family
 
 FAMILY = Family("life cycle", needs=("torch_names",))
-
-#: Claims of how a module is kept, which no precision changes.
-ONE = ("float32",)
 
 
 def owner(module: nn.Module, name: str) -> tuple[nn.Module, str]:
@@ -98,8 +98,8 @@ def _copied(subject: Subject, case: Case, check: Check, copies: Copies) -> None:
 @FAMILY.claims(
     "A deep copy is equal, and neither it nor the module sees changes of the other.",
     "f_copy(x) = f(x), also after w_copy ← w′",
-    kinds=ALL_KINDS,
-    precisions=ONE,
+    of=ALL,
+    precisions=FLOAT32,
     share=0.15,
 )
 def deep_copy_is_equal_and_independent(subject: Subject, case: Case, check: Check) -> None:
@@ -109,8 +109,8 @@ def deep_copy_is_equal_and_independent(subject: Subject, case: Case, check: Chec
 @FAMILY.claims(
     "A module comes back from pickle, and from torch.save, equal and independent.",
     "f_copy(x) = f(x), also after w_copy ← w′",
-    kinds=ALL_KINDS,
-    precisions=ONE,
+    of=ALL,
+    precisions=FLOAT32,
     share=0.12,
 )
 def stored_module_is_equal_and_independent(subject: Subject, case: Case, check: Check) -> None:
@@ -155,8 +155,8 @@ LOADS: dict[str, Callable[[nn.Module, dict[str, Tensor]], Any]] = {
 @FAMILY.claims(
     "Weights that are loaded after a call are used by the next call.",
     "f(x; w′) after load_state_dict(w′)",
-    kinds=ALL_KINDS,
-    precisions=ONE,
+    of=ALL,
+    precisions=FLOAT32,
     share=0.16,
 )
 def loaded_weights_are_used(subject: Subject, case: Case, check: Check) -> None:
@@ -173,8 +173,8 @@ def loaded_weights_are_used(subject: Subject, case: Case, check: Check) -> None:
 @FAMILY.claims(
     "load_state_dict refuses a missing, a strange and a misshapen weight, and names it.",
     "RuntimeError with the weight's name",
-    kinds=ALL_KINDS,
-    precisions=ONE,
+    of=ALL,
+    precisions=FLOAT32,
     share=0.1,
 )
 def load_state_dict_is_strict(subject: Subject, case: Case, check: Check) -> None:
@@ -212,8 +212,8 @@ def _swapping() -> Iterator[None]:
 @FAMILY.claims(
     "Parameters may be swapped, as torch will do by default, where none is held by a graph.",
     "f(x; w′) after load_state_dict(w′) or .to(dtype) under set_swap_module_params_on_conversion",
-    kinds=ALL_KINDS,
-    precisions=ONE,
+    of=ALL,
+    precisions=FLOAT32,
     share=0.12,
     variants=("load_state_dict", ".to(dtype)"),
 )
@@ -225,7 +225,7 @@ def parameters_may_be_swapped(subject: Subject, case: Case, check: Check) -> Non
     subject.run(first, module)
     with _swapping():
         if case.variant == ".to(dtype)":
-            module.to(DTYPES[case.precision])
+            module.to(dtype_of(case.precision))
             subject.run(case, module)
         else:
             module.load_state_dict(state)
@@ -236,8 +236,8 @@ def parameters_may_be_swapped(subject: Subject, case: Case, check: Check) -> Non
 @FAMILY.claims(
     "On the meta device a module gives shapes; with memory and weights it computes.",
     "shape f_meta(x) = shape f(x), and after to_empty and load: |f − v| ≤ r",
-    kinds=ALL_KINDS,
-    precisions=ONE,
+    of=ALL,
+    precisions=FLOAT32,
     share=0.1,
     variants=("with torch.device", "device="),
     forms=("dense", "unbatched"),  # pack_padded_sequence has no data to sort on meta
@@ -248,7 +248,7 @@ def meta_module_gives_shapes_then_computes(subject: Subject, case: Case, check: 
     else:
         with torch.device("meta"):
             module = subject.make(case)
-    module.to(DTYPES[case.precision])
+    module.to(dtype_of(case.precision))
     places = {p.device.type for p in module.parameters()}
     check.same(f"devices of parameters made {case.variant}", places, {"meta"})
     x, states = subject.given(case)
@@ -257,7 +257,7 @@ def meta_module_gives_shapes_then_computes(subject: Subject, case: Case, check: 
     for name, result in subject.call(case, module, x.to("meta"), on_meta).items():
         check.same(f"device of {name} on meta", result.device.type, "meta")
         check.same(f"shape of {name} on meta", tuple(result.shape), want[name].shape)
-    module.to_empty(device=subject.device)
+    module.to_empty(device=subject.torch_device)
     load(module, case.weight_arrays)
     compare_all(check, subject.run(case, module), want, "after to_empty: ")
 
@@ -265,8 +265,8 @@ def meta_module_gives_shapes_then_computes(subject: Subject, case: Case, check: 
 @FAMILY.claims(
     "Each hook runs once, and what a forward hook returns is the result.",
     "pre-hook, hook, backward pre-hook, backward hook; f(x) = 0 if the hook says so",
-    kinds=ALL_KINDS,
-    precisions=ONE,
+    of=ALL,
+    precisions=FLOAT32,
     needs=("gradients",),
     share=0.2,
     forms=("dense", "unbatched"),  # torch's backward hooks do not look into a PackedSequence
@@ -298,8 +298,8 @@ def _zeros(out: Any) -> Any:
 @FAMILY.claims(
     "What a forward pre-hook returns is what the module is called with.",
     "f(x) = f(0) if the pre-hook says so",
-    kinds=(*KINDS, *CONCAT_CELLS),
-    precisions=ONE,
+    of=DROP_IN + CONCAT_CELLS,
+    precisions=FLOAT32,
     share=0.1,
     forms=("dense", "unbatched"),
 )
@@ -313,8 +313,8 @@ def pre_hook_may_replace_the_input(subject: Subject, case: Case, check: Check) -
 @FAMILY.claims(
     "The repr gives the sizes and each option that differs from its default, and no other.",
     "name=value ∈ repr ⇔ value ≠ default",
-    kinds=KINDS,
-    precisions=ONE,
+    of=DROP_IN,
+    precisions=FLOAT32,
     share=0.4,
 )
 def repr_names_what_differs(subject: Subject, case: Case, check: Check) -> None:
@@ -339,8 +339,8 @@ def _named(check: Check, text: str, name: str, options: dict[str, Any]) -> None:
 @FAMILY.claims(
     "A module whose weight was deleted after a call raises, and does not go on with the old one.",
     "del w ⇒ f(x) raises",
-    kinds=ALL_KINDS,
-    precisions=ONE,
+    of=ALL,
+    precisions=FLOAT32,
     share=0.25,
     variants=PLACES,
 )

@@ -7,21 +7,22 @@ from collections.abc import Mapping
 import numpy as np
 
 from gatewise.reference.ball import Ball, exact
-from gatewise.reference.cells import gru_parts, input_share
+from gatewise.reference.cells import gru_parts
+from gatewise.reference.classes import GRUS, LSTMS, RNNS, only
 from gatewise.reference.formats import Array
-from gatewise.reference.parameters import GATE_NAMES
+from gatewise.reference.kinds import KINDS
+from gatewise.reference.steps import input_share
 
 from ..cases.case import Case
 from ..cases.values import ORDINARY
 from ..checking.comparison import Check, Expected, agree
 from ..checking.oracle import expected
+from ..precisions import PLAIN
 from ..subjects.protocol import Subject
 from .property import Family
 
 FAMILY = Family("limits")
 
-#: Precisions that a torch CPU build runs.
-CPU = ("float64", "float32", "float16", "bfloat16")
 
 #: e⁻¹⁰²⁴ is below half of the smallest subnormal in every format: 1 − σ(1024) rounds to 0.
 SATURATED = 1024.0
@@ -32,7 +33,7 @@ def _forced(case: Case, **gates: float) -> dict[str, Array]:
     weights = {name: w.copy() for name, w in case.weight_arrays.items()}
     bias = f"bias_{case.biases[0]}"
     for gate, sign in gates.items():
-        k = GATE_NAMES[case.kind].index(gate)
+        k = KINDS[case.kind].gates.index(gate)
         rows = slice(k * case.hidden_size, (k + 1) * case.hidden_size)
         for name, w in weights.items():
             if name.startswith("weight_hr"):
@@ -46,14 +47,16 @@ def _limit(ball: Ball, value: Array) -> Expected:
     return Expected(value, ball.radius, "ball radius around the limit")
 
 
-_LAST = {"LSTM": "c_n", "LSTMCell": "c", "GRU": "h_n", "GRUCell": "h"}
+def _last(case: Case) -> str:
+    """The name of the last state among the results: that of c where there is one."""
+    return KINDS[case.kind].states[-1] + ("" if case.cell else "_n")
 
 
 @FAMILY.claims(
     "With the forget gate at 1 and the input gate at 0, the cell state is kept.",
     "f = 1, i = 0 ⇒ c_T = c_0",
-    kinds=("LSTM", "LSTMCell"),
-    precisions=CPU,
+    of=LSTMS,
+    precisions=PLAIN,
     share=0.5,
     bias=True,
     with_state=True,
@@ -61,7 +64,7 @@ _LAST = {"LSTM": "c_n", "LSTMCell": "c", "GRU": "h_n", "GRUCell": "h"}
 )
 def open_forget_gate_keeps_the_cell(subject: Subject, case: Case, check: Check) -> None:
     weights = _forced(case, f=1.0, i=-1.0)
-    name = _LAST[subject.kind]
+    name = _last(case)
     got, want = subject.run(case, weights=weights), expected(case, weights=weights)
     check.close(name, got[name], _limit(want[name], case.state_arrays[1]))
 
@@ -69,8 +72,8 @@ def open_forget_gate_keeps_the_cell(subject: Subject, case: Case, check: Check) 
 @FAMILY.claims(
     "With the forget gate at 0, nothing of the old cell state is left.",
     "f = 0 ⇒ c_1 does not depend on c_0",
-    kinds=("LSTM", "LSTMCell"),
-    precisions=CPU,
+    of=LSTMS,
+    precisions=PLAIN,
     share=0.5,
     bias=True,
     with_state=True,
@@ -90,8 +93,8 @@ def closed_forget_gate_erases_the_cell(subject: Subject, case: Case, check: Chec
 @FAMILY.claims(
     "With the input gate at 0, the cell state decays at exactly the forget gate's rate.",
     "i = 0, f = σ(a) ⇒ c_T = σ(a)^T c_0",
-    kinds=("LSTM", "LSTMCell"),
-    precisions=CPU,
+    of=LSTMS,
+    precisions=PLAIN,
     share=0.5,
     bias=True,
     with_state=True,
@@ -105,7 +108,7 @@ def cell_state_decays_at_the_forget_gates_rate(subject: Subject, case: Case, che
     for name, w in weights.items():
         if name.startswith(f"bias_{case.biases[0]}"):
             w[rows] = a
-    name = _LAST[subject.kind]
+    name = _last(case)
     got, want = subject.run(case, weights=weights), expected(case, weights=weights)
     rate = np.exp(-case.time * np.log1p(np.exp(-a)))
     check.close(name, got[name], _limit(want[name], rate * case.state_arrays[1]))
@@ -114,7 +117,7 @@ def cell_state_decays_at_the_forget_gates_rate(subject: Subject, case: Case, che
 @FAMILY.claims(
     "With the output gate at 0, the hidden state is 0.",
     "o = 0 ⇒ h_t = 0",
-    kinds=("LSTM", "LSTMCell"),
+    of=LSTMS,
     share=0.5,
     bias=True,
     regimes=ORDINARY,
@@ -134,8 +137,8 @@ def _update(case: Case, kept: bool) -> float:
 @FAMILY.claims(
     "With the update gate at 1, the hidden state is kept.",
     "z = 1 ⇒ h_T = h_0; z = 0 where the subject states that z takes the candidate",
-    kinds=("GRU", "GRUCell"),
-    precisions=CPU,
+    of=GRUS,
+    precisions=PLAIN,
     share=0.5,
     bias=True,
     with_state=True,
@@ -143,7 +146,7 @@ def _update(case: Case, kept: bool) -> float:
 )
 def update_gate_at_one_keeps_the_state(subject: Subject, case: Case, check: Check) -> None:
     weights = _forced(case, z=_update(case, kept=True))
-    name = _LAST[subject.kind]
+    name = _last(case)
     got, want = subject.run(case, weights=weights), expected(case, weights=weights)
     check.close(name, got[name], _limit(want[name], case.state_arrays[0]))
 
@@ -151,8 +154,8 @@ def update_gate_at_one_keeps_the_state(subject: Subject, case: Case, check: Chec
 @FAMILY.claims(
     "With the update gate at 0, the hidden state becomes the candidate.",
     "z = 0 ⇒ h' = n; z = 1 where the subject states that z takes the candidate",
-    kinds=("GRUCell",),
-    precisions=CPU,
+    of=only("GRUCell"),
+    precisions=PLAIN,
     share=0.5,
     bias=True,
     regimes=ORDINARY,
@@ -167,8 +170,8 @@ def update_gate_at_zero_takes_the_candidate(subject: Subject, case: Case, check:
 @FAMILY.claims(
     "With the reset gate at 0, the recurrent part of the candidate is cut.",
     "r = 0 ⇒ n does not depend on W_hn, nor on a b_hn that is reset",
-    kinds=("GRU", "GRUCell"),
-    precisions=CPU,
+    of=GRUS,
+    precisions=PLAIN,
     share=0.5,
     bias=True,
     regimes=ORDINARY,
@@ -196,8 +199,8 @@ def _candidate(case: Case, weights: Mapping[str, Array]) -> Ball:
 @FAMILY.claims(
     "A GRU's new state lies between its old state and the candidate.",
     "min(h, n) ≤ h' ≤ max(h, n)",
-    kinds=("GRUCell",),
-    precisions=CPU,
+    of=only("GRUCell"),
+    precisions=PLAIN,
 )
 def gru_state_lies_in_the_hull(subject: Subject, case: Case, check: Check) -> None:
     n, h = _candidate(case, case.weight_arrays), case.state_arrays[0]
@@ -209,7 +212,7 @@ def gru_state_lies_in_the_hull(subject: Subject, case: Case, check: Check) -> No
 @FAMILY.claims(
     "The hidden state of a tanh RNN, an LSTM or a GRU stays in [−1, 1] or in its initial range.",
     "|h_t| ≤ 1 (RNN, LSTM), |h_t| ≤ max(1, |h_0|) (GRU)",
-    precisions=CPU,
+    precisions=PLAIN,
     nonlinearity="tanh",
     proj_size=0,
 )
@@ -219,7 +222,7 @@ def hidden_state_is_bounded(subject: Subject, case: Case, check: Check) -> None:
         if name.startswith("c"):
             continue
         largest = 1.0
-        if case.kind == "GRU":
+        if "update_keeps" in KINDS[case.kind].forms:
             largest = max(1.0, float(np.abs(case.state_arrays[0]).max(initial=0.0)))
         limit = np.full(ball.shape, largest)
         check.between(name, got[name], -limit, limit, ball.radius)
@@ -228,11 +231,11 @@ def hidden_state_is_bounded(subject: Subject, case: Case, check: Check) -> None:
 @FAMILY.claims(
     "A cell state grows by at most one a step.",
     "|c_t| ≤ |c_0| + t",
-    kinds=("LSTM", "LSTMCell"),
-    precisions=CPU,
+    of=LSTMS,
+    precisions=PLAIN,
 )
 def cell_state_grows_by_one_a_step(subject: Subject, case: Case, check: Check) -> None:
-    name = _LAST[subject.kind]
+    name = _last(case)
     got, want = subject.run(case), expected(case)
     limit = np.abs(case.state_arrays[1]) + case.time
     check.between(name, got[name], -limit, limit, want[name].radius)
@@ -241,7 +244,7 @@ def cell_state_grows_by_one_a_step(subject: Subject, case: Case, check: Check) -
 @FAMILY.claims(
     "A relu RNN's output is not negative.",
     "relu(a) ≥ 0",
-    kinds=("RNN", "RNNCell"),
+    of=RNNS,
     nonlinearity="relu",
 )
 def relu_output_is_not_negative(subject: Subject, case: Case, check: Check) -> None:

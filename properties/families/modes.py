@@ -9,21 +9,24 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from gatewise.reference.classes import ALL
+
 from ..cases.case import Case
 from ..checking.comparison import Check, bits
 from ..checking.oracle import compare_all, expected
-from ..subjects.protocol import ALL_KINDS, DTYPES, Subject, Unsupported, load
-from .property import CPU_PRECISIONS, Family
+from ..devices import CUDA, for_torch, type_of
+from ..precisions import PLAIN, SHORT, dtype_of
+from ..precisions import only as precisions_of
+from ..subjects.protocol import Subject, Unsupported, load
+from .property import Family
 
 FAMILY = Family("modes")
-
-LOW = ("float16", "bfloat16")
 
 
 @FAMILY.claims(
     "Without dropout, training mode and evaluation mode give the same.",
     "f(x) in train() and in eval(): |f − v| ≤ r",
-    kinds=ALL_KINDS,
+    of=ALL,
     share=0.2,
 )
 def training_and_evaluation_give_the_same(subject: Subject, case: Case, check: Check) -> None:
@@ -38,7 +41,7 @@ def training_and_evaluation_give_the_same(subject: Subject, case: Case, check: C
 @FAMILY.claims(
     "Results do not depend on whether, or of what, gradients are recorded.",
     "f(x) with grad, in inference_mode, with frozen weights: |f − v| ≤ r",
-    kinds=ALL_KINDS,
+    of=ALL,
     needs=("gradients",),
     share=0.12,
 )
@@ -57,18 +60,13 @@ def grad_modes_give_the_same(subject: Subject, case: Case, check: Check) -> None
         compare_all(check, results, want, f"with {mode}: ")
 
 
-def _type(device: str) -> str:
-    """The type of a device, of `cuda:1` say."""
-    return device.partition(":")[0]
-
-
 @contextmanager
 def _autocast(subject: Subject, case: Case, precision: str) -> Iterator[None]:
     """Autocast to a low precision; `Unsupported`, in torch's words, where it is not offered."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            context = torch.autocast(_type(subject.device), dtype=DTYPES[precision])
+            context = torch.autocast(type_of(subject.torch_device), dtype=dtype_of(precision))
         except RuntimeError as error:
             raise Unsupported(str(error)) from error
     for warning in caught:  # an older torch warns that it does nothing
@@ -90,8 +88,8 @@ def _in_float32(
 @FAMILY.claims(
     "A float32 module under autocast stays within the bound of autocast's dtype.",
     "|f(x) − v| ≤ r of float16 or bfloat16, for values exact in it",
-    kinds=ALL_KINDS,
-    precisions=LOW,
+    of=ALL,
+    precisions=SHORT,
     share=0.3,
 )
 def autocast_stays_within_the_low_bound(subject: Subject, case: Case, check: Check) -> None:
@@ -116,8 +114,8 @@ def autocast_stays_within_the_low_bound(subject: Subject, case: Case, check: Che
 @FAMILY.claims(
     "A backward pass of a forward under autocast gives each weight a gradient of its own dtype.",
     "dtype(∂L/∂w) = dtype(w)",
-    kinds=ALL_KINDS,
-    precisions=LOW,
+    of=ALL,
+    precisions=SHORT,
     needs=("gradients",),
     share=0.15,
 )
@@ -134,8 +132,8 @@ def autocast_trains(subject: Subject, case: Case, check: Check) -> None:
 @FAMILY.claims(
     "Autocast leaves a float64 module alone.",
     "|f(x) − v| ≤ r of float64, and float64 results",
-    kinds=ALL_KINDS,
-    precisions=("float64",),
+    of=ALL,
+    precisions=precisions_of("float64"),
     share=0.15,
 )
 def autocast_leaves_float64_alone(subject: Subject, case: Case, check: Check) -> None:
@@ -170,12 +168,12 @@ def _device(module: nn.Module) -> torch.device:
 @FAMILY.claims(
     "A module converted to another dtype, after a call in its first, computes in that dtype.",
     "w → round(w), then |f(x) − v| ≤ r",
-    kinds=ALL_KINDS,
-    precisions=CPU_PRECISIONS,
+    of=ALL,
+    precisions=PLAIN,
     share=0.05,
 )
 def converted_module_computes_in_its_dtype(subject: Subject, case: Case, check: Check) -> None:
-    dtype, want = DTYPES[case.precision], expected(case)
+    dtype, want = dtype_of(case.precision), expected(case)
     first = case.but(precision="float32" if case.precision == "float64" else "float64")
     for how, converted in CONVERSIONS.items():
         module = subject.construct(first)
@@ -196,17 +194,19 @@ def converted_module_computes_in_its_dtype(subject: Subject, case: Case, check: 
 @FAMILY.claims(
     "A module moved to another device and back computes there as here.",
     "|f(x) − v| ≤ r on the CPU, on the device, and on the CPU again",
-    kinds=ALL_KINDS,
+    of=ALL,
     share=0.25,
-    devices=("cuda",),
+    devices=CUDA,
 )
 def moved_module_computes_where_it_is(subject: Subject, case: Case, check: Check) -> None:
     want, module = expected(case), subject.on("cpu").build(case)
     for device in ("cpu", subject.device, "cpu"):
-        module.to(device)
+        module.to(for_torch(device))
         results = subject.on(device).run(case, module)
         for name, result in results.items():
-            check.same(f"device of {name} on {device}", result.device.type, _type(device))
+            check.same(
+                f"device of {name} on {device}", result.device.type, type_of(for_torch(device))
+            )
         compare_all(check, results, want, f"on {device}: ")
 
 
@@ -223,13 +223,13 @@ def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
 @FAMILY.claims(
     "Construction follows torch's default dtype, and the argument dtype= where it is given.",
     "dtype(w) = default dtype, or dtype=",
-    kinds=ALL_KINDS,
-    precisions=CPU_PRECISIONS,
+    of=ALL,
+    precisions=PLAIN,
     share=0.07,
     variants=("default dtype", "dtype="),
 )
 def construction_follows_the_dtype(subject: Subject, case: Case, check: Check) -> None:
-    dtype, how = DTYPES[case.precision], case.variant
+    dtype, how = dtype_of(case.precision), case.variant
     if how == "dtype=":
         module = made(subject, case, dtype=dtype)
     else:
@@ -237,7 +237,7 @@ def construction_follows_the_dtype(subject: Subject, case: Case, check: Check) -
             module = subject.make(case)
     for name, p in module.named_parameters():
         check.same(f"dtype of {name} by {how}", p.dtype, dtype)
-    module.to(subject.device)
+    module.to(subject.torch_device)
     load(module, case.weight_arrays)
     compare_all(check, subject.run(case, module), expected(case), f"by {how}: ")
 
@@ -255,13 +255,13 @@ def made(subject: Subject, case: Case, **placing: object) -> nn.Module:
 @FAMILY.claims(
     "A call heeds its tensors and not torch's default dtype or device.",
     "f(x) under another default: |f − v| ≤ r, dtype and device of x",
-    kinds=ALL_KINDS,
-    precisions=CPU_PRECISIONS,
+    of=ALL,
+    precisions=PLAIN,
     share=0.07,
     forms=("dense", "unbatched"),  # packing is torch's, and makes tensors by the default
 )
 def call_ignores_the_defaults(subject: Subject, case: Case, check: Check) -> None:
-    module, given, dtype = subject.build(case), subject.given(case), DTYPES[case.precision]
+    module, given, dtype = subject.build(case), subject.given(case), dtype_of(case.precision)
     other = torch.float64 if dtype == torch.float32 else torch.float32
     want = expected(case)
     for default, context in (("dtype", _default_dtype(other)), ("device", torch.device("meta"))):
@@ -270,5 +270,5 @@ def call_ignores_the_defaults(subject: Subject, case: Case, check: Check) -> Non
             results = subject.call(case, module, *given)
         for name, result in results.items():
             check.same(f"dtype of {name} {label}", result.dtype, dtype)
-            check.same(f"device of {name} {label}", result.device.type, _type(subject.device))
+            check.same(f"device of {name} {label}", result.device, given[0].device)
         compare_all(check, results, want, f"{label}: ")

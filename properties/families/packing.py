@@ -18,6 +18,7 @@ from torch.nn.utils.rnn import (
     unpack_sequence,
 )
 
+from gatewise.reference.classes import LAYERS
 from gatewise.reference.unroll import reversal
 
 from ..cases.case import Case
@@ -25,7 +26,7 @@ from ..cases.values import seeded
 from ..checking.comparison import Check, Expected, agree
 from ..checking.oracle import compare_all, expected
 from ..subjects.protocol import Results, Subject, padded
-from .property import LAYERS, Family
+from .property import Family
 
 FAMILY = Family("packing")
 
@@ -95,7 +96,7 @@ def _finals(want: Any) -> list[str]:
 @FAMILY.claims(
     "A PackedSequence gives a PackedSequence with its batch sizes and both its indices intact.",
     "out.batch_sizes, out.sorted_indices, out.unsorted_indices = those of the input",
-    kinds=LAYERS,
+    of=LAYERS,
     share=0.25,
     forms=("ragged",),
     variants=LENGTHS,
@@ -122,7 +123,7 @@ def packed_gives_packed(subject: Subject, case: Case, check: Check) -> None:
     "A packed sequence's outputs are those of the sequence run alone: lengths ragged, all equal, "
     "all one or all different.",
     "output[t, b] = f(x_b[:ℓ_b])_t for t < ℓ_b",
-    kinds=LAYERS,
+    of=LAYERS,
     share=0.25,
     least={"batch": 2},
     forms=("ragged",),
@@ -147,7 +148,7 @@ def packed_equals_each_sequence_alone(subject: Subject, case: Case, check: Check
 @FAMILY.claims(
     "Final states are those at each sequence's true end, in the caller's order.",
     "h_n[:, b], c_n[:, b] = those of f(x_b[:ℓ_b])",
-    kinds=LAYERS,
+    of=LAYERS,
     share=0.2,
     least={"batch": 2},
     forms=("ragged",),
@@ -171,7 +172,7 @@ def final_states_are_at_the_true_end(subject: Subject, case: Case, check: Check)
 @FAMILY.claims(
     "The reverse direction starts at each sequence's true end.",
     "output[t, b, R:] = f′(reverse(x_b[:ℓ_b]))_{ℓ_b−1−t}",
-    kinds=LAYERS,
+    of=LAYERS,
     share=0.2,
     least={"time": 2, "batch": 2},
     forms=("ragged",),
@@ -199,7 +200,7 @@ def reverse_starts_at_the_true_end(subject: Subject, case: Case, check: Check) -
     "Padding content cannot matter: NaN, infinities and the largest numbers in the padding, or "
     "NaN in memory before and after the packed data.",
     "f(pack(x + padding)) = f(pack(x))",
-    kinds=LAYERS,
+    of=LAYERS,
     share=0.25,
     forms=("ragged",),
     variants=("nan", "inf", "huge", "band"),
@@ -227,7 +228,7 @@ def padding_content_cannot_leak(subject: Subject, case: Case, check: Check) -> N
     "Sorting is no concern of the caller: enforce_sorted=False in any order gives what "
     "enforce_sorted=True gives for sorted rows, in the caller's order.",
     "f(pack(x, ℓ))_b = f(pack(Px, Pℓ))_{P(b)}, initial states permuted alike",
-    kinds=LAYERS,
+    of=LAYERS,
     share=0.2,
     least={"batch": 2},
     forms=("ragged",),
@@ -255,7 +256,7 @@ def unsorted_equals_sorted(subject: Subject, case: Case, check: Check) -> None:
     "pad_packed_sequence pads the output to total_length with padding_value, and returns the "
     "lengths in the caller's order.",
     "output[t, b] = padding_value for ℓ_b ≤ t < total_length",
-    kinds=LAYERS,
+    of=LAYERS,
     share=0.2,
     forms=("ragged",),
 )
@@ -279,7 +280,7 @@ def output_pads_to_total_length(subject: Subject, case: Case, check: Check) -> N
     "pack_sequence serves as pack_padded_sequence does, and unpack_sequence returns each "
     "sequence's outputs in the caller's order.",
     "unpack(f(pack_sequence([x_0, …])))_b = f(x_b)",
-    kinds=LAYERS,
+    of=LAYERS,
     share=0.2,
     forms=("ragged", "equal"),
     batch_first=False,
@@ -302,7 +303,7 @@ def pack_sequence_gives_each_sequence(subject: Subject, case: Case, check: Check
 @FAMILY.claims(
     "Packed with equal lengths, a batch gives what it gives dense.",
     "f(pack(x, (T, …, T))) = f(x)",
-    kinds=LAYERS,
+    of=LAYERS,
     share=0.25,
     forms=("equal",),
 )
@@ -317,7 +318,7 @@ def equal_lengths_equal_dense(subject: Subject, case: Case, check: Check) -> Non
 @FAMILY.claims(
     "batch_first does not concern a PackedSequence.",
     "f_bf(pack(x)) = f(pack(x))",
-    kinds=LAYERS,
+    of=LAYERS,
     share=0.2,
     forms=("ragged", "equal"),
     batch_first=False,

@@ -6,18 +6,19 @@ import numpy as np
 import torch
 from torch import nn
 
+from gatewise.reference.classes import GRUS, LSTMS, TORCH, only
 from gatewise.reference.formats import PRECISIONS
 from gatewise.reference.parameters import count, projection_departure, weight_shapes
 
 from ..cases.case import Case
 from ..checking.comparison import Check
+from ..precisions import FLOAT32
+from ..subjects.builtin import torchs
 from ..subjects.protocol import Subject
 from .property import Family
 
 FAMILY = Family("parameters")
 
-#: Claims of integers and names, which no precision changes.
-ONE = ("float32",)
 #: Claims of torch.nn's own parameters, which an adapter's subject holds in another way.
 NAMES = ("torch_names",)
 
@@ -43,7 +44,7 @@ def torch_rnn(case: Case) -> nn.Module:
 @FAMILY.claims(
     "Every weight has torch.nn's name, shape and place in the order.",
     "names and shapes of reference.parameters.weight_shapes",
-    precisions=ONE,
+    precisions=FLOAT32,
     needs=NAMES,
 )
 def names_and_shapes(subject: Subject, case: Case, check: Check) -> None:
@@ -54,7 +55,7 @@ def names_and_shapes(subject: Subject, case: Case, check: Check) -> None:
 @FAMILY.claims(
     "The number of parameters is exact for every option.",
     "Σ over weights of the product of its shape",
-    precisions=ONE,
+    precisions=FLOAT32,
     needs=NAMES,
 )
 def count_is_exact(subject: Subject, case: Case, check: Check) -> None:
@@ -64,8 +65,8 @@ def count_is_exact(subject: Subject, case: Case, check: Check) -> None:
 @FAMILY.claims(
     "An LSTM has four times the parameters of the RNN beside it.",
     "#LSTM = 4 · #RNN, for every size, layers, bias and direction",
-    kinds=("LSTM", "LSTMCell"),
-    precisions=ONE,
+    of=LSTMS,
+    precisions=FLOAT32,
     proj_size=0,
     needs=NAMES,
 )
@@ -77,8 +78,8 @@ def lstm_is_four_rnns(subject: Subject, case: Case, check: Check) -> None:
 @FAMILY.claims(
     "A GRU has three times the parameters of the RNN beside it.",
     "#GRU = 3 · #RNN, for every size, layers, bias and direction",
-    kinds=("GRU", "GRUCell"),
-    precisions=ONE,
+    of=GRUS,
+    precisions=FLOAT32,
     needs=NAMES,
 )
 def gru_is_three_rnns(subject: Subject, case: Case, check: Check) -> None:
@@ -89,8 +90,8 @@ def gru_is_three_rnns(subject: Subject, case: Case, check: Check) -> None:
 @FAMILY.claims(
     "With a projection an LSTM departs from four RNNs by an exact number.",
     "#LSTM − 4·#RNN = LD(PH − 4H(H−P)) − (L−1)·4HD²(H−P)",
-    kinds=("LSTM",),
-    precisions=ONE,
+    of=only("LSTM"),
+    precisions=FLOAT32,
     least={"hidden": 2},
     proj_size=1,
     needs=NAMES,
@@ -104,7 +105,7 @@ def projection_departs_exactly(subject: Subject, case: Case, check: Check) -> No
 @FAMILY.claims(
     "Initial weights lie within one over the root of the hidden size, and are not all alike.",
     "w ~ U(−1/√H, 1/√H)",
-    precisions=ONE,
+    precisions=FLOAT32,
     needs=NAMES,
 )
 def initial_within_inverse_root_hidden(subject: Subject, case: Case, check: Check) -> None:
@@ -126,14 +127,15 @@ def initial_within_inverse_root_hidden(subject: Subject, case: Case, check: Chec
 @FAMILY.claims(
     "The state_dict loads strictly into torch.nn's module and back, bit for bit.",
     "load(state_dict(m)) = m",
-    precisions=ONE,
+    of=TORCH,
+    precisions=FLOAT32,
     share=0.5,
     needs=NAMES,
 )
 def state_dict_round_trips(subject: Subject, case: Case, check: Check) -> None:
     module = subject.build(case)
-    peer = Subject(f"torch.nn.{subject.kind}", subject.kind, getattr(nn, subject.kind))
-    other = peer.construct(case).to(subject.device)
+    peer = torchs(subject.like)
+    other = peer.construct(case).to(subject.torch_device)
     check.same("load_state_dict", str(other.load_state_dict(module.state_dict())), _ALL_MATCHED)
     back = subject.construct(case)
     check.same("load_state_dict", str(back.load_state_dict(other.state_dict())), _ALL_MATCHED)

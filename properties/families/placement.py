@@ -8,20 +8,21 @@ and its header says so.
 from __future__ import annotations
 
 import os
-from typing import Any
 
 import torch
+
+from gatewise.reference.classes import ALL, DROP_IN, LAYERS
 
 from ..cases.case import Case
 from ..checking.comparison import Check, bits
 from ..checking.oracle import compare_all, expected
-from ..subjects.protocol import ALL_KINDS, KINDS, Subject, Unsupported
+from ..devices import CUDA, another_than
+from ..precisions import FLOAT32, PLAIN, switch
+from ..subjects.protocol import Subject, Unsupported
 from .paths.results import same_along
-from .property import CPU_PRECISIONS, LAYERS, Family
+from .property import Family
 
 FAMILY = Family("placement")
-
-CUDA: dict[str, Any] = {"devices": ("cuda",)}
 
 #: What makes cuBLAS, which cuDNN calls, repeat its bits (CUDA's documentation of cuBLAS).
 REPEATING_WORKSPACES = (":4096:8", ":16:8")
@@ -30,10 +31,10 @@ REPEATING_WORKSPACES = (":4096:8", ":16:8")
 @FAMILY.claims(
     "A CPU and a CUDA device give the same.",
     "|f_cuda(x) − v| <= r and |f_cpu(x) − v| <= r, for one v and r",
-    kinds=ALL_KINDS,
-    precisions=CPU_PRECISIONS,
+    of=ALL,
+    precisions=PLAIN,
     share=0.5,
-    **CUDA,
+    devices=CUDA,
 )
 def cpu_gives_the_same(subject: Subject, case: Case, check: Check) -> None:
     want = expected(case)
@@ -44,10 +45,10 @@ def cpu_gives_the_same(subject: Subject, case: Case, check: Check) -> None:
 @FAMILY.claims(
     "cuDNN switched off gives the same.",
     "f(x) = f(x) under torch.backends.cudnn.flags(enabled=False)",
-    kinds=ALL_KINDS,
-    precisions=CPU_PRECISIONS,
+    of=ALL,
+    precisions=PLAIN,
     share=0.5,
-    **CUDA,
+    devices=CUDA,
 )
 def cudnn_off_gives_the_same(subject: Subject, case: Case, check: Check) -> None:
     module = subject.build(case)
@@ -60,28 +61,26 @@ def cudnn_off_gives_the_same(subject: Subject, case: Case, check: Check) -> None
 @FAMILY.claims(
     "With TF32 allowed, results stay within the bound of factors rounded to TF32.",
     "|f(x) − v| <= r_tf32 with allow_tf32 for cuDNN and for matrix products",
-    kinds=ALL_KINDS,
-    precisions=("float32",),
+    of=ALL,
+    precisions=FLOAT32,
     share=0.5,
-    **CUDA,
+    devices=CUDA,
 )
 def tf32_keeps_its_own_bound(subject: Subject, case: Case, check: Check) -> None:
-    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
-    before = cudnn.allow_tf32, matmul.allow_tf32
-    cudnn.allow_tf32 = matmul.allow_tf32 = True
+    switch("tf32")
     try:
         got = subject.run(case)
     finally:
-        cudnn.allow_tf32, matmul.allow_tf32 = before
+        switch(case.precision)
     compare_all(check, got, expected(case.but(precision="tf32")), "with TF32: ")
 
 
 @FAMILY.claims(
     "flatten_parameters moves the weights and changes nothing.",
     "bytes of every weight, and f(x), before = after flatten_parameters()",
-    kinds=LAYERS,
+    of=LAYERS,
     share=0.3,
-    **CUDA,
+    devices=CUDA,
 )
 def flatten_parameters_changes_nothing(subject: Subject, case: Case, check: Check) -> None:
     module = subject.build(case)
@@ -104,13 +103,13 @@ def flatten_parameters_changes_nothing(subject: Subject, case: Case, check: Chec
 @FAMILY.claims(
     "A state on another device than the input is refused, with a message about the device.",
     "raises(f, x on one device, s on another)",
-    kinds=KINDS,
+    of=DROP_IN,
     share=0.2,
     with_state=True,
-    **CUDA,
+    devices=CUDA,
 )
 def state_on_another_device_is_refused(subject: Subject, case: Case, check: Check) -> None:
-    other = "meta" if subject.device == "cpu" else "cpu"
+    other = another_than(subject.device) or "meta"
     module = subject.build(case)
     x, states = subject.given(case)
     elsewhere = tuple(s.to(other) for s in states or ())
@@ -127,10 +126,10 @@ def state_on_another_device_is_refused(subject: Subject, case: Case, check: Chec
 @FAMILY.claims(
     "With cuDNN told to be deterministic, a call and its gradients repeat their bits.",
     "f(x) = f(x), ∂f/∂W = ∂f/∂W under torch.backends.cudnn.flags(deterministic=True)",
-    kinds=LAYERS,
+    of=LAYERS,
     needs=("gradients",),
     share=0.2,
-    **CUDA,
+    devices=CUDA,
 )
 def deterministic_cudnn_repeats_its_bits(subject: Subject, case: Case, check: Check) -> None:
     workspace = os.environ.get("CUBLAS_WORKSPACE_CONFIG")

@@ -15,19 +15,19 @@ import numpy as np
 import torch
 
 from gatewise.reference.ball import Ball
+from gatewise.reference.classes import CONCAT_CELLS, DROP_IN
 from gatewise.reference.formats import Array
 
 from ..cases.case import Case
 from ..cases.values import NONZERO, ORDINARY, seeded
 from ..checking.comparison import Check, agree
 from ..checking.oracle import compare_all, expected, expected_gradients, upstream_arrays
-from ..subjects.protocol import CONCAT_CELLS, KINDS, Results, Subject
+from ..precisions import PLAIN
+from ..subjects.protocol import Results, Subject
 from .property import Family
 
 FAMILY = Family("special_values")
 
-#: Precisions that a torch CPU build runs.
-CPU = ("float64", "float32", "float16", "bfloat16")
 
 #: Times the least weight (1/4 over the root of the largest fan-in) this is 2¹⁴ and more, beyond
 #: which σ and tanh are 0 or ±1 in every format; it is far below the largest float32.
@@ -77,7 +77,7 @@ def _propagated(check: Check, case: Case, got: Results, want: Mapping[str, Ball]
     "steps before it (after it, in reverse); a NaN reaches every result that reads it (through "
     "relu it may be lost).",
     "x_tb = NaN or ±∞: f(x)_b' = reference for b' ≠ b, and for b where t is not read",
-    kinds=(*KINDS, *CONCAT_CELLS),
+    of=DROP_IN + CONCAT_CELLS,
     share=0.3,
     least={"batch": 2},
     forms=("dense", "ragged"),
@@ -183,7 +183,7 @@ def _extreme(case: Case) -> tuple[dict[str, Array], Array, Sequence[Array]]:
 @FAMILY.claims(
     "Inputs and states of ±1e4 and of the format's largest number give saturated gates, not NaN.",
     "σ(±10⁴ w) = 1 or 0, tanh(±10⁴ w) = ±1",
-    precisions=CPU,
+    precisions=PLAIN,
     share=0.15,
     forms=("dense", "unbatched", "ragged"),
     regimes=NONZERO,
@@ -217,7 +217,7 @@ def subnormals_are_kept_or_flushed(subject: Subject, case: Case, check: Check) -
 @FAMILY.claims(
     "The sign of a zero in input, states or weights does not matter.",
     "f(−0) = f(0), as numbers",
-    kinds=(*KINDS, *CONCAT_CELLS),
+    of=DROP_IN + CONCAT_CELLS,
     share=0.15,
     regimes=ORDINARY,
     with_state=True,

@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gatewise.reference.classes import ALL, CONCAT_CELLS, DROP_IN
+
 from ..cases.case import Case
 from ..checking.comparison import Check
 from ..checking.derivatives import (
@@ -34,7 +36,7 @@ from ..checking.oracle import (
     expected_jvp,
     upstream_arrays,
 )
-from ..subjects.protocol import ALL_KINDS, CONCAT_CELLS, KINDS, Results, Subject
+from ..subjects.protocol import Results, Subject
 from .property import Family
 
 FAMILY = Family("transforms", needs=("gradients",))
@@ -44,13 +46,13 @@ SHARE = 0.12
 HESSIAN_SHARE = 0.09
 #: torch.func does not go through pack_padded_sequence, which needs a tensor with storage.
 DENSE = ("dense", "unbatched")
-STATEFUL = (*KINDS, *CONCAT_CELLS)
+STATEFUL = DROP_IN + CONCAT_CELLS
 
 
 @FAMILY.claims(
     "The gradient is the same where it will be differentiated again.",
     "∂ with create_graph = ∂",
-    kinds=ALL_KINDS,
+    of=ALL,
     share=SHARE,
 )
 def gradients_with_create_graph(subject: Subject, case: Case, check: Check) -> None:
@@ -64,7 +66,7 @@ def gradients_with_create_graph(subject: Subject, case: Case, check: Check) -> N
 @FAMILY.claims(
     "Double backward gives the Hessian times a vector.",
     "∂⟨t, ∂L/∂θ⟩/∂θ = H t with L = Σ⟨u, result⟩",
-    kinds=ALL_KINDS,
+    of=ALL,
     share=HESSIAN_SHARE,
 )
 def double_backward(subject: Subject, case: Case, check: Check) -> None:
@@ -84,7 +86,7 @@ def double_backward(subject: Subject, case: Case, check: Check) -> None:
 @FAMILY.claims(
     "torch.autograd.functional.hvp gives the Hessian times a vector.",
     "hvp(L, θ, t) = H t",
-    kinds=ALL_KINDS,
+    of=ALL,
     share=HESSIAN_SHARE,
 )
 def functional_hvp(subject: Subject, case: Case, check: Check) -> None:
@@ -119,7 +121,7 @@ def _loss(subject: Subject, case: Case, upstream: dict[str, Any]) -> tuple[Any, 
 @FAMILY.claims(
     "torch.func.functional_call computes with the weights that it is given.",
     "f(θ; x) for θ other than the module's own",
-    kinds=ALL_KINDS,
+    of=ALL,
     share=SHARE,
 )
 def functional_call_uses_the_weights_given(subject: Subject, case: Case, check: Check) -> None:
@@ -134,7 +136,7 @@ def functional_call_uses_the_weights_given(subject: Subject, case: Case, check: 
 @FAMILY.claims(
     "torch.func.grad gives the gradient.",
     "grad(L)(θ) = ∂L/∂θ",
-    kinds=ALL_KINDS,
+    of=ALL,
     share=SHARE,
     forms=DENSE,
 )
@@ -149,7 +151,7 @@ def func_grad(subject: Subject, case: Case, check: Check) -> None:
 @FAMILY.claims(
     "torch.func.vjp gives the product of a vector with the Jacobian.",
     "vjp(f, θ)(u) = uᵀ J",
-    kinds=ALL_KINDS,
+    of=ALL,
     share=SHARE,
     forms=DENSE,
 )
@@ -166,7 +168,7 @@ def func_vjp(subject: Subject, case: Case, check: Check) -> None:
 @FAMILY.claims(
     "torch.func.jvp gives the product of the Jacobian with a vector.",
     "jvp(f, θ, t) = J t",
-    kinds=ALL_KINDS,
+    of=ALL,
     share=SHARE,
     forms=DENSE,
     layout="contiguous",  # forward AD writes to its arguments, so none may be expanded
@@ -183,7 +185,7 @@ def func_jvp(subject: Subject, case: Case, check: Check) -> None:
 @FAMILY.claims(
     "Forward over reverse, torch.func.jvp of torch.func.grad, gives the Hessian times a vector.",
     "jvp(grad(L), θ, t) = H t",
-    kinds=ALL_KINDS,
+    of=ALL,
     share=HESSIAN_SHARE,
     forms=DENSE,
     layout="contiguous",  # forward AD writes to its arguments, so none may be expanded
@@ -200,7 +202,7 @@ def func_jvp_of_grad(subject: Subject, case: Case, check: Check) -> None:
 @FAMILY.claims(
     "torch.func.jacrev gives the rows of the Jacobian.",
     "jacrev(y_k) = e_kᵀ J",
-    kinds=ALL_KINDS,
+    of=ALL,
     share=SHARE,
     forms=DENSE,
 )
@@ -248,7 +250,7 @@ def _rowwise(subject: Subject, case: Case) -> tuple[Any, Tensors, Tensors, dict[
 @FAMILY.claims(
     "torch.func.vmap over the rows of a batch gives what the batch gives.",
     "vmap(f)(x) = f(x)",
-    kinds=STATEFUL,
+    of=STATEFUL,
     share=SHARE,
     forms=("dense",),
     least={"batch": 2},
@@ -287,7 +289,7 @@ def _per_sample(subject: Subject, case: Case, check: Check) -> None:
 @FAMILY.claims(
     "Per-sample gradients, torch.func.vmap of torch.func.grad, are those of each row alone.",
     "vmap(grad(L))(θ, x)_b = ∂L(x_b)/∂θ",
-    kinds=STATEFUL,
+    of=STATEFUL,
     share=SHARE,
     forms=("dense",),
     batch=2,
@@ -300,7 +302,7 @@ def per_sample_gradients(subject: Subject, case: Case, check: Check) -> None:
 @FAMILY.claims(
     "Per-sample gradients need no initial state to be passed.",
     "vmap(grad(L))(θ, x)_b = ∂L(x_b)/∂θ with s_0 = None",
-    kinds=STATEFUL,
+    of=STATEFUL,
     share=SHARE / 3,
     forms=("dense",),
     batch=2,

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, parametrize, vector_to_parameters
 
+from gatewise.reference.classes import ALL, DROP_IN
 from gatewise.reference.formats import PRECISIONS, Array
 
 from ..cases.case import Case
@@ -19,21 +20,21 @@ from ..checking.comparison import Check, bits
 from ..checking.derivatives import Recorded, compare_gradients, tensors
 from ..checking.oracle import compare_all, expected, expected_gradients, upstream_arrays
 from ..checking.uniformity import check_uniform
-from ..subjects.protocol import ALL_KINDS, DTYPES, KINDS, Results, Subject, Unsupported
+from ..precisions import FLOAT32, dtype_of
+from ..subjects.protocol import Results, Subject, Unsupported
 from .life_cycle import PLACES, chosen, other_weights, owner, placed
 from .property import Family
 
 FAMILY = Family("weights", needs=("torch_names",))
 
-#: Claims of what a weight is, which no precision changes.
-ONE = ("float32",)
-
 Arrays = dict[str, Array]
 
 
 def _tensors(subject: Subject, case: Case, weights: Arrays) -> dict[str, Tensor]:
-    dtype = DTYPES[case.precision]
-    return {n: torch.from_numpy(w.copy()).to(subject.device, dtype) for n, w in weights.items()}
+    dtype = dtype_of(case.precision)
+    return {
+        n: torch.from_numpy(w.copy()).to(subject.torch_device, dtype) for n, w in weights.items()
+    }
 
 
 def _replace(module: nn.Module, new: dict[str, Tensor]) -> None:
@@ -76,7 +77,7 @@ UPDATES: dict[str, Callable[[nn.Module, dict[str, Tensor]], None]] = {
 @FAMILY.claims(
     "Weights changed after a call, in place or replaced, are used by the next call.",
     "f(x; w′) after f(x; w)",
-    kinds=ALL_KINDS,
+    of=ALL,
     share=0.15,
 )
 def weight_updates_are_seen(subject: Subject, case: Case, check: Check) -> None:
@@ -114,7 +115,7 @@ def _called_with(
 @FAMILY.claims(
     "Two weights that are made one stay one: in use, in updates, in copies, in another dtype.",
     "w_b := w_a ⇒ f(x; w_a, w_a), for every later w_a",
-    precisions=ONE,
+    precisions=FLOAT32,
     share=0.2,
     bias=True,  # so that every kind has two weights of one shape
 )
@@ -140,7 +141,7 @@ def tied_weights_stay_tied(subject: Subject, case: Case, check: Check) -> None:
 @FAMILY.claims(
     "The gradient of two weights that are made one is the sum of those by each.",
     "∂L/∂w with w_a = w_b = w is ∂L/∂w_a + ∂L/∂w_b",
-    precisions=ONE,
+    precisions=FLOAT32,
     needs=("gradients",),
     share=0.15,
     bias=True,
@@ -189,8 +190,8 @@ def _with_value(case: Case, name: str, value: Tensor) -> Arrays:
 @FAMILY.claims(
     "A parametrized weight is used as it reads, trains its originals, and sees their updates.",
     "W = g(V): f(x; g(V)), ∂L/∂V ≠ None, f(x; g(V′)) after V ← V′",
-    kinds=ALL_KINDS,
-    precisions=ONE,
+    of=ALL,
+    precisions=FLOAT32,
     needs=("gradients",),
     share=0.1,
     regimes=ORDINARY,
@@ -218,8 +219,8 @@ def parametrized_weights_are_used(subject: Subject, case: Case, check: Check) ->
 @FAMILY.claims(
     "A module with a parametrized weight may be copied after a call that records gradients.",
     "f_copy(x) = f(x)",
-    kinds=ALL_KINDS,
-    precisions=ONE,
+    of=ALL,
+    precisions=FLOAT32,
     needs=("gradients",),
     share=0.1,
     variants=PLACES,
@@ -249,8 +250,8 @@ class _Changing(nn.Module):
 @FAMILY.claims(
     "Within parametrize.cached() one evaluation of a parametrization serves a whole forward.",
     "h_t = f(x_t, h_{t−1}; g(V)) with one g(V) for every t",
-    kinds=ALL_KINDS,
-    precisions=ONE,
+    of=ALL,
+    precisions=FLOAT32,
     share=0.2,
     regimes=ORDINARY,
 )
@@ -277,8 +278,8 @@ def cached_parametrization_is_evaluated_once(subject: Subject, case: Case, check
 @FAMILY.claims(
     "A frozen weight gets no gradient and keeps its value; the others train.",
     "requires_grad_(False) ⇒ grad = None and w after a step = w before; |∂L/∂w − v| ≤ r of others",
-    kinds=ALL_KINDS,
-    precisions=ONE,
+    of=ALL,
+    precisions=FLOAT32,
     needs=("gradients",),
     share=0.2,
 )
@@ -307,8 +308,8 @@ def frozen_weights_stay(subject: Subject, case: Case, check: Check) -> None:
 @FAMILY.claims(
     "Initial weights are uniform: each, all together, and no two of them the same draws.",
     "sup|Fₙ − F| ≤ √(ln(2/α)/2n) for F of U(−1/√H, 1/√H)",
-    kinds=KINDS,
-    precisions=ONE,
+    of=DROP_IN,
+    precisions=FLOAT32,
     share=0.1,
 )
 def initial_weights_are_uniform(subject: Subject, case: Case, check: Check) -> None:

@@ -12,11 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.reference.ball import Ball
-from gatewise.reference.parameters import GATE_NAMES
+from gatewise.reference.classes import TORCH
+from gatewise.reference.kinds import KINDS
 
 from ..cases.arrays import as_array
 from ..cases.case import Case
-from ..subjects.protocol import KINDS, Results, Subject
+from ..subjects.protocol import Results, Subject
 from .faults_of_arguments import Call, Fault, argument_faults, call_of
 from .faults_of_unrolling import WALKS
 
@@ -33,7 +34,7 @@ def diagnose(subject: Subject, case: Case) -> list[str]:
     The subject is called some twenty times.  Cases on which it raises say nothing, unless it does
     so on all; what it raises in a later step ends the diagnosis.
     """
-    if subject.kind not in KINDS or case.kind != subject.family:
+    if subject.like not in TORCH or case.kind != subject.kind:
         return []
     lines: list[str] = []
     try:
@@ -107,7 +108,7 @@ def outside(got: object, ball: Ball) -> npt.NDArray[np.bool_]:
 def consistent(subject: Subject, seen: list[tuple[Case, Results]]) -> list[str]:
     """Names of the faults within whose bounds every result seen lies."""
     cell = subject.cell
-    faults = [*argument_faults(subject.family, cell), *(() if cell else WALKS)]
+    faults = [*argument_faults(subject.kind, cell), *(() if cell else WALKS)]
     calls = [(call_of(case), got) for case, got in seen]
     return [fault.name for fault in faults if _explains(fault, calls)]
 
@@ -162,7 +163,7 @@ def blocks_that_matter(subject: Subject, case: Case) -> list[str]:
     are those that the difference needs.
     """
     weights = {name: np.array(w) for name, w in case.weight_arrays.items()}
-    gates = GATE_NAMES[case.kind]
+    gates = KINDS[case.kind].gates
     needed = []
     for name in list(weights):
         parts = [""] if name.startswith("weight_hr") else list(gates)

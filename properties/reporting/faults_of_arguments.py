@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from gatewise.reference.ball import Ball, exact
-from gatewise.reference.cells import cell
 from gatewise.reference.formats import Array
-from gatewise.reference.parameters import GATE_NAMES, Options
+from gatewise.reference.kinds import KINDS
+from gatewise.reference.options import Options
+from gatewise.reference.steps import cell
 from gatewise.reference.unroll import layer
 
 from ..cases.case import Case
@@ -56,7 +57,7 @@ class Call:
         with np.errstate(all="ignore"):
             if self.options.cell:
                 new = cell(self.options, self.weights, x, tuple(state))
-                return dict(zip(("h", "c"), new, strict=False))
+                return dict(zip(KINDS[self.options.kind].states, new, strict=True))
             first = self.case.batch_first
             return layer(self.options, self.weights, x, state, self.lengths, first).named()
 
@@ -95,7 +96,7 @@ def _gated(name: str) -> bool:
 
 
 def _reordered(kind: str, order: tuple[int, ...]) -> Fault:
-    names = GATE_NAMES[kind]
+    names = KINDS[kind].gates
     moved = [k for k, g in enumerate(order) if k != g]
     if len(moved) == 2:
         a, b = (GATE_TITLES[names[k]] for k in moved)
@@ -127,7 +128,8 @@ def _dropped(prefix: str, title: str) -> Fault:
 
 def _held(kind: str, gate: str) -> Fault:
     """A gate that is never applied: held at 1 by a bias that no product can move."""
-    index, names = GATE_NAMES[kind].index(gate), GATE_NAMES[kind]
+    names = KINDS[kind].gates
+    index = names.index(gate)
 
     def change(call: Call) -> Call:
         held = dict(call.weights)
@@ -239,14 +241,15 @@ def _shared() -> Iterator[Fault]:
 
 
 def _of_kind(kind: str) -> Iterator[Fault]:
-    count = len(GATE_NAMES[kind])
+    own = KINDS[kind]
+    count = len(own.gates)
     for order in permutations(range(count)):
         if order != tuple(range(count)):
             yield _reordered(kind, order)
-    if kind == "RNN":
+    if "nonlinearity" in own.options:
         yield _options("nonlinearity ignored (tanh)", nonlinearity="tanh")
         yield _options("relu in place of tanh", nonlinearity="relu")
-    elif kind == "LSTM":
+    if "c" in own.states:
         yield _state("initial cell state ignored", _zeroed(1))
         yield _state(
             "both initial states ignored",
@@ -254,7 +257,7 @@ def _of_kind(kind: str) -> Iterator[Fault]:
         )
         yield _state("hidden and cell state swapped", _swapped_states)
         yield from (_held(kind, gate) for gate in "ifo")
-    else:
+    if "reset_after" in own.forms:
         yield _options("reset gate before the matmul", reset_after=False)
         yield _options("update gate inverted (z for 1−z)", update_keeps=False)
         yield _options(

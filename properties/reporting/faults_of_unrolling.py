@@ -10,11 +10,10 @@ import numpy as np
 
 from gatewise.reference.ball import Ball, exact
 from gatewise.reference.cells import weights_of
-from gatewise.reference.unroll import Lengths, Unrolled, direction, reversal
+from gatewise.reference.unroll import Lengths, State, direction, reversal, walk
 
 from .faults_of_arguments import Call, Fault
 
-State = tuple[Any, ...]
 Walked = tuple[list[Any], State]
 
 
@@ -50,34 +49,24 @@ def _walk(
     `flipped` puts the directions' outputs side by side in the other order, `by_direction` orders
     the final states by direction before layer.
     """
-    options, case, p = call.options, call.case, call.case.rounding
-    x: Any = exact(call.x, p)
-    state: list[Any] = [exact(s, p) for s in call.state]
-    if case.batch is None:
-        x, state = x[:, None, :], [s[:, None, :] for s in state]
-    elif case.batch_first:
-        x = np.swapaxes(x, 0, 1)
+    p, directions = call.case.rounding, call.options.directions
     ends = None if call.lengths is None else np.asarray(call.lengths, dtype=np.int64)
-    finals = []
-    with np.errstate(all="ignore"):
-        for below in range(options.num_layers):
-            halves = []
-            for d in range(options.directions):
-                index = below * options.directions + d
-                suffix = f"_l{below}" + ("_reverse" if d else "")
-                start = tuple(s[index] for s in state)
-                outputs, final = leg(Leg(call, suffix, x, start, ends, d == 1))
-                halves.append(np.stack(outputs))
-                finals.append(final)
-            x = np.concatenate(halves[::-1] if flipped else halves, axis=-1)
-        if by_direction:
-            finals = [f for d in range(options.directions) for f in finals[d :: options.directions]]
-        states = [np.stack(part) for part in zip(*finals, strict=True)]
-    if case.batch is None:
-        x, states = x[:, 0], [s[:, 0] for s in states]
-    elif case.batch_first:
-        x = np.swapaxes(x, 0, 1)
-    return Unrolled(x, *states).named()
+
+    def put(suffix: str, x: Any, start: State, reverse: bool) -> Walked:
+        return leg(Leg(call, suffix, x, start, ends, reverse))
+
+    def grouped(finals: list[State]) -> list[State]:
+        return [f for d in range(directions) for f in finals[d::directions]]
+
+    return walk(
+        call.options,
+        exact(call.x, p),
+        [exact(s, p) for s in call.state],
+        put,
+        batch_first=call.case.batch_first,
+        beside=lambda halves: halves[::-1] if flipped else halves,
+        order=grouped if by_direction else list,
+    ).named()
 
 
 def _forwards(leg: Leg) -> Walked:

@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from gatewise.reference.ball import Ball
+from gatewise.reference.classes import DROP_IN
 from gatewise.reference.formats import Array
 
 from ..cases import layouts
 from ..cases.case import Case
 from ..families.property import Property
-from ..subjects.protocol import DTYPES, KINDS, Subject
+from ..precisions import dtype_of
+from ..subjects.protocol import Subject
 from .diagnosis import differs
 from .faults_of_arguments import call_of
 from .script_archive import bundled_script
@@ -88,7 +90,7 @@ def importable(subject: Subject) -> str:
 
 def forward_script(subject: Subject, case: Case, head: str) -> str | None:
     """The script of a case whose forward results are wrong; None where they are right."""
-    if subject.kind not in KINDS or case.kind != subject.family:
+    if subject.like not in DROP_IN or case.kind != subject.kind:
         return None
     if "torch_names" in subject.unsupported:  # an adapter, which is made of Gatewise's modules
         return None
@@ -97,7 +99,7 @@ def forward_script(subject: Subject, case: Case, head: str) -> str | None:
         return None
     sizes, options = subject.arguments(case)
     arguments = [str(s) for s in sizes] + [f"{k}={v!r}" for k, v in options.items()]
-    dtype = str(DTYPES[case.precision])
+    dtype = str(dtype_of(case.precision))
     body = [
         head,
         "from __future__ import annotations",
@@ -113,7 +115,7 @@ def forward_script(subject: Subject, case: Case, head: str) -> str | None:
         "",
         "inf, nan = float('inf'), float('nan')",
         f"SUBJECT = {importable(subject)!r}",
-        f"DEVICE, DTYPE = {subject.device!r}, {dtype}",
+        f"DEVICE, DTYPE = {subject.torch_device!r}, {dtype}",
         "",
         "WEIGHTS = {",
         *(f"    {n!r}: {_literal(w)}," for n, w in case.weight_arrays.items()),
@@ -176,11 +178,12 @@ def _call(case: Case, want: Mapping[str, Ball]) -> list[str]:
             f"x = pack_padded_sequence(x, torch.tensor({list(case.lengths)}), "
             f"batch_first={first}, enforce_sorted={case.enforce_sorted})"
         )
-    state = "tuple(states)" if case.kind == "LSTM" else "states[0]"
+    several = len(case.state_shapes) > 1
+    state = "tuple(states)" if several else "states[0]"
     lines += ["with torch.no_grad():"]
     lines += [f"    returned = module(x{', ' + state if case.with_state else ''})"]
     if case.cell:
-        values = "returned" if case.kind == "LSTM" else "[returned]"
+        values = "returned" if several else "[returned]"
         lines.append(f"got = dict(zip({list(want)}, {values}))")
         return lines
     lines.append("output, last = returned")
@@ -189,7 +192,7 @@ def _call(case: Case, want: Mapping[str, Ball]) -> list[str]:
             f"output, _ = pad_packed_sequence(output, batch_first={case.batch_first}, "
             f"total_length={case.time})"
         )
-    values = "*last" if case.kind == "LSTM" else "last"
+    values = "*last" if several else "last"
     lines.append(f"got = dict(zip({list(want)}, [output, {values}]))")
     return lines
 

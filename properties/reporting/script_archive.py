@@ -10,10 +10,11 @@ from pathlib import Path
 
 from ..cases.case import Case
 from ..families.property import Property
+from ..subjects.loading import AUTO
 from ..subjects.protocol import Subject
 
-#: The rooms that a script needs; its `gatewise` is an empty package around them.
-ROOMS = ("reference", "impl", "properties", "peers")
+#: The packages that a script needs.
+PACKAGES = ("gatewise.reference", "gatewise.impl", "gatewise.properties", "gatewise.peers")
 
 _BUNDLED = '''
 from __future__ import annotations
@@ -76,7 +77,7 @@ from gatewise.properties.subjects.builtin import BUILTIN  # noqa: E402
 from gatewise.properties.subjects.loading import load_subject  # noqa: E402
 
 spec = sys.argv[1] if len(sys.argv) > 1 else {spec!r}
-subject = BUILTIN[spec] if spec in BUILTIN else load_subject(spec, {kind!r})
+subject = BUILTIN[spec] if spec in BUILTIN else load_subject(spec, {like!r})
 case = {case}
 try:
     with np.errstate(all="ignore"):
@@ -95,7 +96,7 @@ def bundled_script(subject: Subject, case: Case, prop: Property, head: str) -> s
     body = _BUNDLED.format(
         archive=_archive(),
         spec=spec,
-        kind=(subject.like or subject.kind) if colon else None,
+        like=(AUTO if subject.probed else subject.like) if colon else None,
         case=repr(case),
         prop=prop.name,
         device=subject.device,
@@ -106,13 +107,19 @@ def bundled_script(subject: Subject, case: Case, prop: Property, head: str) -> s
 def _archive() -> str:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("gatewise/__init__.py", "")
-        for room in ROOMS:
-            found = importlib.util.find_spec(f"gatewise.{room}")
-            assert found is not None
-            assert found.origin is not None
-            folder = Path(found.origin).parent
-            for path in sorted(folder.rglob("*.py")):
-                archive.write(path, f"gatewise/{room}/{path.relative_to(folder).as_posix()}")
+        _write(archive, "gatewise", recursive=False)
+        for package in PACKAGES:
+            _write(archive, package)
     text = base64.b64encode(buffer.getvalue()).decode()
     return "\n".join(text[i : i + 100] for i in range(0, len(text), 100))
+
+
+def _write(archive: zipfile.ZipFile, package: str, recursive: bool = True) -> None:
+    """Put a package into an archive, under the name that it is imported by."""
+    found = importlib.util.find_spec(package)
+    assert found is not None
+    assert found.origin is not None
+    folder = Path(found.origin).parent
+    for path in sorted(folder.rglob("*.py") if recursive else folder.glob("*.py")):
+        inside = path.relative_to(folder).as_posix()
+        archive.write(path, f"{package.replace('.', '/')}/{inside}")

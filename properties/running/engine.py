@@ -11,7 +11,6 @@ from typing import Any
 
 import hypothesis
 import numpy as np
-import torch
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.database import ExampleDatabase
 
@@ -19,6 +18,7 @@ from .. import process_state
 from ..cases.case import Case
 from ..checking.comparison import Check, Mismatch
 from ..families.property import Property
+from ..precisions import WIDE, switch
 from ..subjects.protocol import SubjectFault, Unsupported
 from .exceptions import told
 from .hypothesis_constants import own_draws
@@ -77,12 +77,6 @@ def seed_of(run_seed: int, plan_id: str) -> int:
     own = re.split(r"[/\\]", plan_id)[-1]
     digest = hashlib.sha256(f"{run_seed}/{own}".encode()).digest()
     return int.from_bytes(digest[:8], "big")
-
-
-def allow_tf32(allowed: bool) -> None:
-    """Have CUDA round the factors of float32 products to TF32, or not: cuDNN does by default."""
-    torch.backends.cudnn.allow_tf32 = allowed
-    torch.backends.cuda.matmul.allow_tf32 = allowed
 
 
 def run(
@@ -161,7 +155,7 @@ def _run(plan: Plan, profile: str, seed: int, config: settings, case_timeout: fl
         return replace(record, status=UNSUPPORTED, message=str(reason))
     test = hypothesis.seed(own_seed)(config(given(strategy)(body)))
     start = time.perf_counter()
-    allow_tf32(plan.precision == "tf32")
+    switch(plan.precision)
     _prepare(prop)
     issues, stale = reproduced(plan, case_timeout)
     if stale:
@@ -236,7 +230,7 @@ def apart(plan: Plan, claim: Claim, case: Case, check: Check, timeout: float) ->
     if plan.isolated:
         try:
             patience = timeout * plan.prop.patience
-            return sandbox.current(plan.subject, patience).put(claim, case, check)
+            return sandbox.current(plan.subject, patience).put(claim, case, check, plan.precision)
         except sandbox.CannotIsolate:
             if plan.prop.isolated:
                 raise
@@ -326,7 +320,7 @@ def check_conformance(
     *,
     like: str | None = None,
     properties: Iterable[str] | None = None,
-    precisions: Iterable[str] = ("float64", "float32"),
+    precisions: Iterable[str] = WIDE,
     profile: str = "standard",
     seed: int = 0,
     case_timeout: float = CASE_TIMEOUT,

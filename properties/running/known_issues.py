@@ -19,6 +19,8 @@ import torch
 from torch.torch_version import TorchVersion
 
 from ..cases.case import Case, case_from
+from ..devices import type_of
+from ..precisions import dtype_of
 from ..subjects.protocol import Subject
 
 if sys.version_info >= (3, 11):
@@ -37,9 +39,13 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 }
 
 
+#: What oneDNN calls the precisions of 16 bits.
+_ONEDNN_NAMES = {torch.float16: "fp16", torch.bfloat16: "bf16"}
+
+
 def _onednn(precision: str) -> bool:
     """Whether oneDNN has kernels for a low precision on this CPU."""
-    short = {"float16": "fp16", "bfloat16": "bf16"}[precision]
+    short = _ONEDNN_NAMES[dtype_of(precision)]
     asked = getattr(torch.ops.mkldnn, f"_is_mkldnn_{short}_supported", None)
     return asked is not None and bool(asked())
 
@@ -165,7 +171,7 @@ def issues_of(subject: Subject, prop: str, precision: str) -> list[Issue]:
         for issue in known_issues()
         if issue.prop == prop
         and issue.of(subject)
-        and (not issue.devices or subject.device in issue.devices)
+        and (not issue.devices or type_of(subject.device) in issue.devices)
         and (not issue.precisions or precision in issue.precisions)
         and in_range(torch.__version__, issue.torch)
         and not (issue.lacking and FEATURES[issue.lacking](precision))

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from ..devices import row_of
 from ..families.catalogue import CATALOGUE
-from ..families.property import ALL_PRECISIONS, Property
+from ..families.property import Property
+from ..precisions import OFFERED, PLAIN, WIDE
 from ..subjects.capabilities import check_names
 from ..subjects.loading import as_subject
 from ..subjects.protocol import Subject
@@ -36,7 +38,7 @@ class Plan:
 def plans(
     subjects: Iterable[Subject],
     devices: Iterable[str] = ("cpu",),
-    precisions: Iterable[str] = ("float64", "float32", "float16", "bfloat16"),
+    precisions: Iterable[str] = PLAIN,
 ) -> Iterator[Plan]:
     """Every property that is claimed of each subject, on each device, in each precision.
 
@@ -45,10 +47,11 @@ def plans(
     devices, precisions = list(devices), list(precisions)
     for subject in subjects:
         for device in devices:
+            had = row_of(device).precisions()
             for prop in CATALOGUE.values():
-                if prop.claimed_of(subject.kind, device):
+                if prop.claimed_of(subject.like, device):
                     for precision in precisions:
-                        if precision in prop.precisions:
+                        if precision in prop.precisions and precision in had:
                             yield Plan(prop, subject.on(device), precision)
 
 
@@ -68,7 +71,7 @@ def chosen(
     subjects: Iterable[Any],
     like: str | None = None,
     properties: Iterable[str] | None = None,
-    precisions: Iterable[str] = ("float64", "float32"),
+    precisions: Iterable[str] = WIDE,
 ) -> list[Plan]:
     """The plans of subjects, for all properties or those named; raises as `check_conformance`."""
     wanted = set(CATALOGUE) if properties is None else set(properties)
@@ -77,8 +80,8 @@ def chosen(
         raise ValueError(f"property {unknown[0]!r} is not one of {', '.join(CATALOGUE)}")
     precisions = list(precisions)
     for precision in precisions:
-        if precision not in ALL_PRECISIONS:
-            raise ValueError(f"precision {precision!r} is not one of {', '.join(ALL_PRECISIONS)}")
+        if precision not in OFFERED:
+            raise ValueError(f"precision {precision!r} is not one of {', '.join(OFFERED)}")
     found = [subject_of(subject, like) for subject in subjects]
     return [
         plan

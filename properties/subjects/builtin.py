@@ -12,13 +12,14 @@ from torch.nn.utils import rnn
 from gatewise import impl
 from gatewise.impl import concat_cells
 from gatewise.impl.tagger import LSTMTagger
+from gatewise.reference.classes import TORCH
 
 from .networks import subject
-from .protocol import KINDS, PACKING, PADDING, Subject
+from .protocol import Subject
 
 
 def _of(module: ModuleType, prefix: str) -> list[Subject]:
-    return [subject(f"{prefix}.{kind}", kind, getattr(module, kind)) for kind in KINDS]
+    return [subject(f"{prefix}.{name}", name, getattr(module, name)) for name in TORCH]
 
 
 _CONCAT = [
@@ -26,8 +27,8 @@ _CONCAT = [
     subject("gatewise.impl.concat_cells.LSTMCell", "SharedLSTMCell", concat_cells.LSTMCell),
     subject("gatewise.impl.concat_cells.GRUCell", "SharedGRUCell", concat_cells.GRUCell),
     *(
-        subject(f"gatewise.impl.concat_cells.{name}", kind, getattr(concat_cells, name))
-        for name, kind in (
+        subject(f"gatewise.impl.concat_cells.{name}", like, getattr(concat_cells, name))
+        for name, like in (
             ("IndependentRNN", "IndependentRNNCell"),
             ("IndependentLSTMCell", "IndependentLSTMCell"),
             ("IndependentGRUCell", "IndependentGRUCell"),
@@ -41,13 +42,13 @@ _TAGGERS = [
     ),
 ]
 
-_PACKING: dict[str, Any] = {
-    PACKING: rnn.pack_padded_sequence,
-    PADDING: rnn.pad_packed_sequence,
+_FUNCTION: dict[str, Any] = {
+    "Packing": rnn.pack_padded_sequence,
+    "Padding": rnn.pad_packed_sequence,
 }
 _FUNCTIONS = [
-    subject(f"torch.nn.utils.rnn.{function.__name__}", kind, function)
-    for kind, function in _PACKING.items()
+    subject(f"torch.nn.utils.rnn.{function.__name__}", like, function)
+    for like, function in _FUNCTION.items()
 ]
 
 #: Name → subject, in the order of a report.
@@ -61,6 +62,12 @@ BUILTIN: dict[str, Subject] = {
         *_FUNCTIONS,
     ]
 }
+
+
+def torchs(like: str, device: str = "cpu") -> Subject:
+    """torch.nn's module of a class, on a device."""
+    return BUILTIN[f"torch.nn.{like}"].on(device)
+
 
 #: A tagger as tutorials write it, which keeps its state between sentences: not a subject of a run,
 #: for that is a fault, but one that claims are put to.

@@ -12,7 +12,9 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from gatewise.reference.classes import CLASSES
 from gatewise.reference.formats import PRECISIONS
+from gatewise.reference.kinds import KINDS
 
 #: Name of the class attribute in which a subject states what it does not offer.
 ATTRIBUTE = "gatewise_unsupported"
@@ -52,14 +54,16 @@ class SubjectFault(AssertionError):
     """The subject broke its contract in a way that is no matter of numbers."""
 
 
-def options_of(kind: str) -> tuple[str, ...]:
-    """The options that torch.nn's constructor of a kind has beside the sizes."""
-    family = kind.removesuffix("Cell")
-    own = ("nonlinearity",) if family == "RNN" else ()
-    if kind.endswith("Cell"):
-        return ("bias", *own)
-    last = ("proj_size",) if family == "LSTM" else ()
-    return ("num_layers", "bias", "batch_first", "dropout", "bidirectional", *own, *last)
+#: Options of every layer; a cell has `bias` alone.
+_LAYERS = ("num_layers", "bias", "batch_first", "dropout", "bidirectional")
+
+
+def options_of(like: str) -> tuple[str, ...]:
+    """The options that the constructor of a class has beside the sizes."""
+    own, options = CLASSES[like], KINDS[CLASSES[like].kind].options
+    if own.cell:
+        return ("bias", *(o for o in options if o != "proj_size"))  # only a layer projects
+    return (*_LAYERS, *options)
 
 
 def stated(where: str, gaps: Any) -> dict[str, str]:
@@ -106,27 +110,27 @@ def required(function: Callable[..., Any], names: Iterable[str]) -> bool:
     return any(n in arguments and arguments[n].default is inspect.Parameter.empty for n in names)
 
 
-def from_signature(factory: Callable[..., Any], kind: str) -> dict[str, str]:
-    """The options of a kind that a constructor has no argument for; none where it takes any."""
+def from_signature(factory: Callable[..., Any], like: str) -> dict[str, str]:
+    """The options of a class that a constructor has no argument for; none where it takes any."""
     names = arguments_of(factory)
     if names is None:
         return {}
     label = getattr(factory, "__name__", "the factory")
     return {
         option: f"{label} has no argument {option}"
-        for option in options_of(kind)
+        for option in options_of(like)
         if option not in names
     }
 
 
-def gaps_of(factory: Callable[..., Any], kind: str) -> dict[str, str]:
+def gaps_of(factory: Callable[..., Any], like: str) -> dict[str, str]:
     """All that a class or factory states before it is called.
 
     Raises `SubjectError` where its attribute is malformed.
     """
     label = getattr(factory, "__name__", "the factory")
     own = stated(f"{label}.{ATTRIBUTE}", getattr(factory, ATTRIBUTE, {}))
-    return {**from_signature(factory, kind), **own}
+    return {**from_signature(factory, like), **own}
 
 
 def narrowed(

@@ -14,15 +14,17 @@ from typing import Any
 
 import torch.nn
 
+from gatewise.reference.classes import ALL, CLASSES, TORCH
+
 from .adapting.adapter import Adapter
 from .adapting.identify import identify
 from .builtin import BUILTIN
 from .capabilities import SubjectError as SubjectError
 from .capabilities import gaps_of
 from .networks import subject
-from .protocol import ALL_KINDS, KINDS, Subject
+from .protocol import Subject
 
-#: The kind that is found by probing.
+#: The value of `like` that finds the conventions by probing.
 AUTO = "auto"
 
 #: What the name of a module that was loaded from a file starts with.
@@ -33,7 +35,7 @@ def load_subject(spec: str, like: str | None = None) -> Subject:
     """The subject that `spec` names.
 
     `Name` is a class with torch.nn's constructor, a factory that returns a module, or an `Adapter`.
-    `like` is one of `ALL_KINDS` and overrides what the name says, or "auto", which finds the
+    `like` is a name of `CLASSES` and overrides what the name says, or "auto", which finds the
     conventions by probing.  Raises `SubjectError` when it cannot be imported, is none of these,
     its kind cannot be told, or what it states of itself contradicts it.
     """
@@ -67,15 +69,17 @@ def as_subject(target: Any, like: str | None = None, name: str = "") -> Subject:
         known = target in BUILTIN and like is None
         return BUILTIN[target] if known else load_subject(target, like)
     found = _subject(target, like, name or _name(target))
-    return found if isinstance(target, Subject) else replace(found, like=like, trusted=False)
+    if isinstance(target, Subject):
+        return found
+    return replace(found, probed=like == AUTO, trusted=False)
 
 
 def _subject(target: Any, like: str | None, name: str) -> Subject:
     if isinstance(target, Subject):
         return target
     if isinstance(target, Adapter):
-        if like not in (None, AUTO, target.kind):
-            raise SubjectError(f"--like {like!r}: {name} is an adapter of kind {target.kind}")
+        if like not in (None, AUTO, target.like):
+            raise SubjectError(f"--like {like!r}: {name} is an adapter like {target.like}")
         return target.subject(name)
     if isinstance(target, type):
         if not issubclass(target, torch.nn.Module):
@@ -91,9 +95,9 @@ def _subject(target: Any, like: str | None, name: str) -> Subject:
         found = identify(target, name)
         if not found.drop_in:
             return found.adapter.subject(name)
-        like = found.kind
-    kind = kind_of(name, name.rpartition(":")[2], target, like)
-    return replace(subject(name, kind, target), unsupported=gaps_of(target, kind))
+        like = found.like
+    like = class_of_subject(name, name.rpartition(":")[2], target, like)
+    return replace(subject(name, like, target), unsupported=gaps_of(target, like))
 
 
 def _name(target: Any) -> str:
@@ -103,28 +107,32 @@ def _name(target: Any) -> str:
     return f"{getattr(own, '__module__', '')}:{getattr(own, '__qualname__', type(own).__name__)}"
 
 
-def kind_of(spec: str, name: str, target: Callable[..., Any], like: str | None) -> str:
-    """The kind by `like`, else by inheritance from torch.nn, else by the name.
+def class_of_subject(spec: str, name: str, target: Callable[..., Any], like: str | None) -> str:
+    """The class by `like`, else by inheritance from torch.nn, else by the name.
 
     Raises `SubjectError` when none of them tells.
     """
     if like is not None:
-        if like not in ALL_KINDS:
-            raise SubjectError(f"--like {like!r}: expected one of {', '.join((*ALL_KINDS, AUTO))}")
+        if like not in ALL:
+            raise SubjectError(f"--like {like!r}: expected one of {', '.join((*ALL, AUTO))}")
         return like
     if inspect.isclass(target):
-        for kind in KINDS:
-            if issubclass(target, getattr(torch.nn, kind)):
-                return kind
+        for base in TORCH:
+            if issubclass(target, getattr(torch.nn, base)):
+                return base
     folded = name.lower().replace("_", "")
-    # Cells come first in KINDS, and RNN last of all since LSTM's users write "LSTMRNN".
-    for kind in sorted(KINDS, key=lambda k: (not k.endswith("Cell"), k.startswith("RNN"))):
-        if kind.lower() in folded:
-            return kind
+    for known in sorted(TORCH, key=_rank):
+        if known.lower() in folded:
+            return known
     raise SubjectError(
-        f"--subject {spec!r}: its kind cannot be told from its base classes or its name; "
-        f"give --like with one of {', '.join((*ALL_KINDS, AUTO))}"
+        f"--subject {spec!r}: what it is like cannot be told from its base classes or its name; "
+        f"give --like with one of {', '.join((*ALL, AUTO))}"
     )
+
+
+def _rank(name: str) -> tuple[bool, bool]:
+    """Cells come first, and an RNN last, since some write "LSTMRNN" for an LSTM."""
+    return not CLASSES[name].cell, CLASSES[name].kind == "RNN"
 
 
 def _from_package(spec: str, where: str) -> ModuleType:

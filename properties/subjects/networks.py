@@ -9,31 +9,23 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gatewise.reference.classes import CONCAT_CELLS, TAGGERS
 from gatewise.reference.formats import Array
 
 from ..cases.case import Case
-from .protocol import (
-    CONCAT_CELLS,
-    KINDS,
-    PACKING,
-    PADDING,
-    Results,
-    Subject,
-    SubjectFault,
-    named_tensors,
-)
+from .protocol import Results, Subject, SubjectFault, named_tensors
 
 
 @dataclass(frozen=True)
 class ConcatSubject(Subject):
     """A cell on [x, h]: `factory(input_size, hidden_size, output_size)`.
 
-    An LSTM has `cell_size` before `output_size`, and a second state.
+    One with a cell state has `cell_size` before `output_size`, and a second state.
     """
 
     def arguments(self, case: Case) -> tuple[tuple[int, ...], dict[str, Any]]:
         """The sizes; there are no options."""
-        cell = (case.hidden_size,) if "LSTM" in self.kind else ()
+        cell = (case.hidden_size,) if "c" in self.states else ()
         return (case.input_size, case.hidden_size, *cell, case.output_size), {}
 
     def call(
@@ -41,7 +33,7 @@ class ConcatSubject(Subject):
     ) -> Results:
         """Call the module with its states as separate arguments."""
         returned = module(x, *(states or ()))
-        names = ("output", "h", "c") if "LSTM" in self.kind else ("output", "h")
+        names = ("output", *self.states)
         if not isinstance(returned, tuple) or len(returned) != len(names):
             raise SubjectFault(f"the result is no tuple of {len(names)}: {', '.join(names)}")
         return named_tensors(dict(zip(names, returned, strict=True)))
@@ -67,9 +59,8 @@ class TaggerSubject(Subject):
 
 
 def subject(
-    name: str, kind: str, factory: Callable[..., nn.Module], device: str = "cpu"
+    name: str, like: str, factory: Callable[..., nn.Module], device: str = "cpu"
 ) -> Subject:
-    """A subject of any kind."""
-    plain = kind in (*KINDS, PACKING, PADDING)
-    make = Subject if plain else ConcatSubject if kind in CONCAT_CELLS else TaggerSubject
-    return make(name, kind, factory, device)
+    """A subject like any class."""
+    own = ConcatSubject if like in CONCAT_CELLS else TaggerSubject if like in TAGGERS else Subject
+    return own(name, like, factory, device)

@@ -10,33 +10,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from gatewise.reference.concat_cells import CONCAT_KINDS
+from gatewise.reference.classes import CLASSES, DROP_IN
 from gatewise.reference.formats import Array
+from gatewise.reference.kinds import KINDS
 
 from ..cases.case import Case
 from ..cases.layouts import place
+from ..devices import for_torch
+from ..precisions import dtype_of
 from .adapting.module import drop_in
 from .capabilities import OPTIONS
 from .capabilities import SubjectFault as SubjectFault  # met by all who know subjects
 from .capabilities import Unsupported as Unsupported
-
-#: The kinds of torch.nn, of networks that end in a log softmax, and all.
-KINDS = ("RNNCell", "LSTMCell", "GRUCell", "RNN", "LSTM", "GRU")
-CONCAT_CELLS = tuple(f"{kind}Cell" for kind in CONCAT_KINDS)
-ALL_KINDS = (*KINDS, *CONCAT_CELLS, "Tagger")
-
-#: Kinds that are functions: `pack_padded_sequence` and `pad_packed_sequence`.
-PACKING, PADDING = "Packing", "Padding"
-
-DTYPES = {
-    "float64": torch.float64,
-    "float32": torch.float32,
-    "float16": torch.float16,
-    "bfloat16": torch.bfloat16,
-    "tf32": torch.float32,
-    "float16_accumulate": torch.float16,
-    "float32_absolute": torch.float32,
-}
 
 Results = dict[str, Tensor]
 
@@ -45,35 +30,45 @@ Results = dict[str, Tensor]
 class Subject:
     """An implementation, by a factory with torch.nn's constructor arguments.
 
-    `kind` is one of `ALL_KINDS`.
-    `factory(input_size, hidden_size, **options)` is called with those options only that differ
-    from torch.nn's defaults, and the module is then moved `.to(device, dtype)`.
+    `like` is the class that it stands in for, a name of `reference.classes.CLASSES`: LSTM,
+    LSTMCell.  `factory(input_size, hidden_size, **options)` is called with those options only
+    that differ from torch.nn's defaults, and the module is then moved `.to(device, dtype)`.
     `unsupported` names what it does not offer, with the reasons; `form` are the Case fields that
     it has no choice in (a GRU that resets before the matmul); `computes` names the row of
-    `reference.formats.PRECISIONS` that it computes a precision in, where that is another; `like`
-    is what a loader must be told beside the name to make the subject again.
+    `reference.formats.PRECISIONS` that it computes a precision in, where that is another.
+    `probed` says that its conventions were found by probing, as `--like auto` does.
     A subject that is not `trusted` may end or hang its process, or change its state.
     """
 
     name: str
-    kind: str
+    like: str
     factory: Callable[..., nn.Module]
     device: str = "cpu"
     trusted: bool = True
     unsupported: Mapping[str, str] = field(default_factory=dict, hash=False)
     form: Mapping[str, Any] = field(default_factory=dict, hash=False)
     computes: Mapping[str, str] = field(default_factory=dict, hash=False)
-    like: str | None = None
+    probed: bool = False
 
     @property
     def cell(self) -> bool:
         """Whether it is a single step."""
-        return self.kind.endswith("Cell")
+        return CLASSES[self.like].cell
 
     @property
-    def family(self) -> str:
-        """RNN, LSTM or GRU."""
-        return self.kind.removesuffix("Cell")
+    def kind(self) -> str:
+        """The kind of its cell: RNN, LSTM, GRU."""
+        return CLASSES[self.like].kind
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """The letters of its states: h, and c where there is a cell state."""
+        return KINDS[self.kind].states
+
+    @property
+    def torch_device(self) -> str:
+        """Its device as torch names it."""
+        return for_torch(self.device)
 
     def on(self, device: str) -> Subject:
         """The same implementation on a device."""
@@ -98,11 +93,11 @@ class Subject:
             module = self.factory(*sizes, **options, **placing)
         except NotImplementedError as reason:
             raise Unsupported(str(reason) or f"NotImplementedError for {options}") from reason
-        return drop_in(module, case.options) if self.kind in KINDS else module
+        return drop_in(module, case.options) if self.like in DROP_IN else module
 
     def construct(self, case: Case) -> nn.Module:
         """A fresh module in training mode, with the case's options and its own initial weights."""
-        return self.make(case).to(device=self.device, dtype=DTYPES[case.precision])
+        return self.make(case).to(device=self.torch_device, dtype=dtype_of(case.precision))
 
     def build(self, case: Case, weights: Mapping[str, Array] | None = None) -> nn.Module:
         """A module holding the case's weights, or those given."""
@@ -112,7 +107,7 @@ class Subject:
 
     def tensor(self, values: Array, case: Case, layout: str | None = None) -> Tensor:
         """`values` on the subject's device, in the case's dtype and layout."""
-        return place(values, layout or case.layout, DTYPES[case.precision], self.device)
+        return place(values, layout or case.layout, dtype_of(case.precision), self.torch_device)
 
     def input_tensor(self, values: Array, case: Case) -> Tensor:
         """The input on the subject's device, in the case's dtype and layout."""
@@ -164,9 +159,9 @@ class Subject:
             if asked and word in self.unsupported:
                 raise Unsupported(self.unsupported[word])
         if self.cell:
-            given = _passed(self.family, states)
+            given = _passed(states)
             returned = module(x) if given is None else module(x, given)
-            return _named_cell(self.family, returned)
+            return _named_cell(self.states, returned)
         if case.lengths is None:
             return self.returned(module, x, states)
         results = self.returned(module, self.pack(case, x), states)
@@ -184,9 +179,9 @@ class Subject:
         states: tuple[Tensor, ...] | None,
     ) -> dict[str, Any]:
         """What a layer returns by name; a packed output is left as it is."""
-        given = _passed(self.family, states)
+        given = _passed(states)
         returned = module(sequence) if given is None else module(sequence, given)
-        return _named_layer(self.family, returned)
+        return _named_layer(self.states, returned)
 
 
 def padded(results: dict[str, Any], batch_first: bool, total_length: int) -> Results:
@@ -223,13 +218,15 @@ def load(module: nn.Module, weights: Mapping[str, Array]) -> None:
             own[name].copy_(torch.from_numpy(values.copy()))
 
 
-def _passed(family: str, states: tuple[Tensor, ...] | None) -> Any:
-    return None if states is None else states if family == "LSTM" else states[0]
+def _passed(states: tuple[Tensor, ...] | None) -> Any:
+    """The states as torch.nn takes them: a single one as it is, several as a tuple."""
+    return states[0] if states is not None and len(states) == 1 else states
 
 
-def _pair(what: str, value: Any, names: str) -> Any:
-    if not isinstance(value, tuple) or len(value) != 2:
-        raise SubjectFault(f"{what} is {_describe(value)}, expected the tuple {names}")
+def _tuple(what: str, value: Any, names: tuple[str, ...]) -> Any:
+    if not isinstance(value, tuple) or len(value) != len(names):
+        shown = ", ".join(names)
+        raise SubjectFault(f"{what} is {_describe(value)}, expected the tuple ({shown})")
     return value
 
 
@@ -239,19 +236,20 @@ def _describe(value: Any) -> str:
     return f"a {type(value).__name__}"
 
 
-def _named_cell(family: str, returned: Any) -> Results:
-    if family == "LSTM":
-        h, c = _pair("the result", returned, "(h, c)")
-        return named_tensors({"h": h, "c": c})
-    return named_tensors({"h": returned})
+def _named_states(what: str, value: Any, names: tuple[str, ...]) -> dict[str, Any]:
+    """States by name; a single one is returned as it is, several in a tuple."""
+    parts = (value,) if len(names) == 1 else _tuple(what, value, names)
+    return dict(zip(names, parts, strict=True))
 
 
-def _named_layer(family: str, returned: Any) -> Results:
-    output, state = _pair("the result", returned, "(output, state)")
-    if family == "LSTM":
-        h_n, c_n = _pair("the state", state, "(h_n, c_n)")
-        return named_tensors({"output": output, "h_n": h_n, "c_n": c_n})
-    return named_tensors({"output": output, "h_n": state})
+def _named_cell(states: tuple[str, ...], returned: Any) -> Results:
+    return named_tensors(_named_states("the result", returned, states))
+
+
+def _named_layer(states: tuple[str, ...], returned: Any) -> Results:
+    output, final = _tuple("the result", returned, ("output", "state"))
+    names = tuple(f"{s}_n" for s in states)
+    return named_tensors({"output": output, **_named_states("the state", final, names)})
 
 
 def named_tensors(results: dict[str, Any]) -> Results:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from tests.mutation import strength
 from tests.mutation.all import MUTANTS
-from tests.mutation.registry import FAMILIES
+from tests.mutation.registry import FAULT_CLASSES
 
 
 def test_the_record_names_exactly_the_mutants() -> None:
     head, *records = strength.lines_of(strength.RECORD)
-    assert {r["mutant"]: r["family"] for r in records} == {
-        name: mutant.family for name, mutant in MUTANTS.items()
+    assert {r["mutant"]: r["class"] for r in records} == {
+        name: mutant.fault_class for name, mutant in MUTANTS.items()
     }
     assert len(records) == len(MUTANTS)
-    assert head["families"] == list(FAMILIES)
+    assert head["classes"] == list(FAULT_CLASSES)
     assert all(list(r["checks"]) == list(strength.COLUMNS) for r in records)
 
 

@@ -20,10 +20,11 @@ from gatewise.properties.cases.case import Case
 from gatewise.properties.checking.comparison import Check
 from gatewise.properties.checking.oracle import compare_all, expected
 from gatewise.properties.subjects.builtin import BUILTIN
-from gatewise.properties.subjects.protocol import KINDS
+from gatewise.reference.classes import CELLS as ALL_CELLS
+from gatewise.reference.classes import LAYERS as ALL_LAYERS
 
-CELLS = [k for k in KINDS if k.endswith("Cell")]
-LAYERS = [k for k in KINDS if not k.endswith("Cell")]
+CELLS, LAYERS = list(ALL_CELLS), list(ALL_LAYERS)
+CLASSES = [*CELLS, *LAYERS]
 
 #: Layer options, each away from its default at least once.
 OPTIONS: list[dict[str, Any]] = [
@@ -136,7 +137,7 @@ def test_dropout_on_one_layer_warns_as_torch_does() -> None:
     assert texts[0] == texts[1]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", CLASSES)
 def test_deepcopy_and_pickle_compute_the_same_bits(kind: str) -> None:
     module = both(kind, 3, 4)[1]
     want = _flat(call(module, kind))
@@ -172,7 +173,7 @@ def test_the_input_products_of_all_steps_are_one_matmul(kind: str) -> None:
         assert mode.counts["products"] == 4 * (1 + time)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", CLASSES)
 def test_torch_func_gives_autograds_gradient(kind: str) -> None:
     module = both(kind, 3, 4)[1]
     weights = dict(module.named_parameters())
@@ -190,7 +191,7 @@ def test_torch_func_gives_autograds_gradient(kind: str) -> None:
         assert torch.equal(found[name], p.grad)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", CLASSES)
 def test_vmap_over_models_agrees_with_the_reference(kind: str) -> None:
     cell = kind in CELLS
     time = {} if cell else {"time": 3}
@@ -244,7 +245,7 @@ def test_the_repr_names_the_nonlinearity() -> None:
     assert repr(impl.RNN(3, 4, nonlinearity="relu")) == "RNN(3, 4, nonlinearity=relu)"
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", CLASSES)
 def test_compile_takes_the_whole_graph(kind: str) -> None:
     module = both(kind, 3, 4)[1]
     compiled = torch.compile(module, backend="eager", fullgraph=True)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .registry import KINDS, LAYERS, held, mutant
+from .registry import CLASSES, LAYERS, held, mutant
 
 
 def first(hx: Any) -> Any:
@@ -198,7 +198,7 @@ def _(base: Any) -> type:
     return Mutant
 
 
-@mutant("comes-and-goes", "modes", "torch 35661: not deterministic", KINDS)
+@mutant("comes-and-goes", "modes", "torch 35661: not deterministic", CLASSES)
 def _(base: Any) -> type:
     class Mutant(base):
         def forward(self, input: Any, hx: Any = None) -> Any:

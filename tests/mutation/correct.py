@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from gatewise import impl
-from gatewise.properties.subjects.protocol import KINDS, Subject
+from gatewise.properties.subjects.protocol import Subject
+from gatewise.reference.classes import CLASSES, TORCH
 
 from .gate_math import State
 from .registry import held, projected, recurrent, stepping
@@ -181,8 +182,8 @@ def _checking(layer: type) -> type:
     return Checking
 
 
-_EVERY = KINDS
-for _name, _step, _kinds, _precisions in (
+_EVERY = tuple(TORCH)
+for _name, _step, _classes, _precisions in (
     ("columns-in-halves", by(_halved), _EVERY, WIDE),
     ("columns-from-the-last", by(_reversed), _EVERY, WIDE),
     ("einsum", by(_einsum), _EVERY, ALL),
@@ -192,17 +193,17 @@ for _name, _step, _kinds, _precisions in (
     ("h-minus", _minus, ("GRU", "GRUCell"), ALL),
     ("own-backward", _own_backward, ("RNN", "RNNCell"), WIDE),
 ):
-    for _kind, _factory in stepping(_step, _kinds):
-        _cell = _kind.endswith("Cell")
-        add(_name, _kind, _factory if _cell else _checking(_factory), _precisions)
+    for _like, _factory in stepping(_step, _classes):
+        _cell = CLASSES[_like].cell
+        add(_name, _like, _factory if _cell else _checking(_factory), _precisions)
 
 
 def _subclass(kind: str) -> type:
     return type(f"My{kind}", (getattr(nn, kind),), {})
 
 
-for _kind in KINDS:
-    add("subclass-of-torch", _kind, _subclass(_kind))
+for _like in TORCH:
+    add("subclass-of-torch", _like, _subclass(_like))
 
 
 class OneLayer(nn.LSTM):

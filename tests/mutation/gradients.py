@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .gate_math import GRUS, LSTMS, State, gru, lstm
-from .registry import CELLS, KINDS, LAYERS, mutant, register, stepping, weights
+from .registry import CELLS, CLASSES, LAYERS, mutant, register, stepping, weights
 
 
 class _Scaled(torch.autograd.Function):
@@ -54,9 +54,9 @@ class _DenseOnly(torch.autograd.Function):
         return grad.contiguous() * 0.5
 
 
-def gradient(name: str, models: str, kinds: Any = KINDS) -> Any:
+def gradient(name: str, models: str, classes: Any = CLASSES) -> Any:
     """Register a change of the weights that leaves their values alone."""
-    return weights(name, models, kinds, "gradients")
+    return weights(name, models, classes, "gradients")
 
 
 @gradient("weight-hh-off-by-1e-3", "a gradient in low precision")
@@ -135,14 +135,14 @@ def _update_not_differentiated(
     return gru(module, x, state, suffix, h=lambda z, n, h: (1 - z.detach()) * n + z.detach() * h)
 
 
-for _name, _models, _kinds, _step in (
+for _name, _models, _classes, _step in (
     ("cell-path-detached", "the gradient through c stops", LSTMS, _detached_c),
     ("recurrent-gradient-dropped", "AiDotNet 722: dH = 0", (*LSTMS, *GRUS), _no_recurrent_gradient),
     ("second-derivative-wrong", "torch 9229: double backward", (*LSTMS, *GRUS), _constant_slope),
     ("update-gate-detached", "z taken as constant", GRUS, _update_not_differentiated),
 ):
-    for _kind, _factory in stepping(_step, _kinds):
-        register(_name, _kind, _factory, "gradients", _models)
+    for _like, _factory in stepping(_step, _classes):
+        register(_name, _like, _factory, "gradients", _models)
 
 
 @mutant("bptt-cut-after-8", "gradients", "truncated BPTT left on", LAYERS)

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from .gate_math import GRUS, LSTMS, RNNS, State, gru, lstm
-from .registry import KINDS, LAYERS, mutant, recurrent, register, stepping, weights
+from .registry import CLASSES, LAYERS, mutant, recurrent, register, stepping, weights
 
 
-def edges(name: str, models: str, kinds: Any = KINDS) -> Any:
+def edges(name: str, models: str, classes: Any = CLASSES) -> Any:
     """Register a change of the weights, seen only at some sizes."""
-    return weights(name, models, kinds, "tile edges")
+    return weights(name, models, classes, "tile edges")
 
 
 @edges("last-columns-dropped", "a product in tiles of 8: what is left over past 32 is dropped")
@@ -49,7 +49,7 @@ def _(name: str, w: Tensor, module: Any) -> Tensor:
     return w * kept
 
 
-@mutant("batch-past-100", "tile edges", "torch 177834: wrong for batch > 100", KINDS)
+@mutant("batch-past-100", "tile edges", "torch 177834: wrong for batch > 100", CLASSES)
 def _(base: Any) -> type:
     class Mutant(base):
         def forward(self, input: Any, hx: Any = None) -> Any:
@@ -80,13 +80,13 @@ def _as(dtype: torch.dtype, only: tuple[torch.dtype, ...]) -> Any:
     return lambda name, w, module: w.to(dtype).to(w.dtype) if w.dtype in only else w
 
 
-weights("double-in-single", "float64 weights pass through float32", KINDS, "precision")(
+weights("double-in-single", "float64 weights pass through float32", CLASSES, "precision")(
     _as(torch.float32, (torch.float64,))
 )
-weights("single-in-bfloat16", "float32 products of bfloat16 factors", KINDS, "precision")(
+weights("single-in-bfloat16", "float32 products of bfloat16 factors", CLASSES, "precision")(
     _as(torch.bfloat16, (torch.float32, torch.float64))
 )
-weights("half-in-bfloat16", "float16 weights pass through bfloat16", KINDS, "precision")(
+weights("half-in-bfloat16", "float16 weights pass through bfloat16", CLASSES, "precision")(
     _as(torch.bfloat16, (torch.float16,))
 )
 
@@ -151,15 +151,15 @@ def _scrubbed(kind: str, module: Any, x: Tensor, state: State, suffix: str) -> S
     return (torch.tanh(a) if module.nonlinearity == "tanh" else torch.relu(a),)
 
 
-for _name, _family, _models, _kinds, _step in (
+for _name, _fault_class, _models, _classes, _step in (
     ("rational-tanh", "precision", "a fast tanh in a port", (*RNNS, *LSTMS, *GRUS), _rational),
     ("sigmoid-by-tanh", "precision", "σ without accuracy in its lower tail", LSTMS, _low),
     ("tanh-overflows", "special values", "torch 94691: NaN", (*RNNS, *LSTMS, *GRUS), _nan),
     ("clamped-to-5", "special values", "a port to fixed point", (*RNNS, *LSTMS, *GRUS), _clamped),
     ("nan-scrubbed", "special values", "nan_to_num hides a NaN", (*RNNS, *LSTMS, *GRUS), _scrubbed),
 ):
-    for _kind, _factory in stepping(_step, _kinds):
-        register(_name, _kind, _factory, _family, _models)
+    for _like, _factory in stepping(_step, _classes):
+        register(_name, _like, _factory, _fault_class, _models)
 
 
 @mutant("nan-leaks-to-all-rows", "special values", "torch 177016: NaN in a batch, finite alone")

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from .registry import KINDS, LAYERS, mutant
+from .registry import CLASSES, LAYERS, mutant
 
 
 def initialised(name: str, models: str, draw: Any) -> None:
@@ -23,7 +23,7 @@ def initialised(name: str, models: str, draw: Any) -> None:
 
         return Mutant
 
-    mutant(name, "parameters", models, KINDS)(make)
+    mutant(name, "parameters", models, CLASSES)(make)
 
 
 initialised("normal-initialisation", "normal in place of uniform", lambda w, b: w.normal_(0, b))

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 CELLS = ("RNNCell", "LSTMCell", "GRUCell")
 LAYERS = ("RNN", "LSTM", "GRU")
 LSTMS = ("LSTM", "LSTMCell")
-KINDS = (*CELLS, *LAYERS)
+CLASSES = (*CELLS, *LAYERS)
 
-#: Families of faults, in the order of a report.
-FAMILIES = (
+#: Classes of faults, in the order of a report.
+FAULT_CLASSES = (
     "gate math",
     "weights",
     "states",
@@ -49,9 +49,9 @@ class Mutant:
     """A wrong subject.  `models` names the real fault; `explained` says why one survives."""
 
     name: str
-    kind: str
+    like: str
     factory: Callable[..., nn.Module]
-    family: str
+    fault_class: str
     models: str
     explained: str = ""
 
@@ -61,33 +61,33 @@ class Mutant:
         # Here, so that a script of a failing case finds a mutant where Hypothesis is not installed.
         from .subjects import Named
 
-        return Named(f"mutant.{self.name}", self.kind, self.factory)
+        return Named(f"mutant.{self.name}", self.like, self.factory)
 
 
 MUTANTS: dict[str, Mutant] = {}
 
 
 def register(
-    name: str, kind: str, factory: Any, family: str, models: str, explained: str = ""
+    name: str, like: str, factory: Any, fault_class: str, models: str, explained: str = ""
 ) -> None:
-    """Add a mutant; raises `ValueError` for a name that is taken or a family that is not."""
-    full = f"{kind}-{name}"
-    if full in MUTANTS or family not in FAMILIES:
-        raise ValueError(f"mutant {full} of family {family!r}: taken, or no such family")
-    MUTANTS[full] = Mutant(full, kind, factory, family, models, explained)
+    """Add a mutant; raises `ValueError` for a name that is taken or an unknown class of faults."""
+    full = f"{like}-{name}"
+    if full in MUTANTS or fault_class not in FAULT_CLASSES:
+        raise ValueError(f"mutant {full} of class {fault_class!r}: taken, or no such class")
+    MUTANTS[full] = Mutant(full, like, factory, fault_class, models, explained)
 
 
 def mutant(
-    name: str, family: str, models: str, kinds: Iterable[str] = KINDS
+    name: str, fault_class: str, models: str, classes: Iterable[str] = CLASSES
 ) -> Callable[[Callable[[type], type]], Callable[[type], type]]:
-    """Register what `make(base)` returns for this project's class of each kind.
+    """Register what `make(base)` returns for this project's class of each name.
 
     `make` is a function from a base class, `impl.LSTM` say, to a subclass with one fault.
     """
 
     def add(make: Callable[[type], type]) -> Callable[[type], type]:
-        for kind in kinds:
-            register(name, kind, make(getattr(impl, kind)), family, models)
+        for like in classes:
+            register(name, like, make(getattr(impl, like)), fault_class, models)
         return make
 
     return add
@@ -96,17 +96,17 @@ def mutant(
 Step = Callable[[str, Any, Tensor, tuple[Tensor, ...], str], tuple[Tensor, ...]]
 
 
-def stepping(step: Step, kinds: Iterable[str]) -> Iterable[tuple[str, type]]:
+def stepping(step: Step, classes: Iterable[str]) -> Iterable[tuple[str, type]]:
     """Subclasses whose step is `step(kind, module, x_share, state, suffix)`; cells and layers.
 
     `kind` is RNN, LSTM or GRU; weights are the module's by name and suffix, '' of a cell.
     """
-    for kind in kinds:
-        base, family = getattr(impl, kind), kind.removesuffix("Cell")
-        if kind.endswith("Cell"):
-            yield kind, type(f"Mutant{kind}", (base,), {"forward": _cell_forward(family, step)})
-        else:
-            yield kind, type(f"Mutant{kind}", (base,), {"_step": _layer_step(family, step)})
+    for like in classes:
+        base, kind = getattr(impl, like), like.removesuffix("Cell")
+        own = {"_step": _layer_step(kind, step)}
+        if like in CELLS:
+            own = {"forward": _cell_forward(kind, step)}
+        yield like, type(f"Mutant{like}", (base,), own)
 
 
 def _cell_forward(kind: str, step: Step) -> Callable[..., Any]:
@@ -142,12 +142,12 @@ def _layer_step(kind: str, step: Step) -> Callable[..., Any]:
     return _step
 
 
-def steps(name: str, models: str, kinds: Iterable[str]) -> Callable[[Step], Step]:
-    """Register a wrong step of the family of gate math, for each kind."""
+def steps(name: str, models: str, classes: Iterable[str]) -> Callable[[Step], Step]:
+    """Register a wrong step, of the class gate math, for each class of torch.nn."""
 
     def add(step: Step) -> Step:
-        for kind, factory in stepping(step, kinds):
-            register(name, kind, factory, "gate math", models)
+        for like, factory in stepping(step, classes):
+            register(name, like, factory, "gate math", models)
         return step
 
     return add
@@ -173,13 +173,13 @@ def held(module: Any) -> dict[str, Tensor]:
 
 
 def reweighted(
-    kind: str, change: Callable[[str, Tensor, Any], Tensor], name: str = "forward"
+    like: str, change: Callable[[str, Tensor, Any], Tensor], name: str = "forward"
 ) -> type:
     """A subclass of this project's class that calls it with `change(name, weight, module)`.
 
     The parameters stay what they were: only what is computed with them is wrong.
     """
-    base = getattr(impl, kind)
+    base = getattr(impl, like)
 
     def forward(self: Any, input: Any, hx: Any = None) -> Any:
         changed = {n: change(n, w, self) for n, w in held(self).items()}
@@ -187,17 +187,17 @@ def reweighted(
         plain.__dict__ = {**self.__dict__, "_parameters": {**self._parameters, **changed}}
         return base.forward(plain, input, hx)
 
-    return type(f"Reweighted{kind}", (base,), {"forward": forward})
+    return type(f"Reweighted{like}", (base,), {"forward": forward})
 
 
 def weights(
-    name: str, models: str, kinds: Iterable[str] = KINDS, family: str = "weights"
+    name: str, models: str, classes: Iterable[str] = CLASSES, fault_class: str = "weights"
 ) -> Callable[[Callable[[str, Tensor, Any], Tensor]], Callable[[str, Tensor, Any], Tensor]]:
-    """Register a change of the weights that a call computes with, for each kind."""
+    """Register a change of the weights that a call computes with, for each class of torch.nn."""
 
     def add(change: Callable[[str, Tensor, Any], Tensor]) -> Any:
-        for kind in kinds:
-            register(name, kind, reweighted(kind, change), family, models)
+        for like in classes:
+            register(name, like, reweighted(like, change), fault_class, models)
         return change
 
     return add

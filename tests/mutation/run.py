@@ -37,7 +37,7 @@ from gatewise.properties.running.plans import plans
 from .all import MUTANTS
 from .correct import CORRECT
 from .kill import Verdict, first_kill, start_up
-from .registry import FAMILIES
+from .registry import FAULT_CLASSES
 from .strength import lines_of
 
 
@@ -96,11 +96,11 @@ def percentile(values: list[float], share: float) -> float:
 
 
 def score(verdicts: list[Verdict], begin: float) -> list[str]:
-    """Lines of the score: by family, then the times to kill with the interpreter's start."""
-    lines = [f"{'family':15}  mutants  killed"]
-    for family in FAMILIES:
-        own = [v for v in verdicts if MUTANTS[_plain(v)].family == family]
-        lines.append(f"{family:15}  {len(own):7}  {sum(v.killed for v in own):6}")
+    """Lines of the score: by class of faults, then the times to kill with the start-up."""
+    lines = [f"{'faults':15}  mutants  killed"]
+    for fault_class in FAULT_CLASSES:
+        own = [v for v in verdicts if MUTANTS[_plain(v)].fault_class == fault_class]
+        lines.append(f"{fault_class:15}  {len(own):7}  {sum(v.killed for v in own):6}")
     times = [v.seconds + begin for v in verdicts if v.killed]
     lines.append(f"{sum(v.killed for v in verdicts)} of {len(verdicts)} mutants killed")
     if times:

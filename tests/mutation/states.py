@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .registry import CELLS, KINDS, LAYERS, LSTMS, mutant
+from .registry import CELLS, CLASSES, LAYERS, LSTMS, mutant
 
 
 def each(hx: Any, change: Any) -> Any:
@@ -184,7 +184,7 @@ def _(base: Any) -> type:
     return Mutant
 
 
-@mutant("rows-mixed", "states", "torch 90421: wrong as soon as the batch is more than 1", KINDS)
+@mutant("rows-mixed", "states", "torch 90421: wrong as soon as the batch is more than 1", CLASSES)
 def _(base: Any) -> type:
     class Mutant(base):
         def forward(self, input: Any, hx: Any = None) -> Any:

@@ -97,7 +97,7 @@ def all_outcomes(names: list[str], jobs: int) -> Iterator[tuple[str, dict[str, O
 
     with ThreadPoolExecutor(jobs) as pool:
         calls = {
-            pool.submit(outcomes, MUTANTS[name].kind, MUTANTS[name].factory): name for name in names
+            pool.submit(outcomes, MUTANTS[name].like, MUTANTS[name].factory): name for name in names
         }
         try:
             for done in as_completed(calls):
@@ -140,7 +140,7 @@ def assemble(folder: Path) -> list[dict[str, Any]]:
         records.append(
             {
                 "mutant": name,
-                "family": mutant.family,
+                "class": mutant.fault_class,
                 "checks": {c: _rounded(o) for c, o in checks.items()},
             }
         )
@@ -178,7 +178,7 @@ def main() -> int:
     args = parser.parse_args()
     from .all import MUTANTS
     from .kill import start_up
-    from .registry import FAMILIES
+    from .registry import FAULT_CLASSES
 
     path = args.report / "peers.jsonl"
     args.report.mkdir(parents=True, exist_ok=True)
@@ -203,7 +203,7 @@ def main() -> int:
         return 1
     head = {
         "versions": versions(),
-        "families": list(FAMILIES),
+        "classes": list(FAULT_CLASSES),
         "alarms": alarms(args.report),
         "start_up": start_up(),
     }

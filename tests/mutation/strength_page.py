@@ -66,13 +66,13 @@ def _row(cells: list[str]) -> str:
 def page() -> str:
     """docs/strength.md, from the record and the registry of mutants."""
     head, *records = lines_of(RECORD)
-    families = list(dict.fromkeys(head["families"]))
+    classes = list(dict.fromkeys(head["classes"]))
     lines = [_HEAD.format(total=len(records), comparison=COMPARISON, **head["versions"])]
-    lines += ["## Killed, by family of faults", "", _row(["faults", *COLUMNS])]
+    lines += ["## Killed, by class of faults", "", _row(["faults", *COLUMNS])]
     lines.append("|" + " --- |" * (len(COLUMNS) + 1))
-    for family in families:
-        own = [r for r in records if r["family"] == family]
-        lines.append(_row([family, *(_share(own, c) for c in COLUMNS)]))
+    for fault_class in classes:
+        own = [r for r in records if r["class"] == fault_class]
+        lines.append(_row([fault_class, *(_share(own, c) for c in COLUMNS)]))
     lines.append(_row(["**all**", *(f"**{_share(records, c)}**" for c in COLUMNS)]))
     timed = {c: [r["checks"][c]["seconds"] for r in records if r["checks"][c]] for c in COLUMNS}
     total = [f"{sum(timed[c]):.0f}" for c in COLUMNS]
@@ -98,7 +98,7 @@ def page() -> str:
             for r in records
             if any(_killed(r, c) for c in mine) and not any(_killed(r, c) for c in rest)
         ]
-        counts = [(f, sum(r["family"] == f for r in alone)) for f in families]
+        counts = [(f, sum(r["class"] == f for r in alone)) for f in classes]
         among = ", ".join(f"{f} {n}" for f, n in counts if n)
         lines.append(f"- by {label}: {len(alone)}{f' ({among})' if among else ''}")
     alive = [r["mutant"] for r in records if not any(_killed(r, c) for c in COLUMNS)]

@@ -50,7 +50,7 @@ FAULTS = {
 #: What a machine without Gatewise's requirements lacks.
 ABSENT = ("hypothesis", "pytest", "_pytest", "xdist", "onnx", "mpmath", "expecttest")
 #: A script that is readable needs nothing of Gatewise either, but for what a mutant is made of.
-PROJECT = ("reference", "properties", "peers")
+PROJECT = ("gatewise.reference", "gatewise.properties", "gatewise.peers")
 
 _RUN_ALL = """
 import io, json, runpy, sys
@@ -83,7 +83,7 @@ class Found:
 @cache
 def found(name: str, folder: Path) -> Found:
     """The diagnosis of a mutant's failing case, and its script."""
-    subject = load_subject(f"{NAMED}:{importable(name)}", like=MUTANTS[name].kind)
+    subject = load_subject(f"{NAMED}:{importable(name)}", like=MUTANTS[name].like)
     plan = Plan(CATALOGUE["equals_reference"], subject, "float32")
     record = run(plan, seed=1)
     assert record.status == FALSIFIED, name
@@ -110,7 +110,7 @@ def test_twenty_scripts_fail_with_torch_and_numpy_alone(folder: Path) -> None:
     for script in scripts.values():  # readable: expected and got, with no module of Gatewise
         assert "base64" not in Path(script).read_text(encoding="utf-8")
     calls = [[script] for script in scripts.values()]
-    calls += [[scripts[n], f"torch.nn:{MUTANTS[n].kind}"] for n in FAULTS]
+    calls += [[scripts[n], f"torch.nn:{MUTANTS[n].like}"] for n in FAULTS]
     given = json.dumps([[*ABSENT, *PROJECT], calls])
     done = subprocess.run(
         [sys.executable, "-c", _RUN_ALL, given],

@@ -1,4 +1,4 @@
-"""The part of the mutation run that every change must pass: mutants of each family are killed.
+"""The part of the mutation run that every change must pass: mutants of each class are killed.
 
 All mutants are put to all properties by `python -m tests.mutation.run`.
 """
@@ -14,13 +14,13 @@ from gatewise.properties.families.catalogue import CATALOGUE, properties_for
 from gatewise.properties.running.engine import run
 from gatewise.properties.running.plans import Plan
 from gatewise.properties.running.records import VACUOUS
-from gatewise.properties.subjects.protocol import KINDS as ALL_KINDS
+from gatewise.reference.classes import TORCH
 
 from .all import MUTANTS
 from .alone import ALONE
 from .correct import CORRECT
 from .kill import GLANCE, PRECISIONS, first_kill
-from .registry import FAMILIES, KINDS
+from .registry import CLASSES, FAULT_CLASSES
 
 #: Family of faults → the families of properties that are expected to see them.
 EXPECTED = {
@@ -41,34 +41,34 @@ EXPECTED = {
     "paths": ("paths",),
     "compilation": ("compilation",),
 }
-#: The precisions that a family of faults is looked for in, where it is not float32 alone.
+#: The precisions that a class of faults is looked for in, where it is not float32 alone.
 PRECISIONS_OF = {
     "precision": PRECISIONS,
     "gradients": ("float64",),
     "modes": ("float32", "float64"),
 }
-#: Mutants of each family in this part, each of another kind where there is one.
+#: Mutants of each class of faults in this part, each like another class of torch.nn if possible.
 EACH = 5
 
 
 def part() -> list[str]:
-    """The same few mutants of each family in every run, spread over the kinds."""
+    """The same few mutants of each class of faults in every run, spread over torch.nn's classes."""
     chosen: list[str] = []
-    for number, family in enumerate(FAMILIES):
-        if family not in EXPECTED:
+    for number, fault_class in enumerate(FAULT_CLASSES):
+        if fault_class not in EXPECTED:
             continue
         for turn in range(EACH):
-            kind = KINDS[(number + turn) % len(KINDS)]
-            own = [n for n, m in MUTANTS.items() if m.family == family and m.kind == kind]
+            like = CLASSES[(number + turn) % len(CLASSES)]
+            own = [n for n, m in MUTANTS.items() if m.fault_class == fault_class and m.like == like]
             chosen += [own[(7 * number + 3 * turn) % len(own)]] if own else []
     return chosen
 
 
 def test_the_registry_is_wide() -> None:
-    assert KINDS == ALL_KINDS
+    assert tuple(TORCH) == CLASSES
     assert len(MUTANTS) >= 120
-    assert Counter(m.kind for m in MUTANTS.values()).keys() == set(KINDS)
-    assert Counter(m.family for m in MUTANTS.values()).keys() == set(FAMILIES)
+    assert Counter(m.like for m in MUTANTS.values()).keys() == set(CLASSES)
+    assert Counter(m.fault_class for m in MUTANTS.values()).keys() == set(FAULT_CLASSES)
     assert [n for n, m in MUTANTS.items() if not m.models.strip()] == []
     assert len(CORRECT) >= 20
 
@@ -81,8 +81,8 @@ def test_every_subject_can_be_sent_to_another_process() -> None:
 def test_the_part_has_every_family_and_kind() -> None:
     chosen = [MUTANTS[n] for n in part()]
     assert len(chosen) == len({m.name for m in chosen})
-    assert {m.kind for m in chosen} == set(KINDS)
-    assert {m.family for m in chosen} == set(EXPECTED)
+    assert {m.like for m in chosen} == set(CLASSES)
+    assert {m.fault_class for m in chosen} == set(EXPECTED)
     families = {p.family for p in CATALOGUE.values()}
     assert {f for expected in EXPECTED.values() for f in expected} <= families
 
@@ -90,12 +90,12 @@ def test_the_part_has_every_family_and_kind() -> None:
 @pytest.mark.parametrize("name", part())
 def test_a_mutant_is_killed_by_what_is_expected_to_see_it(name: str) -> None:
     mutant = MUTANTS[name]
-    expected = EXPECTED[mutant.family]
+    expected = EXPECTED[mutant.fault_class]
     verdicts = (
         first_kill(
             mutant.subject,
             profile=profile,
-            precisions=PRECISIONS_OF.get(mutant.family, ("float32",)),
+            precisions=PRECISIONS_OF.get(mutant.fault_class, ("float32",)),
             families=expected,
         )
         for profile in ("quick", "standard")
@@ -107,7 +107,7 @@ def test_a_mutant_is_killed_by_what_is_expected_to_see_it(name: str) -> None:
 def test_a_family_sees_what_the_others_let_pass(family: str) -> None:
     subject = MUTANTS[ALONE[family]].subject
     assert first_kill(subject, families=[family]).killed
-    for prop in properties_for(subject.kind, "float32"):
+    for prop in properties_for(subject.like, "float32"):
         if prop.family != family:  # in full: python -m tests.mutation.alone
             record = run(Plan(prop, subject, "float32"), most=GLANCE, shrink=False)
             assert record.passed or record.status == VACUOUS, record

@@ -14,23 +14,24 @@ import pytest
 
 from . import strength
 from .peers import PEERS
-from .registry import KINDS
+from .registry import CLASSES
 
 ROOT = Path(__file__).resolve().parents[2]
 
 #: In a process of its own, for torch.testing._internal changes the one that imports it.
 _RUN = """
 import json
-import torch, impl
+import torch
+from gatewise import impl
 from tests.mutation import peers, strength
 from tests.mutation.all import MUTANTS
-from tests.mutation.registry import KINDS
+from tests.mutation.registry import CLASSES
 
 strength.warm_up()
-found = {f"torch.nn.{k}": strength.outcomes(k, getattr(torch.nn, k)) for k in KINDS}
-found |= {f"gatewise.impl.{k}": strength.outcomes(k, getattr(impl, k)) for k in KINDS}
+found = {f"torch.nn.{k}": strength.outcomes(k, getattr(torch.nn, k)) for k in CLASSES}
+found |= {f"gatewise.impl.{k}": strength.outcomes(k, getattr(impl, k)) for k in CLASSES}
 for name in ("LSTM-input-and-forget-swapped", "GRU-input-detached", "RNN-any-dropout"):
-    found[name] = strength.outcomes(MUTANTS[name].kind, MUTANTS[name].factory)
+    found[name] = strength.outcomes(MUTANTS[name].like, MUTANTS[name].factory)
 vectors = {k: peers.onnx_vectors(k) for k in ("RNN", "LSTM", "GRU")}
 vectors = {k: [[c.name for c in usable], others] for k, (usable, others) in vectors.items()}
 print(json.dumps([found, vectors]))
@@ -57,7 +58,7 @@ def killers(outcomes: dict[str, Any]) -> set[str]:
 
 @pytest.mark.parametrize("room", ["torch.nn", "impl"])
 def test_what_is_right_passes_every_check(run: Any, room: str) -> None:
-    for kind in KINDS:
+    for kind in CLASSES:
         outcomes = run[0][f"{room}.{kind}"]
         assert killers(outcomes) == set()
         none = {check for check, outcome in outcomes.items() if outcome is None}

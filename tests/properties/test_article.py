@@ -91,7 +91,7 @@ def test_what_holds_is_claimed_by_the_catalogue_of_every_subject_of_a_run() -> N
     by_label = {row.plan.id for row in ROWS if row.plan.prop in as_stated.FAMILY.properties}
     for row in ROWS:
         plan = row.plan
-        claimed = plan.prop in properties_for(plan.subject.kind, plan.precision)
+        claimed = plan.prop in properties_for(plan.subject.like, plan.precision)
         of_a_run = plan.subject.name in BUILTIN and plan.id not in by_label
         if of_a_run:
             assert claimed == (row.status == HOLDS), plan.id

@@ -11,24 +11,27 @@ import pytest
 import torch
 from hypothesis import HealthCheck, Phase, given, settings
 
-from gatewise.properties.cases.case import Case, case_from, cases
+from gatewise.properties.cases.case import Case, case_from
 from gatewise.properties.cases.layouts import LAYOUTS, place
 from gatewise.properties.cases.sizes import TILE_EDGES, WORK_BUDGET, work
+from gatewise.properties.cases.strategies import cases
 from gatewise.properties.cases.values import REGIMES, every_triple, values
 from gatewise.properties.checking.oracle import discriminates
 from gatewise.properties.families.catalogue import CATALOGUE
+from gatewise.properties.precisions import dtype_of
 from gatewise.properties.subjects.builtin import BUILTIN
-from gatewise.properties.subjects.protocol import DTYPES, KINDS
+from gatewise.reference.classes import TORCH
 from gatewise.reference.formats import PRECISIONS
 
 RUNS, EXAMPLES = 5, 120
+CLASSES = tuple(TORCH)
 
 
 @cache
 def drawn(kind: str, precision: str) -> tuple[Case, ...]:
     """Five runs of agreement cases, from fixed seeds of each kind's own."""
     found: list[Case] = []
-    first = RUNS * KINDS.index(kind)
+    first = RUNS * CLASSES.index(kind)
     for seed in range(first, first + RUNS):
 
         @hypothesis.seed(seed)
@@ -48,7 +51,7 @@ def drawn(kind: str, precision: str) -> tuple[Case, ...]:
 
 
 @pytest.mark.parametrize("precision", ["float64", "float32", "float16", "bfloat16"])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", CLASSES)
 def test_a_repr_can_be_pasted_and_gives_the_same_arrays(kind: str, precision: str) -> None:
     for case in drawn(kind, precision)[:40]:
         again = case_from(repr(case))
@@ -63,7 +66,7 @@ def test_a_repr_can_be_pasted_and_gives_the_same_arrays(kind: str, precision: st
 
 @pytest.mark.parametrize("precision", ["float64", "float32", "float16", "bfloat16"])
 def test_values_are_exact_in_the_format(precision: str) -> None:
-    dtype = DTYPES[precision]
+    dtype = dtype_of(precision)
     for case in drawn("LSTM", precision)[:200]:
         arrays = (*case.weight_arrays.values(), case.input_array, *case.state_arrays)
         for array in arrays:
@@ -123,11 +126,11 @@ def test_every_regime_can_be_drawn_in_every_place() -> None:
         # Weights near the largest number would leave nothing to compare.
         wanted = set(REGIMES) - ({"huge"} if place_ == "weights" else set())
         assert set(regimes) == wanted
-    given = {(c.weights, c.inputs, c.states) for k in KINDS for c in drawn(k, "float32")}
+    given = {(c.weights, c.inputs, c.states) for k in CLASSES for c in drawn(k, "float32")}
     assert given <= set(triples)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", CLASSES)
 def test_a_case_keeps_to_the_budget_of_work(kind: str) -> None:
     for case in drawn(kind, "float32"):
         sizes = (case.input_size, case.hidden_size, case.batch or 1, case.time)

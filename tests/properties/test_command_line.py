@@ -54,7 +54,10 @@ def chosen_are(status: str) -> dict[str, str]:
         (["--subject", "nowhere:LSTM"], "--subject 'nowhere:LSTM': cannot import nowhere"),
         (["--subject", f"{BROKEN}:AN_LSTM"], "a LSTM was given; expected a class or a factory"),
         (["--subject", f"{BROKEN}:make_long_short"], "give --like with one of RNNCell, LSTMCell"),
-        (["--device", "tpu"], "--device 'tpu': expected one of cpu, cuda, all"),
+        (
+            ["--device", "tpu"],
+            "here are cpu; expected one of them, with an index as in cuda:1, or all",
+        ),
         (["--precision", "float8"], "--precision 'float8': expected one of float64, float32"),
         (
             ["--hypothesis-profile", "slow"],
@@ -85,7 +88,9 @@ def test_a_device_that_is_not_there_is_an_error_and_not_a_skip() -> None:
         env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
     )
     assert done.returncode == USAGE_ERROR
-    assert re.search(r"--device cuda: torch \S+ finds no CUDA device here", done.stderr)
+    assert re.search(
+        r"--device 'cuda': torch \S+ finds no cuda device here; here are cpu", done.stderr
+    )
 
 
 def test_a_broken_subject_fails_with_one_message_and_the_run_goes_on() -> None:

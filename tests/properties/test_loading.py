@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gatewise.properties.subjects.loading import SubjectError, load_subject
-from gatewise.properties.subjects.protocol import KINDS
+from gatewise.reference.classes import TORCH
 
 BROKEN = str(Path(__file__).with_name("broken.py"))
 
@@ -21,7 +21,7 @@ WRONG = [
     (f"{BROKEN}:LSTMOfNoModule", None, "the class is not a torch.nn.Module"),
     (f"{BROKEN}:AN_LSTM", None, "a LSTM was given; expected a class or a factory"),
     ("torch:float32", None, "a dtype was given; expected a class or a factory"),
-    (f"{BROKEN}:make_long_short", None, "its kind cannot be told"),
+    (f"{BROKEN}:make_long_short", None, "what it is like cannot be told"),
     (f"{BROKEN}:make_long_short", "Transformer", "--like 'Transformer': expected one of RNNCell"),
     ("torch.nn:Linear", None, "give --like with one of RNNCell, LSTMCell"),
     (":", None, "expected package.module:Name"),
@@ -46,10 +46,10 @@ def test_a_file_that_fails_on_import(tmp_path: Path) -> None:
 def test_a_file_may_import_its_neighbour(tmp_path: Path) -> None:
     (tmp_path / "gates_beside.py").write_text("import torch\nBase = torch.nn.GRU\n")
     (tmp_path / "cells.py").write_text("from gates_beside import Base\nclass Mine(Base): pass\n")
-    assert load_subject(f"{tmp_path / 'cells.py'}:Mine").kind == "GRU"
+    assert load_subject(f"{tmp_path / 'cells.py'}:Mine").like == "GRU"
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", list(TORCH))
 def test_the_kind_by_inheritance_by_name_and_by_like(kind: str, tmp_path: Path) -> None:
     path = tmp_path / f"cells_{kind.lower()}.py"
     name = {"RNNCell": "my_rnn_cell", "LSTMCell": "FastLSTMCell", "GRUCell": "GRUCellV2"}.get(
@@ -60,7 +60,7 @@ def test_the_kind_by_inheritance_by_name_and_by_like(kind: str, tmp_path: Path) 
         f"def {name}(*a, **k): return torch.nn.{kind}(*a, **k)\n"
         f"def neutral(*a, **k): return torch.nn.{kind}(*a, **k)\n"
     )
-    assert load_subject(f"{path}:Heir").kind == kind
-    assert load_subject(f"{path}:{name}").kind == kind
-    assert load_subject(f"{path}:neutral", kind).kind == kind
+    assert load_subject(f"{path}:Heir").like == kind
+    assert load_subject(f"{path}:{name}").like == kind
+    assert load_subject(f"{path}:neutral", kind).like == kind
     assert load_subject("torch.nn:LSTM", "LSTM").factory is torch.nn.LSTM

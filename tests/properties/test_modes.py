@@ -111,7 +111,7 @@ def test_torchs_own_layers_are_known_and_ours_are_held_to_the_claim(
     prop: str, subject: str
 ) -> None:
     theirs = run(Plan(CATALOGUE[prop], BUILTIN[subject], "float32"), profile="quick", seed=2)
-    own = BUILTIN[subject.replace("torch.nn", "impl")]
+    own = BUILTIN[subject.replace("torch.nn", "gatewise.impl")]
     ours = run(Plan(CATALOGUE[prop], own, "float32"), profile="quick", seed=2)
     assert (theirs.status, ours.status) == (KNOWN_ISSUE, "holds")
 

@@ -145,7 +145,7 @@ def test_a_wrong_network_is_falsified_by_what_it_breaks(
     kind: str, wrong: Any, prop: str, text: str
 ) -> None:
     found = plan(kind, wrong, prop)
-    assert kind in found.prop.kinds
+    assert kind in found.prop.of
     record = run(found, profile="standard", seed=3)
     assert record.status == FALSIFIED
     assert text in record.message
@@ -156,7 +156,7 @@ def test_a_wrong_network_is_falsified_by_what_it_breaks(
 
 def right(kind: str) -> Subject:
     """The first built-in subject of a kind."""
-    return next(s for s in BUILTIN.values() if s.kind == kind)
+    return next(s for s in BUILTIN.values() if s.like == kind)
 
 
 def test_every_property_of_the_three_families_kills_a_wrong_network() -> None:

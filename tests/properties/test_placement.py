@@ -15,6 +15,7 @@ from gatewise.properties import session
 from gatewise.properties.cases.case import Case
 from gatewise.properties.checking.comparison import Check, Mismatch
 from gatewise.properties.checking.oracle import compare_all, expected
+from gatewise.properties.devices import CUDA
 from gatewise.properties.families.catalogue import CATALOGUE, properties_for
 from gatewise.properties.families.placement import REPEATING_WORKSPACES
 from gatewise.properties.running.engine import run
@@ -35,8 +36,8 @@ def record_of(name: str, factory: Callable[..., nn.Module]) -> Record:
 def test_the_family_is_claimed_on_cuda_alone() -> None:
     assert CLAIMS
     for claim in CLAIMS:
-        assert claim.devices == ("cuda",)
-        for kind in claim.kinds:
+        assert claim.devices is CUDA
+        for kind in claim.of:
             for precision in claim.precisions:
                 assert claim not in properties_for(kind, precision)
                 assert claim not in properties_for(kind, precision, "cpu")
@@ -51,8 +52,8 @@ def test_what_is_planned_follows_the_devices_that_there_are(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: present)
     given = {"--device": device, "--subject": ["torch.nn.LSTM"]}
-    if device in ("cuda", "all") and not present:
-        with pytest.raises(session.UsageError, match="finds no CUDA device here"):
+    if device == "cuda" and not present:
+        with pytest.raises(session.UsageError, match="finds no cuda device here; here are cpu"):
             session.configure(given)
         return
     made = session.configure(given)
@@ -73,7 +74,7 @@ def test_what_is_planned_follows_the_devices_that_there_are(
 )
 def test_a_right_subject_passes(subject: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", REPEATING_WORKSPACES[0])
-    own = [claim for claim in CLAIMS if BUILTIN[subject].kind in claim.kinds]
+    own = [claim for claim in CLAIMS if BUILTIN[subject].like in claim.of]
     assert len(own) >= 4
     for claim in own:
         record = run(Plan(claim, BUILTIN[subject], "float32"), profile="quick", seed=2)

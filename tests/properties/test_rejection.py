@@ -26,7 +26,7 @@ from gatewise.properties.running.plans import Plan
 from gatewise.properties.running.records import FALSIFIED, FLAKY, HOLDS, Record
 from gatewise.properties.running.sandbox import parent as sandbox
 from gatewise.properties.subjects.builtin import BUILTIN
-from gatewise.properties.subjects.protocol import PACKING, PADDING, Subject
+from gatewise.properties.subjects.protocol import Subject
 
 from . import careless
 
@@ -77,13 +77,13 @@ def test_a_planted_fault_is_falsified(name: str, kind: str, prop: str, words: st
     [
         (
             careless.sorts_in_silence,
-            PACKING,
+            "Packing",
             "packing_refuses_what_does_not_fit",
             "lengths: shortest first, enforce_sorted=True",
         ),
         (
             careless.cuts_in_silence,
-            PADDING,
+            "Padding",
             "padding_refuses_what_does_not_fit",
             "total_length: one too short",
         ),
@@ -93,7 +93,7 @@ def test_a_fault_of_packing_is_falsified_and_torch_is_not(
     function: Any, kind: str, prop: str, variant: str
 ) -> None:
     claim, case = CATALOGUE[prop].claim, Case("RNN", batch=2, time=3, variant=variant)
-    (own,) = [s for s in BUILTIN.values() if s.kind == kind]
+    (own,) = [s for s in BUILTIN.values() if s.like == kind]
     claim(own, case, Check())
     with pytest.raises(Mismatch, match="accepted, with"):
         claim(Subject("mine", kind, function), case, Check())
@@ -149,7 +149,7 @@ def test_impl_refuses_with_every_seed() -> None:
         for kind in ("RNN", "LSTMCell"):
             factory = BUILTIN[f"gatewise.impl.{kind}"].factory
             for prop in CATALOGUE.values():
-                if prop.family == "rejection" and kind in prop.kinds:
+                if prop.family == "rejection" and kind in prop.of:
                     record = record_of(factory, kind, prop.name, seed, profile="quick")
                     assert record.status == HOLDS
                     assert record.cases >= len(prop.variants(kind))  # each at least once
@@ -158,7 +158,7 @@ def test_impl_refuses_with_every_seed() -> None:
 @pytest.mark.parametrize("prop", [p for p in CATALOGUE.values() if p.family == "rejection"])
 def test_every_variant_says_what_how_and_where(prop: Any) -> None:
     assert prop.isolated
-    for kind in prop.kinds:
+    for kind in prop.of:
         variants = prop.variants(kind)
         assert len(set(variants)) == len(variants)
         if " = " not in "".join(variants):

@@ -105,7 +105,7 @@ def test_a_property_that_compares_nothing_is_vacuous_and_does_not_pass() -> None
         check.close("h", np.ones(2), Expected(np.ones(2), np.full(2, np.inf)))
 
     for claim in (silent, unbounded):
-        prop = Property(claim.__name__, "none", "s", "f", claim)
+        prop = Property(name=claim.__name__, family="none", sentence="s", formula="f", claim=claim)
         record = run(Plan(prop, BUILTIN["torch.nn.LSTM"], "float32"), profile="quick")
         assert record.status == VACUOUS
         assert not record.passed
@@ -139,7 +139,9 @@ def test_what_is_drawn_does_not_depend_on_what_is_loaded(
     def note(subject: Subject, case: Case, check: Check) -> None:
         drawn[-1].append(case)
 
-    prop = Property("noted", "agreement", "s", "f", note, share=4.0)
+    prop = Property(
+        name="noted", family="agreement", sentence="s", formula="f", claim=note, share=4.0
+    )
     for _ in range(2):
         drawn.append([])
         run(Plan(prop, BUILTIN["gatewise.impl.LSTM"], "float32"), profile="standard", seed=3)

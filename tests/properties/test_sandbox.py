@@ -241,7 +241,7 @@ def test_what_cannot_be_isolated_says_so(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(sandbox, "method", lambda device: "spawn")
     monkeypatch.setattr(sandbox.sys, "platform", "win32")
     nameless = replace(RIGHT, factory=lambda *a, **k: nn.LSTM(*a, **k))
-    prop = Property("one", "none", "s", "f", one, isolated=True)
+    prop = Property(name="one", family="none", sentence="s", formula="f", claim=one, isolated=True)
     record = run(Plan(prop, nameless, "float32"), profile="quick")
     assert record.status == UNSUPPORTED
     assert "cannot be sent to a process" in record.message

@@ -11,11 +11,12 @@ import numpy as np
 from gatewise.reference import concat_cells
 from gatewise.reference.activations import constant
 from gatewise.reference.backward import cell_backward, layer_backward
-from gatewise.reference.cells import cell
 from gatewise.reference.concat_backward import concat_backward, tag_backward
-from gatewise.reference.concat_cells import CONCAT_KINDS
 from gatewise.reference.formats import Array
-from gatewise.reference.parameters import Options, weight_shapes
+from gatewise.reference.kinds import KINDS
+from gatewise.reference.options import Options
+from gatewise.reference.parameters import weight_shapes
+from gatewise.reference.steps import cell
 from gatewise.reference.tagger import tag, tagger_weight_shapes
 from gatewise.reference.unroll import layer
 
@@ -145,6 +146,6 @@ PROBLEMS: dict[str, Problem] = {
     "LSTM-one-bias": of_layer(Options("LSTM", I, H, biases=("hh",))),
     **{f"{kind}Cell": of_cell(Options(kind, I, H, cell=True)) for kind in ("RNN", "LSTM", "GRU")},
     "GRUCell-unbatched": of_cell(Options("GRU", I, H, cell=True), unbatched=True),
-    **{f"{kind}Cell": of_concat_cell(kind) for kind in CONCAT_KINDS},
+    **{f"{kind}Cell": of_concat_cell(kind) for kind, own in KINDS.items() if own.concat},
     "Tagger": of_tagger(),
 }

@@ -15,7 +15,8 @@ from gatewise.reference.backward import cell_backward, layer_backward
 from gatewise.reference.ball import Ball, exact
 from gatewise.reference.dual import Dual
 from gatewise.reference.formats import PRECISIONS, Array, gamma
-from gatewise.reference.parameters import Options, weight_shapes
+from gatewise.reference.options import Options
+from gatewise.reference.parameters import weight_shapes
 from tests.reference import test_mpmath as scalars
 from tests.reference.problems import PROBLEMS, B, H, I, Problem, T
 

@@ -12,24 +12,24 @@ from gatewise.properties.cases.case import Case
 from gatewise.properties.checking.comparison import Check, Mismatch, agree
 from gatewise.properties.subjects.builtin import BUILTIN
 from gatewise.reference.ball import Ball, exact
-from gatewise.reference.cells import cell
 from gatewise.reference.concat_cells import (
-    CONCAT_KINDS,
-    cell_of,
     gate_count,
     gate_layers,
     step,
     weight_shapes,
 )
 from gatewise.reference.formats import PRECISIONS, Array
-from gatewise.reference.parameters import GATES, Options
+from gatewise.reference.kinds import KINDS
+from gatewise.reference.options import Options
+from gatewise.reference.steps import cell
 from tests.reference.test_log_softmax import by_digits
 from tests.reference.test_mpmath import Row, logistic, product, row, worst_ratio
 from tests.reference.test_onnx import H, I, evaluate
 
 P = PRECISIONS["float64"]
 B, O = 2, 5  # noqa: E741
-SUBJECTS = {s.kind.removesuffix("Cell"): s for s in BUILTIN.values() if s.kind[:-4] in CONCAT_KINDS}
+CONCAT_KINDS = [name for name, kind in KINDS.items() if kind.concat]
+SUBJECTS = {s.kind: s for s in BUILTIN.values() if s.kind in CONCAT_KINDS}
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +41,7 @@ def fifty_digits() -> Any:
 def draw(kind: str, seed: int) -> tuple[dict[str, Array], Array, tuple[Array, ...]]:
     rng = np.random.RandomState(seed)
     w = {n: rng.standard_normal(s) for n, s in weight_shapes(kind, I, H, O).items()}
-    parts = 2 if cell_of(kind) == "LSTM" else 1
+    parts = 2 if KINDS[kind].base == "LSTM" else 1
     scale = 10.0 ** rng.uniform(-2, 1)
     return (
         w,
@@ -56,9 +56,9 @@ def scalars(kind: str, w: dict[str, Array], x: Row, h: Row, *c: Row) -> dict[str
     if kind == "SharedRNN":
         return {"h": a[0], "logits": product(w["i2o.weight"], x + h, w["i2o.bias"])}
     found: dict[str, Row] = {}
-    if cell_of(kind) == "RNN":
+    if KINDS[kind].base == "RNN":
         new = [mpmath.tanh(v) for v in a[0]]
-    elif cell_of(kind) == "LSTM":
+    elif KINDS[kind].base == "LSTM":
         i, f, o = ([logistic(v) for v in a[k]] for k in (0, 1, 3))
         found["c"] = [f[k] * c[0][k] + i[k] * mpmath.tanh(a[2][k]) for k in range(H)]
         new = [o[k] * mpmath.tanh(found["c"][k]) for k in range(H)]
@@ -90,7 +90,7 @@ def test_a_step_lies_within_its_float64_ball(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", CONCAT_KINDS)
 def test_counts_are_those_of_an_rnn_times_the_layers_of_its_own(kind: str) -> None:
-    layers = GATES[cell_of(kind)] if CONCAT_KINDS[kind] else 1
+    layers = 1 if KINDS[kind].shared else len(KINDS[kind].gates)
     assert gate_count(kind, 3, 4) == layers * ((3 + 4) * 4 + 4)
 
 
@@ -111,8 +111,8 @@ def torchs(kind: str, w: dict[str, Array], negated: tuple[int, ...] = ()) -> dic
 
 def as_onnx(kind: str, w: dict[str, Array], **options: Any) -> tuple[Options, dict[str, Array]]:
     """ONNX's operator that the cell is, and its weights: a GRU's z is inverted."""
-    negated = (1,) if cell_of(kind) == "GRU" else ()
-    return Options(cell_of(kind), I, H, **options), torchs(kind, w, negated)
+    negated = (1,) if KINDS[kind].base == "GRU" else ()
+    return Options(KINDS[kind].base, I, H, **options), torchs(kind, w, negated)
 
 
 def compare(kind: str, seed: int, **options: Any) -> float:
@@ -146,7 +146,7 @@ ON_ONNX = [k for k in CONCAT_KINDS if k != "SharedRNN"]
 @pytest.mark.parametrize("kind", ON_ONNX)
 def test_the_cell_is_onnxs_operator_over_a_sequence(kind: str) -> None:
     """The GRU with linear_before_reset=0 and z inverted, the LSTM with the one block repeated."""
-    options = {"reset_after": False} if cell_of(kind) == "GRU" else {}
+    options = {"reset_after": False} if KINDS[kind].base == "GRU" else {}
     assert 0 < max(compare(kind, seed, **options) for seed in range(6)) <= 1
 
 

@@ -12,10 +12,11 @@ import torch
 from gatewise.reference.activations import sigmoid
 from gatewise.reference.backward import cell_backward
 from gatewise.reference.ball import exact
-from gatewise.reference.cells import cell
 from gatewise.reference.dual import Dual
 from gatewise.reference.formats import PRECISIONS, Array
-from gatewise.reference.parameters import Options, weight_shapes
+from gatewise.reference.options import Options
+from gatewise.reference.parameters import weight_shapes
+from gatewise.reference.steps import cell
 from tests.reference.problems import PROBLEMS, B, H, I, Problem, T, of_layer
 from tests.reference.test_backward import STEP, complex_step, near, torch_layer
 

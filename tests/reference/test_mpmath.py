@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from mpmath import mpf
 
-from gatewise.reference import cells
 from gatewise.reference.activations import sigmoid
 from gatewise.reference.ball import Ball, exact
 from gatewise.reference.formats import PRECISIONS, Array
-from gatewise.reference.parameters import Options, weight_shapes
+from gatewise.reference.options import Options
+from gatewise.reference.parameters import weight_shapes
+from gatewise.reference.steps import cell
 from gatewise.reference.unroll import layer
 
 P = PRECISIONS["float64"]
@@ -129,13 +130,13 @@ def test_a_step_lies_within_its_float64_ball(name: str) -> None:
         w = weights(options, seed)
         shapes = [(B, I), (B, options.state_size)] + [(B, H)] * (options.kind == "LSTM")
         x, *state = inputs(seed, *shapes)
-        balls = cells.cell(options, w, exact(x, P), tuple(exact(s, P) for s in state))
+        balls = cell(options, w, exact(x, P), tuple(exact(s, P) for s in state))
         want = [equations(w, row(x[k]), *(row(s[k]) for s in state)) for k in range(B)]
         if options.kind == "LSTM":
             ratios += [worst_ratio(balls[j], [pair[j] for pair in want]) for j in (0, 1)]
         else:
             ratios.append(worst_ratio(balls[0], want))
-        values = cells.cell(options, w, x, tuple(state))
+        values = cell(options, w, x, tuple(state))
         assert all(np.array_equal(v, b.v) for v, b in zip(values, balls, strict=True))
     assert 0 < max(ratios) <= 0.5  # the ball holds a subject's error beside the reference's
 

@@ -18,7 +18,8 @@ from onnx.reference import ReferenceEvaluator
 from gatewise.properties.checking.comparison import Check, Mismatch
 from gatewise.reference.ball import exact
 from gatewise.reference.formats import PRECISIONS, Array
-from gatewise.reference.parameters import Options, weight_shapes
+from gatewise.reference.options import Options
+from gatewise.reference.parameters import weight_shapes
 from gatewise.reference.unroll import layer
 
 P = PRECISIONS["float64"]

@@ -7,13 +7,16 @@ from itertools import product
 import pytest
 import torch
 
-from gatewise.reference.parameters import GATES, Options, count, projection_departure, weight_shapes
+from gatewise.reference.kinds import KINDS as ALL
+from gatewise.reference.options import Options
+from gatewise.reference.parameters import count, projection_departure, weight_shapes
 
+KINDS = ("RNN", "LSTM", "GRU")
 SIZES = [(1, 1), (3, 4), (7, 2)]
 LAYERS = [
     Options(kind, i, h, n, bias=bias, bidirectional=both)
     for kind, (i, h), n, bias, both in product(
-        GATES, SIZES, (1, 2, 3), (True, False), (True, False)
+        KINDS, SIZES, (1, 2, 3), (True, False), (True, False)
     )
 ]
 PROJECTED = [
@@ -35,7 +38,7 @@ def torch_module(o: Options) -> torch.nn.Module:
 
 
 CELLS = [
-    Options(k, i, h, bias=b, cell=True) for k in GATES for i, h in SIZES for b in (True, False)
+    Options(k, i, h, bias=b, cell=True) for k in KINDS for i, h in SIZES for b in (True, False)
 ]
 
 
@@ -52,7 +55,7 @@ def rnn_beside(o: Options) -> int:
 
 @pytest.mark.parametrize("options", LAYERS, ids=str)
 def test_four_and_three_times_an_rnn(options: Options) -> None:
-    assert count(options) == GATES[options.kind] * rnn_beside(options)
+    assert count(options) == len(ALL[options.kind].gates) * rnn_beside(options)
     assert projection_departure(options) == 0
 
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from gatewise.reference.ball import exact
-from gatewise.reference.cells import cell
 from gatewise.reference.formats import PRECISIONS, Array
-from gatewise.reference.parameters import Options, weight_shapes
+from gatewise.reference.options import Options
+from gatewise.reference.parameters import weight_shapes
+from gatewise.reference.steps import cell
 from gatewise.reference.unroll import Unrolled, layer, reversal
 
 T, B, I, H = 5, 3, 2, 4  # noqa: E741

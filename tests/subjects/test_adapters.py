@@ -30,7 +30,7 @@ def verdicts(adapter: Adapter, *names: str, precision: str = "float32") -> dict[
     return {
         p.name: run(Plan(p, subject, precision), profile="quick", seed=1)
         for p in CATALOGUE.values()
-        if subject.kind in p.kinds and precision in p.precisions and (p.name in names or not names)
+        if subject.like in p.of and precision in p.precisions and (p.name in names or not names)
     }
 
 
@@ -72,7 +72,7 @@ class Joined(Synthetic):
 
 
 JOINED: dict[str, Any] = {
-    "kind": "LSTM",
+    "like": "LSTM",
     "weights": {"W": "weight_ih|weight_hh", "b": "bias"},
     "gates": "iofc",
     "transposed": True,
@@ -196,7 +196,7 @@ def numpy_step(x: Any, h: Any, c: Any, Wf: Any, Wi: Any, Wg: Any, Wo: Any, b: An
 
 
 STEP: dict[str, Any] = {
-    "kind": "LSTMCell",
+    "like": "LSTMCell",
     "weights": {f"W{g}": f"weight_hh.{g}|weight_ih.{g}" for g in "figo"}
     | {"b": "bias.f;bias.i;bias.g;bias.o"},
     "function": True,
@@ -345,10 +345,10 @@ def test_a_file_may_hold_an_adapter(tmp_path: Path) -> None:
         "WRONG = 'Adapter'\n"
     )
     subject = load_subject(f"{path}:MINE")
-    assert (subject.kind, subject.name) == ("GRU", f"{path}:MINE")
-    with pytest.raises(SubjectError, match="is an adapter of kind GRU"):
+    assert (subject.like, subject.name) == ("GRU", f"{path}:MINE")
+    with pytest.raises(SubjectError, match="is an adapter like GRU"):
         load_subject(f"{path}:MINE", "LSTM")
-    assert load_subject(f"{path}:MINE", "auto").kind == "GRU"
+    assert load_subject(f"{path}:MINE", "auto").like == "GRU"
     path.write_text(
         "import torch\nfrom gatewise import Adapter\n"
         "MINE = Adapter(torch.nn.GRU, 'GRU', gates='zr')\n"

@@ -63,7 +63,7 @@ def test_identify_says_what_it_is_and_the_adapter(
         "z keeps the old state"
     )
     assert said[1] == (
-        "Adapter(made, kind='GRU', weights={'W': 'weight_ih', 'U': 'weight_hh', 'b': 'bias'}, "
+        "Adapter(made, like='GRU', weights={'W': 'weight_ih', 'U': 'weight_hh', 'b': 'bias'}, "
         "gates='nzr', transposed=True, reset_after=False)"
     )
     assert cli.main(["identify", "torch.nn:LSTM"]) == 0

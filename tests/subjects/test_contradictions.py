@@ -26,7 +26,7 @@ class Crashing(nn.Module):
 CELL = {"weight_ih": "weight_ih", "weight_hh": "weight_hh"}
 
 BAD: list[tuple[Any, dict[str, Any], str]] = [
-    (nn.LSTM, {"kind": "Transformer"}, "kind='Transformer': expected one of 'RNNCell'"),
+    (nn.LSTM, {"like": "Transformer"}, "like='Transformer': expected one of 'RNNCell'"),
     (nn.LSTM, {"gates": "ifg"}, "gates='ifg': expected each of the 4 letters i f g o once, c for"),
     (nn.LSTM, {"gates": "iffo"}, "gates='iffo': expected each of the 4 letters"),
     (nn.LSTM, {"gates": "zrn"}, "gates='zrn': expected each of the 4 letters i f g o"),
@@ -34,7 +34,7 @@ BAD: list[tuple[Any, dict[str, Any], str]] = [
     (nn.LSTM, {"layout": "NTC"}, "layout='NTC': expected one of '', 'time-major', 'batch-major'"),
     (
         nn.LSTMCell,
-        {"kind": "LSTMCell", "layer_axis": False},
+        {"like": "LSTMCell", "layer_axis": False},
         "layer_axis=False: expected of a layer",
     ),
     (nn.LSTM, {"arrays": "jax"}, "arrays='jax': expected one of 'torch', 'numpy'"),
@@ -49,40 +49,40 @@ BAD: list[tuple[Any, dict[str, Any], str]] = [
     (nn.LSTM, {"weights": {"W": "weight_ih"}}, "weights= leaves over weight_hh.i, weight_hh.f"),
     (
         nn.LSTMCell,
-        {"kind": "LSTMCell", "weights": {**CELL, "bias_ih": "weight_hh"}},
+        {"like": "LSTMCell", "weights": {**CELL, "bias_ih": "weight_hh"}},
         "weights= holds weight_hh.f, weight_hh.g, weight_hh.i, weight_hh.o twice",
     ),
     (
         nn.LSTMCell,
-        {"kind": "LSTMCell", "weights": CELL},
+        {"like": "LSTMCell", "weights": CELL},
         "LSTMCell(3, 2): weights= leaves over the parameter 'bias_ih' of shape (8,); map it, or",
     ),
     (
         nn.LSTMCell,
-        {"kind": "LSTMCell", "weights": {"W": "weight_ih", "weight_hh": "weight_hh"}},
+        {"like": "LSTMCell", "weights": {"W": "weight_ih", "weight_hh": "weight_hh"}},
         "weights= names 'W', and there is no such parameter; it has weight_ih, weight_hh, bias_ih",
     ),
     (
         nn.LSTMCell,
-        {"kind": "LSTMCell", "transposed": True},
+        {"like": "LSTMCell", "transposed": True},
         "LSTMCell(3, 2): 'weight_ih' has shape (8, 3), and the mapping gives it (3, 8)",
     ),
     (
         nn.GRUCell,
-        {"kind": "GRUCell", "weights": {**CELL, "bias_ih": "bias"}},
+        {"like": "GRUCell", "weights": {**CELL, "bias_ih": "bias"}},
         "weights= sums the two biases of n, of which b_hn is reset and b_in is not",
     ),
     (Crashing, {}, "Crashing(3, 2) raises RuntimeError: no kernel"),
     (
         needs_three,
-        {"kind": "GRUCell", "function": True, "weights": {"W": "weight_ih", "U": "weight_hh"}},
+        {"like": "GRUCell", "function": True, "weights": {"W": "weight_ih", "U": "weight_hh"}},
         "weights= names 'W', which is no argument of needs_three; it has x, h, U",
     ),
     (nn.LSTM, {"unsupported": {"packed": ""}}, "unsupported=: 'packed' has no reason"),
     (nn.LSTM, {"unsupported": ["packed"]}, "unsupported=: a list was given; expected {name"),
     (
         nn.RNN,
-        {"kind": "RNN", "nonlinearity": "tanh", "unsupported": {"nonlinearity": "it is tanh"}},
+        {"like": "RNN", "nonlinearity": "tanh", "unsupported": {"nonlinearity": "it is tanh"}},
         "unsupported={'nonlinearity': ...} contradicts what the adapter states",
     ),
     ("LSTM", {}, "own='LSTM': expected a class, a factory or a function"),
@@ -92,7 +92,7 @@ BAD: list[tuple[Any, dict[str, Any], str]] = [
 @pytest.mark.parametrize(("own", "arguments", "line"), BAD, ids=[str(n) for n in range(len(BAD))])
 def test_a_contradiction_is_one_clear_line(own: Any, arguments: dict[str, Any], line: str) -> None:
     with pytest.raises(SubjectError) as caught:
-        Adapter(own, **{"kind": "LSTM", **arguments})
+        Adapter(own, **{"like": "LSTM", **arguments})
     text = str(caught.value)
     assert re.match(r"Adapter\(\w+\): ", text)
     assert line in text

@@ -41,7 +41,7 @@ def test_all_orders_of_an_lstm(cell: bool, transposed: bool, biases: int) -> Non
         found = identify(own)
         assert found.hypothesis.order == order
         assert found.hypothesis.layout.transposed == transposed
-        assert found.kind == ("LSTMCell" if cell else "LSTM")
+        assert found.like == ("LSTMCell" if cell else "LSTM")
         assert found.sentence == (
             f"an LSTM{' cell' * cell}, order {' '.join(order)}, "
             f"{('one bias', 'two biases')[biases - 1]}{', matrices (in, out)' * transposed}"
@@ -124,7 +124,7 @@ def test_an_rnn(cell: bool, biases: int, transposed: bool) -> None:
 def test_torch_is_drop_in(kind: str) -> None:
     found = identify(getattr(nn, kind))
     assert found.drop_in
-    assert found.kind == kind
+    assert found.like == kind
 
 
 def test_relu_is_told_from_tanh() -> None:
@@ -193,7 +193,7 @@ class NumpyLSTM:
 def test_numpy_in_and_out() -> None:
     found = identify(NumpyLSTM)
     assert found.text() == (
-        "Adapter(NumpyLSTM, kind='LSTM', weights={'kernel': 'weight_hh|weight_ih', "
+        "Adapter(NumpyLSTM, like='LSTM', weights={'kernel': 'weight_hh|weight_ih', "
         "'offset': 'bias'}, gates='ofig', arrays='numpy')"
     )
     agrees(found, 1)

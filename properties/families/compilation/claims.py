@@ -13,18 +13,20 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from gatewise.reference.classes import ALL, CONCAT_CELLS, DROP_IN, LAYERS
+
 from ...cases.case import Case
 from ...checking.comparison import Check
 from ...checking.derivatives import Recorded, compare_gradients, tensors
 from ...checking.oracle import compare_all, expected, expected_gradients, upstream_arrays
-from ...subjects.protocol import ALL_KINDS, CONCAT_CELLS, KINDS, Results, Subject, Unsupported, load
+from ...devices import CPU
+from ...precisions import FLOAT32
+from ...subjects.protocol import Results, Subject, Unsupported, load
 from ..life_cycle import other_weights
-from ..property import LAYERS, Family
+from ..property import Family
 from .compilers import compiled, exported, fresh, onnx_results, quiet, refusals
 
 FAMILY = Family("compilation", needs=("torch_names",))
-
-ONE = ("float32",)
 
 #: One case of a standard run.
 ONCE = 1 / 60
@@ -58,7 +60,7 @@ def _called_as(name: str, claim: Any) -> Any:
 def _compiled_by(backend: str, subject: Subject, case: Case, check: Check) -> None:
     module = subject.build(case)
     with fresh(allow_rnn=backend == "inductor"), quiet():
-        _put(subject, case, module, compiled(module, backend, subject.device), check)
+        _put(subject, case, module, compiled(module, backend, subject.torch_device), check)
 
 
 def _by_backend(backend: str, **extra: Any) -> None:
@@ -66,8 +68,8 @@ def _by_backend(backend: str, **extra: Any) -> None:
     FAMILY.claims(
         f"torch.compile with the backend {backend} computes what the module computes.",
         f"compile(f, {backend})(x): |f − v| ≤ r, also for w′, x′ that it did not see",
-        kinds=ALL_KINDS,
-        precisions=ONE,
+        of=ALL,
+        precisions=FLOAT32,
         **{"share": ONCE, **SMALL, **extra},
     )(claim)
 
@@ -81,23 +83,23 @@ _by_backend("inductor", profile="thorough", share=0.006, patience=10.0)
 @FAMILY.claims(
     "The module is one graph to torch.compile, which computes what the module computes.",
     "compile(f, fullgraph=True)(x): |f − v| ≤ r",
-    kinds=ALL_KINDS,
-    precisions=ONE,
+    of=ALL,
+    precisions=FLOAT32,
     share=ONCE,
     **SMALL,
 )
 def compiles_as_one_graph(subject: Subject, case: Case, check: Check) -> None:
     module = subject.build(case)
     with fresh(), quiet(), refusals():
-        graph = compiled(module, "eager", subject.device, whole=True)
+        graph = compiled(module, "eager", subject.torch_device, whole=True)
         _put(subject, case, module, graph, check)
 
 
 @FAMILY.claims(
     "A graph that records gradients, of a layer that dynamo is told to allow, trains the module.",
     "compile(f, fullgraph=True, allow_rnn)(x): |f − v| ≤ r, |∂L/∂w − v| ≤ r",
-    kinds=KINDS,
-    precisions=ONE,
+    of=DROP_IN,
+    precisions=FLOAT32,
     needs=("gradients",),
     share=ONCE,
     **SMALL,
@@ -105,7 +107,7 @@ def compiles_as_one_graph(subject: Subject, case: Case, check: Check) -> None:
 def compiled_graph_trains(subject: Subject, case: Case, check: Check) -> None:
     module, upstream = subject.build(case), upstream_arrays(case)
     with fresh(allow_rnn=True), quiet(), refusals():
-        graph = compiled(module, "aot_eager", subject.device, whole=True)
+        graph = compiled(module, "aot_eager", subject.torch_device, whole=True)
         results = subject.call(case, graph, *subject.given(case))
         Recorded({}, results).backward(tensors(subject, case, upstream))
     compare_all(check, results, expected(case), "compiled to train: ")
@@ -142,8 +144,8 @@ def _unseen(case: Case) -> Case:
 @FAMILY.claims(
     "What torch.export makes of a module computes what the module computes.",
     "export(f)(x): |f − v| ≤ r, also for an x′ that it did not see",
-    kinds=ALL_KINDS,
-    precisions=ONE,
+    of=ALL,
+    precisions=FLOAT32,
     share=2 * ONCE,
     **SMALL,
 )
@@ -160,8 +162,8 @@ def exported_program_equals_reference(subject: Subject, case: Case, check: Check
 @FAMILY.claims(
     "A program exported with a batch of any size computes another batch size.",
     "export(f, B dynamic)(x) for B′ ≠ B: |f − v| ≤ r",
-    kinds=(*KINDS, *CONCAT_CELLS),
-    precisions=ONE,
+    of=DROP_IN + CONCAT_CELLS,
+    precisions=FLOAT32,
     share=ONCE,
     **{**SMALL, "forms": ("dense",), "with_state": True},
 )
@@ -200,12 +202,12 @@ def _onnx(by_dynamo: bool, how: str, **extra: Any) -> None:
     FAMILY.claims(
         f"The ONNX model of the {how} exporter, run in onnxruntime, computes what the module does.",
         "onnxruntime(export(f))(x): |f − v| ≤ r of float32 with an absolute error of σ",
-        precisions=ONE,
-        devices=("cpu",),
+        precisions=FLOAT32,
+        devices=CPU,
         **{**SMALL, **extra},
     )(claim)
 
 
-_onnx(False, "torchscript", kinds=ALL_KINDS, share=2 * ONCE)
+_onnx(False, "torchscript", of=ALL, share=2 * ONCE)
 #: It builds its table of operators anew for each model, most of a second.
-_onnx(True, "dynamo", kinds=LAYERS, share=ONCE)
+_onnx(True, "dynamo", of=LAYERS, share=ONCE)

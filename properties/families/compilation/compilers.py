@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ...devices import type_of
 from ...subjects.protocol import Unsupported
 
 
@@ -79,7 +80,7 @@ def compiled(module: nn.Module, backend: str, device: str, *, whole: bool = Fals
 
     Raises `Unsupported` where torch.compile does not run here.
     """
-    reason = unavailable(backend, device.partition(":")[0])
+    reason = unavailable(backend, type_of(device))
     if reason:
         raise Unsupported(reason)
     found: nn.Module = torch.compile(module, backend=backend, fullgraph=whole)  # type: ignore[assignment]

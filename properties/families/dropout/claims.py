@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from gatewise.reference.classes import LAYERS
 from gatewise.reference.formats import Array
 
 from ...cases.case import Case
@@ -21,8 +22,9 @@ from ...cases.values import ORDINARY
 from ...checking.binomial import check_rate
 from ...checking.comparison import Check, bits
 from ...checking.oracle import compare_all, expected, expected_gradients, upstream_arrays
+from ...devices import row_of
 from ...subjects.protocol import Results, Subject, Unsupported
-from ..property import LAYERS, Family
+from ..property import Family
 from .masks import (
     Mask,
     nearest,
@@ -54,7 +56,7 @@ def _seeded_run(subject: Subject, case: Case, module: nn.Module, seed: int) -> R
 @FAMILY.claims(
     "In evaluation nothing is dropped, whatever the probability.",
     "eval: f_p(x) = f_0(x)",
-    kinds=LAYERS,
+    of=LAYERS,
     share=0.2,
     num_layers=2,
     variants=(*PROBABILITIES, "1.0"),
@@ -68,7 +70,7 @@ def evaluation_drops_nothing(subject: Subject, case: Case, check: Check) -> None
 @FAMILY.claims(
     "With probability 0 nothing is dropped in training, and the generator's seed does not matter.",
     "p = 0: f_p(x) = f(x)",
-    kinds=LAYERS,
+    of=LAYERS,
     share=0.15,
     num_layers=2,
     dropout=0.0,
@@ -80,7 +82,7 @@ def zero_probability_drops_nothing(subject: Subject, case: Case, check: Check) -
     first, second = (_seeded_run(subject, case, module, case.seed + k) for k in (0, 1))
     compare_all(check, first, want)
     compare_all(check, second, want, "under another seed, ")
-    if subject.device == "cpu":
+    if row_of(subject.device).repeats_bits:
         for name, result in first.items():
             same = torch.equal(bits(result), bits(second[name]))
             check.same(f"{name} is the same under another seed", same, True)
@@ -90,7 +92,7 @@ def zero_probability_drops_nothing(subject: Subject, case: Case, check: Check) -
     "With probability 1 each layer above the first reads zeros, and nothing else is dropped: not "
     "the input, the states, or the last layer's output.",
     "p = 1: x^(l+1) = 0, and 0 · 1/(1−p) is no NaN",
-    kinds=LAYERS,
+    of=LAYERS,
     share=0.2,
     num_layers=2,
     dropout=1.0,
@@ -106,7 +108,7 @@ def certain_dropout_silences_between_layers(subject: Subject, case: Case, check:
 @FAMILY.claims(
     "With one layer nothing is dropped in training: its output is the last layer's.",
     "L = 1: f_p(x) = f(x)",
-    kinds=LAYERS,
+    of=LAYERS,
     share=0.2,
     num_layers=1,
     variants=(*PROBABILITIES, "1.0"),
@@ -129,7 +131,7 @@ def _showing(subject: Subject, case: Case) -> tuple[Any, dict[str, Array]]:
     "Each output of a layer reaches the next as nothing or scaled by 1/(1−p); states and the "
     "first layer's final states are not dropped.",
     "x^(2)_tbj ∈ {0, h^(1)_tbj / (1−p)}",
-    kinds=LAYERS,
+    of=LAYERS,
     share=0.2,
     num_layers=2,
     bias=True,
@@ -149,7 +151,7 @@ def survivors_are_scaled(subject: Subject, case: Case, check: Check) -> None:
     "Given the mask, which under one seed does not depend on the weights, every result equals the "
     "reference.",
     "f_p(x; W, seed) = reference(x; W, mask(seed))",
-    kinds=LAYERS,
+    of=LAYERS,
     share=0.2,
     num_layers=2,
     bias=True,
@@ -168,7 +170,7 @@ def equals_reference_given_its_mask(subject: Subject, case: Case, check: Check) 
 @FAMILY.claims(
     "Backward masks by the forward's own mask, with the same scale.",
     "∂L/∂(x, W) = BPTT of the reference under m/(1−p), with m read from the output",
-    kinds=LAYERS,
+    of=LAYERS,
     share=0.2,
     needs=("gradients",),
     num_layers=2,
@@ -232,7 +234,7 @@ def _equal_by_chance(case: Case) -> Fraction:
     "Units are kept at the rate 1 − p, within an exact binomial interval that a correct subject "
     "leaves once in 10⁹ runs.",
     "#kept ~ Binomial(T·B·D·R, 1−p)",
-    kinds=LAYERS,
+    of=LAYERS,
     share=0.1,
     num_layers=2,
     bias=True,
@@ -250,7 +252,7 @@ def keep_rate_is_binomial(subject: Subject, case: Case, check: Check) -> None:
     "Each unit of each row and step is dropped on its own: neighbours agree as often as "
     "independent ones do, by an exact binomial test at one false alarm in 10⁹ runs.",
     "#{m_a = m_b} ~ Binomial(pairs, p² + (1−p)²), pairs disjoint in t, in b and in j",
-    kinds=LAYERS,
+    of=LAYERS,
     share=0.1,
     num_layers=2,
     bias=True,
@@ -271,7 +273,7 @@ def units_are_dropped_independently(subject: Subject, case: Case, check: Check) 
     "A second call draws a mask of its own, by an exact binomial test at one false alarm in 10⁹ "
     "runs.",
     "#{m_1 = m_2} ~ Binomial(T·B·D·R, p² + (1−p)²)",
-    kinds=LAYERS,
+    of=LAYERS,
     share=0.1,
     num_layers=2,
     bias=True,
@@ -290,7 +292,7 @@ def each_call_draws_its_mask(subject: Subject, case: Case, check: Check) -> None
     "Each pair of adjacent layers has a mask of its own, by an exact binomial test at one false "
     "alarm in 10⁹ runs.",
     "#{m^(1) kept | m^(2) kept} ~ Binomial(#{m^(2) kept}, 1−p)",
-    kinds=LAYERS,
+    of=LAYERS,
     share=0.1,
     num_layers=3,
     bias=True,
@@ -319,7 +321,7 @@ def each_layer_draws_its_mask(subject: Subject, case: Case, check: Check) -> Non
 @FAMILY.claims(
     "A seed reproduces the mask: bit for bit on a CPU, unit for unit elsewhere.",
     "mask(seed) = mask(seed)",
-    kinds=LAYERS,
+    of=LAYERS,
     share=0.15,
     num_layers=2,
     bias=True,
@@ -334,7 +336,7 @@ def seed_reproduces_the_mask(subject: Subject, case: Case, check: Check) -> None
             runs.append(run_showing(subject, case, module, check, weights))
     (first, one), (second, other) = runs
     check.same("units whose mask differs", int(np.count_nonzero(first != second)), 0)
-    if subject.device == "cpu":
+    if row_of(subject.device).repeats_bits:
         for name, result in one.items():
             same = torch.equal(bits(result), bits(other[name]))
             check.same(f"{name} is the same under one seed", same, True)
@@ -343,7 +345,7 @@ def seed_reproduces_the_mask(subject: Subject, case: Case, check: Check) -> None
 @FAMILY.claims(
     "A probability set after construction is that of the next call.",
     "m.dropout = p, then x^(2)_tbj ∈ {0, h^(1)_tbj / (1−p)}; none at p = 0, all at p = 1",
-    kinds=LAYERS,
+    of=LAYERS,
     share=0.2,
     num_layers=2,
     bias=True,

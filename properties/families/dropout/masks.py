@@ -24,13 +24,15 @@ import torch
 
 from gatewise.reference.ball import Ball
 from gatewise.reference.formats import Array
-from gatewise.reference.parameters import GATE_NAMES, suffixes
+from gatewise.reference.kinds import KINDS
+from gatewise.reference.options import suffixes
 
 from ...cases.arrays import as_array
 from ...cases.case import Case
 from ...cases.values import seeded
 from ...checking.comparison import Check, Expected
 from ...checking.oracle import expected
+from ...devices import kept_generators
 from ...subjects.protocol import Results, Subject
 
 Mask = npt.NDArray[np.bool_]
@@ -48,8 +50,7 @@ _CANDIDATE = {"RNN": "h", "LSTM": "g", "GRU": "n"}
 @contextmanager
 def seeded_generators(subject: Subject, seed: int) -> Iterator[None]:
     """torch's generators on the CPU and on the subject's device seeded, and restored at the end."""
-    devices = [torch.cuda.current_device()] if subject.device.startswith("cuda") else []
-    with torch.random.fork_rng(devices=devices):
+    with kept_generators(subject.device):
         torch.manual_seed(seed)
         yield
 
@@ -73,7 +74,7 @@ def showing_weights(case: Case, lifted: bool = False) -> dict[str, Array]:
     `lifted` adds 1 to what the second layer's units read, so that they are never 0.
     """
     weights = {name: np.zeros(shape) for name, shape in case.weight_shapes.items()}
-    names, size, width = GATE_NAMES[case.kind], case.hidden_size, case.options.state_size
+    names, size, width = KINDS[case.kind].gates, case.hidden_size, case.options.state_size
     candidate = names.index(_CANDIDATE[case.kind]) * size
     for index, suffix in enumerate(suffixes(case.options)):
         w_ih, bias = weights[f"weight_ih{suffix}"], weights[f"bias_{case.biases[0]}{suffix}"]

@@ -15,13 +15,15 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from gatewise.reference.ball import Ball
+from gatewise.reference.classes import ALL, CONCAT_CELLS, DROP_IN, LAYERS
 
 from ...cases.case import Case
 from ...cases.layouts import ALL_LAYOUTS, fitted, place
 from ...checking.comparison import Check, bits
 from ...checking.oracle import agree_all, expected
-from ...subjects.protocol import ALL_KINDS, CONCAT_CELLS, DTYPES, KINDS, Subject, Unsupported
-from ..property import CPU_PRECISIONS, LAYERS, Family
+from ...precisions import PLAIN, dtype_of
+from ...subjects.protocol import Subject, Unsupported
+from ..property import Family
 from .peak import peak_bytes
 
 FAMILY = Family("memory")
@@ -44,7 +46,7 @@ def _packed(subject: Subject, case: Case, x: Tensor, layout: str = "contiguous")
         return x
     packed = subject.pack(case, x)
     values = packed.data.double().cpu().numpy()
-    data = place(values, layout, packed.data.dtype, subject.device)
+    data = place(values, layout, packed.data.dtype, subject.torch_device)
     return PackedSequence(data, packed.batch_sizes, packed.sorted_indices, packed.unsorted_indices)
 
 
@@ -74,8 +76,8 @@ def _named(
 @FAMILY.claims(
     "How the input lies in memory does not matter.",
     "f(x) = f(x as a contiguous copy)",
-    kinds=(*KINDS, *CONCAT_CELLS),
-    precisions=CPU_PRECISIONS,
+    of=DROP_IN + CONCAT_CELLS,
+    precisions=PLAIN,
     share=0.2,
     layout="contiguous",
     least={"batch": 2, "input": 2},
@@ -110,8 +112,8 @@ def _packed_rows(subject: Subject, case: Case, output: Ball) -> Ball:
 @FAMILY.claims(
     "How the initial states lie in memory does not matter.",
     "f(x, s) = f(x, s as a contiguous copy)",
-    kinds=(*KINDS, *CONCAT_CELLS),
-    precisions=CPU_PRECISIONS,
+    of=DROP_IN + CONCAT_CELLS,
+    precisions=PLAIN,
     share=0.25,
     layout="contiguous",
     least={"batch": 2, "hidden": 2},
@@ -142,20 +144,24 @@ def _replace(module: nn.Module, name: str, weight: Tensor) -> None:
 @FAMILY.claims(
     "How the weights lie in memory does not matter.",
     "f_W(x) = f_{W as a contiguous copy}(x)",
-    kinds=ALL_KINDS,
-    precisions=CPU_PRECISIONS,
+    of=ALL,
+    precisions=PLAIN,
     share=0.2,
     needs=("torch_names",),
     variants=WEIGHT_LAYOUTS,
 )
 def weight_layout_does_not_matter(subject: Subject, case: Case, check: Check) -> None:
-    layout, dtype = case.variant, DTYPES[case.precision]
+    layout, dtype = case.variant, dtype_of(case.precision)
     weights = {name: fitted(w, layout) for name, w in case.weight_arrays.items()}
     plain, module = subject.run(case, weights=weights), subject.build(case, weights)
     chunk = torch.cat([torch.from_numpy(w.copy()).flatten() for w in weights.values()])
-    parts = torch.split(chunk.to(subject.device, dtype), [w.size for w in weights.values()])
+    parts = torch.split(chunk.to(subject.torch_device, dtype), [w.size for w in weights.values()])
     for (name, w), part in zip(weights.items(), parts, strict=True):
-        laid = part.view(w.shape) if layout == "chunk" else place(w, layout, dtype, subject.device)
+        laid = (
+            part.view(w.shape)
+            if layout == "chunk"
+            else place(w, layout, dtype, subject.torch_device)
+        )
         _replace(module, name, laid)
     got = subject.run(case, module)
     bounds = partial(expected, case, weights=weights)
@@ -165,7 +171,7 @@ def weight_layout_does_not_matter(subject: Subject, case: Case, check: Check) ->
 @FAMILY.claims(
     "Neither a call nor its backward pass modifies input, states, weights or upstream gradients.",
     "bytes and version counters before = after, without grad mode, in it, and after backward",
-    kinds=ALL_KINDS,
+    of=ALL,
     share=0.3,
     variants=GRAD_MODES,
 )
@@ -216,7 +222,7 @@ def _results(subject: Subject, case: Case) -> tuple[dict[str, Tensor], dict[str,
 @FAMILY.claims(
     "Writing to a result changes no argument.",
     "no element of a result lies where an element of input, states or weights does",
-    kinds=ALL_KINDS,
+    of=ALL,
     share=0.2,
     variants=GRAD_MODES[:2],
 )
@@ -232,7 +238,7 @@ def results_share_no_memory_with_arguments(subject: Subject, case: Case, check: 
 @FAMILY.claims(
     "Writing to one element of a result changes no other, be it of the same or another result.",
     "the addresses of the elements of output, h_n and c_n are distinct",
-    kinds=ALL_KINDS,
+    of=ALL,
     share=0.2,
     variants=GRAD_MODES[:2],
 )
@@ -250,7 +256,7 @@ def results_share_no_memory_with_each_other(subject: Subject, case: Case, check:
 @FAMILY.claims(
     "A further call leaves the results of earlier ones as they are.",
     "y = f(x); f(x′) changes no byte of y",
-    kinds=ALL_KINDS,
+    of=ALL,
     share=0.2,
     variants=GRAD_MODES[:2],
 )
@@ -269,7 +275,7 @@ def earlier_results_are_kept(subject: Subject, case: Case, check: Check) -> None
 @FAMILY.claims(
     "Writing to the results of a call changes no later one.",
     "y = f(x); y ← NaN; f(x) gives the same as before",
-    kinds=ALL_KINDS,
+    of=ALL,
     share=0.2,
 )
 def results_are_the_callers_to_overwrite(subject: Subject, case: Case, check: Check) -> None:
@@ -287,7 +293,7 @@ def results_are_the_callers_to_overwrite(subject: Subject, case: Case, check: Ch
 @FAMILY.claims(
     "The memory of a forward pass grows no faster than time.",
     "peak(4T) − peak(2T) <= 2·(peak(2T) − peak(T)) for T = 8, 16 or 32; peak: bytes alive at once",
-    kinds=LAYERS,
+    of=LAYERS,
     share=0.03,
     forms=("dense", "ragged"),
     input_size=2,

@@ -13,6 +13,7 @@ from torch.torch_version import TorchVersion
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
+from ...devices import peak_of
 from ...subjects.protocol import Unsupported
 
 
@@ -53,21 +54,17 @@ class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
 def peak_bytes(call: Callable[[], Any], device: str) -> int:
     """The most bytes that `call` holds at once, its results among them.
 
-    On a CPU these are the storages that its operations made; on CUDA what its allocator counts,
-    which a kernel's own workspace is part of.  Raises `Unsupported` where storages cannot be
+    What the device's allocator counts, a kernel's own workspace included; on a CPU, which counts
+    nothing, the storages that the operations made.  Raises `Unsupported` where storages cannot be
     watched: before torch 2.1 their Python objects do not live as long as they do.
     """
     # A cycle that the collector frees now or later would make the peak a matter of chance.
     enabled = gc.isenabled()
     gc.disable()
     try:
-        if device.startswith("cuda"):
-            torch.cuda.synchronize()
-            before = torch.cuda.memory_allocated()
-            torch.cuda.reset_peak_memory_stats()
-            call()
-            torch.cuda.synchronize()
-            return int(torch.cuda.max_memory_allocated() - before)
+        counted = peak_of(device, call)
+        if counted is not None:
+            return counted
         if TorchVersion(torch.__version__.partition("+")[0]) < "2.1":
             raise Unsupported(f"torch {torch.__version__} cannot watch the life of a storage")
         with _LiveBytes() as live:

@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from gatewise.reference.classes import LAYERS, LSTMS
 from gatewise.reference.formats import Array
 
 from ...cases.case import Case
 from ...checking.comparison import Check
 from ...subjects.protocol import Subject, SubjectFault, Unsupported
-from ..property import LAYERS
 from .results import FAMILY, THREADS, threads, without_onednn
 
 #: What is amiss, as `argument: how`.
@@ -158,7 +158,7 @@ def paths_agree_on_raising(subject: Subject, case: Case, check: Check) -> None:
 @FAMILY.claims(
     "Whether an initial cell state is refused does not depend on the path.",
     "raises(f, x, (h, c)) along every path, or along none",
-    kinds=("LSTMCell", "LSTM"),
+    of=LSTMS,
     share=0.2,
     variants=OF_C,
     **COMMON,
@@ -170,7 +170,7 @@ def paths_agree_on_raising_for_c(subject: Subject, case: Case, check: Check) -> 
 @FAMILY.claims(
     "Whether an input without steps, or states of more layers, are refused, is no matter of path.",
     "raises(f, x, s) along every path, or along none",
-    kinds=LAYERS,
+    of=LAYERS,
     share=0.2,
     variants=OF_LAYERS,
     **COMMON,

@@ -15,12 +15,16 @@ from typing import Any
 import numpy as np
 import torch
 
+from gatewise.reference.classes import ALL, only
+
 from ... import process_state
 from ...cases.case import Case
 from ...checking.comparison import Check, agree
 from ...checking.oracle import agree_all, expected
-from ...subjects.protocol import ALL_KINDS, DTYPES, Results, Subject, Unsupported
-from ..property import CPU_PRECISIONS, Family
+from ...devices import CPU
+from ...precisions import FLOAT32, PLAIN, SHORT, dtype_of
+from ...subjects.protocol import Results, Subject, Unsupported
+from ..property import Family
 
 FAMILY = Family("paths")
 
@@ -67,9 +71,9 @@ def same_along(check: Check, door: str, got: Results, plain: Results, case: Case
 @FAMILY.claims(
     "oneDNN switched off gives the same.",
     "f(x) = f(x) with torch.backends.mkldnn.enabled = False",
-    kinds=ALL_KINDS,
-    precisions=CPU_PRECISIONS,
-    devices=("cpu",),
+    of=ALL,
+    precisions=PLAIN,
+    devices=CPU,
     share=0.25,
 )
 def onednn_off_gives_the_same(subject: Subject, case: Case, check: Check) -> None:
@@ -83,8 +87,8 @@ def onednn_off_gives_the_same(subject: Subject, case: Case, check: Check) -> Non
 @FAMILY.claims(
     "Grad mode gives the same, whatever requires a gradient.",
     "f(x) = f(x) under enable_grad, with gradients of weights, of everything or of nothing",
-    kinds=ALL_KINDS,
-    precisions=CPU_PRECISIONS,
+    of=ALL,
+    precisions=PLAIN,
     share=0.25,
     variants=GRADIENTS,
 )
@@ -102,7 +106,7 @@ def grad_mode_gives_the_same(subject: Subject, case: Case, check: Check) -> None
 @FAMILY.claims(
     "Inference mode gives the same.",
     "f(x) = f(x) under inference_mode, with tensors made outside it and within",
-    kinds=ALL_KINDS,
+    of=ALL,
     share=0.2,
     variants=INFERENCE,
 )
@@ -120,8 +124,8 @@ def inference_mode_gives_the_same(subject: Subject, case: Case, check: Check) ->
 @FAMILY.claims(
     "One thread and several give the same.",
     "f(x) = f(x) with torch.set_num_threads(3), at sizes that are worth sharing out",
-    kinds=ALL_KINDS,
-    devices=("cpu",),
+    of=ALL,
+    devices=CPU,
     share=0.07,
     isolated=True,  # a process that has run several threads cannot be forked any more
     least={"batch": 9, "hidden": 32},
@@ -138,8 +142,8 @@ def several_threads_give_the_same(subject: Subject, case: Case, check: Check) ->
 @FAMILY.claims(
     "The same numbers in float64 give the same, and results keep the dtype of either.",
     "|f(x) − f_float64(x)| <= r + r_float64",
-    kinds=ALL_KINDS,
-    precisions=("float32", "float16", "bfloat16"),
+    of=ALL,
+    precisions=FLOAT32 + SHORT,
     share=0.2,
 )
 def float64_gives_the_same(subject: Subject, case: Case, check: Check) -> None:
@@ -149,7 +153,7 @@ def float64_gives_the_same(subject: Subject, case: Case, check: Check) -> None:
     got = subject.run(wide, x=x, state=s, weights=w)
     other = expected(wide, x=x, state=s, weights=w)
     for name, ball in want.items():
-        check.same(f"dtype of {name}", plain[name].dtype, DTYPES[case.precision])
+        check.same(f"dtype of {name}", plain[name].dtype, dtype_of(case.precision))
         check.same(f"dtype of {name} in float64", got[name].dtype, torch.float64)
         agree(check, f"{name} in float64", got[name], plain[name], other[name], ball)
 
@@ -157,8 +161,8 @@ def float64_gives_the_same(subject: Subject, case: Case, check: Check) -> None:
 @FAMILY.claims(
     "A projection that picks the first R units is a plain LSTM that only those units feed.",
     "W_hr = [I 0]: h_t = h′_t[:R] and c_t = c′_t, with W′_hh = [W_hh 0]",
-    kinds=("LSTM",),
-    precisions=CPU_PRECISIONS,
+    of=only("LSTM"),
+    precisions=PLAIN,
     share=0.5,
     least={"hidden": 2},
 )
@@ -200,7 +204,7 @@ def _state_names(case: Case) -> tuple[str, ...]:
 @FAMILY.claims(
     "An empty batch gives empty results of the documented shapes, in grad mode and without.",
     "B = 0: output (T, 0, D·R), h_n (L·D, 0, R), c_n (L·D, 0, H); h, c (0, H)",
-    precisions=CPU_PRECISIONS,
+    precisions=PLAIN,
     share=0.15,
     forms=("dense",),
     batch=0,
@@ -217,7 +221,7 @@ def empty_batch_gives_empty_results(subject: Subject, case: Case, check: Check) 
         for name, shape in shapes.items():
             door = f"of {name} for an empty batch with grad mode {grad}"
             check.same(f"shape {door}", tuple(got[name].shape), shape)
-            check.same(f"dtype {door}", got[name].dtype, DTYPES[case.precision])
+            check.same(f"dtype {door}", got[name].dtype, dtype_of(case.precision))
 
 
 @FAMILY.claims(

@@ -11,10 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from gatewise.reference.classes import CLASSES, LAYERS
+
 from ...cases.case import Case
 from ...checking.comparison import Check
 from ...subjects.protocol import Subject
-from ..property import LAYERS, Family
+from ..property import Family
 from . import mistakes
 from .mistakes import (
     RANKS,
@@ -57,53 +59,53 @@ LSTM_MAKES = (
 OTHER_MAKES = ("a tuple of h", "h twice", "an array", "a string")
 
 
-def _input_ranks(kind: str) -> tuple[str, ...]:
+def _input_ranks(like: str) -> tuple[str, ...]:
     # With a dimension more, an unbatched input is a batch; with one fewer, a batch is unbatched.
-    flat = mistakes.INPUT_RANKS[0 if kind.endswith("Cell") else 1]
-    more = named(("input",), ("a dimension more",), paths(kind), without="unbatched")
-    return named(("input",), (flat,), paths(kind)) + more
+    flat = mistakes.INPUT_RANKS[0 if CLASSES[like].cell else 1]
+    more = named(("input",), ("a dimension more",), paths(like), without="unbatched")
+    return named(("input",), (flat,), paths(like)) + more
 
 
-def _input_widths(kind: str) -> tuple[str, ...]:
-    return named(("input",), WIDTHS, paths(kind))
+def _input_widths(like: str) -> tuple[str, ...]:
+    return named(("input",), WIDTHS, paths(like))
 
 
-def _state_ranks(kind: str) -> tuple[str, ...]:
-    return named(states_of(kind), RANKS, paths(kind))
+def _state_ranks(like: str) -> tuple[str, ...]:
+    return named(states_of(like), RANKS, paths(like))
 
 
-def _state_rows(kind: str) -> tuple[str, ...]:
-    return named(states_of(kind), ROWS, paths(kind), without="unbatched")
+def _state_rows(like: str) -> tuple[str, ...]:
+    return named(states_of(like), ROWS, paths(like), without="unbatched")
 
 
-def _state_layers(kind: str) -> tuple[str, ...]:
-    return named(states_of(kind), mistakes.LAYERS, paths(kind)) if kind in LAYERS else ()
+def _state_layers(like: str) -> tuple[str, ...]:
+    return named(states_of(like), mistakes.LAYERS, paths(like)) if like in LAYERS else ()
 
 
-def _state_widths(kind: str) -> tuple[str, ...]:
-    return named(states_of(kind), WIDTHS, paths(kind))
+def _state_widths(like: str) -> tuple[str, ...]:
+    return named(states_of(like), WIDTHS, paths(like))
 
 
-def _dtypes(kind: str) -> tuple[str, ...]:
-    integers = named(("input",), ("of integers",), paths(kind))
-    whats = ("input", *states_of(kind), "all")
-    return named(whats, ("of another dtype",), paths(kind)) + integers
+def _dtypes(like: str) -> tuple[str, ...]:
+    integers = named(("input",), ("of integers",), paths(like))
+    whats = ("input", *states_of(like), "all")
+    return named(whats, ("of another dtype",), paths(like)) + integers
 
 
-def _devices(kind: str) -> tuple[str, ...]:
-    whats = ("input", *states_of(kind))
-    return named(whats, ("on meta", "on another device"), paths(kind))
+def _devices(like: str) -> tuple[str, ...]:
+    whats = ("input", *states_of(like))
+    return named(whats, ("on meta", "on another device"), paths(like))
 
 
-def _types(kind: str) -> tuple[str, ...]:
-    makes = LSTM_MAKES if "LSTM" in kind else OTHER_MAKES
-    dense = [path for path in paths(kind) if not path.startswith("packed")]
-    return named(("input",), INPUT_MAKES, dense) + named(("hx",), makes, paths(kind))
+def _types(like: str) -> tuple[str, ...]:
+    makes = LSTM_MAKES if len(states_of(like)) > 1 else OTHER_MAKES
+    dense = [path for path in paths(like) if not path.startswith("packed")]
+    return named(("input",), INPUT_MAKES, dense) + named(("hx",), makes, paths(like))
 
 
-def _steps(kind: str) -> tuple[str, ...]:
-    dense = [path for path in paths(kind) if not path.startswith("packed")]
-    return named(("input",), ("without steps",), dense) if kind in LAYERS else ()
+def _steps(like: str) -> tuple[str, ...]:
+    dense = [path for path in paths(like) if not path.startswith("packed")]
+    return named(("input",), ("without steps",), dense) if like in LAYERS else ()
 
 
 @FAMILY.claims(
@@ -160,7 +162,7 @@ def state_of_wrong_batch_is_refused(subject: Subject, case: Case, check: Check) 
     "A state for a layer more or fewer than there are is refused by a RuntimeError, ValueError, "
     "TypeError or IndexError, on every path.",
     "raises(f, x, s′), s′ (N, …), N ≠ L·D",
-    kinds=LAYERS,
+    of=LAYERS,
     share=0.5,
     variants=_state_layers,
     **WITH_STATE,
@@ -223,7 +225,7 @@ def arguments_of_wrong_type_are_refused(subject: Subject, case: Case, check: Che
     "A sequence without steps is refused by a RuntimeError, ValueError, TypeError or IndexError, "
     "on every path: there is no last state to return.",
     "raises(f, x′), x′ (0, …)",
-    kinds=LAYERS,
+    of=LAYERS,
     share=0.1,
     variants=_steps,
     **GIVEN,
@@ -262,11 +264,11 @@ _NAMED = (
     "argument ∈ message, or {got, expected} ⊂ message",
     share=0.8,
     prepare=mistakes.import_devices,
-    variants=lambda kind: tuple(v for group in _NAMED for v in group.variants(kind)),
+    variants=lambda like: tuple(v for group in _NAMED for v in group.variants(like)),
     **WITH_STATE,
 )
 def refusals_name_the_argument(subject: Subject, case: Case, check: Check) -> None:
-    group = next(g for g in _NAMED if case.variant in g.variants(subject.kind))
+    group = next(g for g in _NAMED if case.variant in g.variants(subject.like))
     refusals = (*REFUSALS, AttributeError)
     got, message, both = put_wrong(subject, case, group.mistake, refusals)
     refused(check, case, got)

@@ -16,10 +16,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
+from gatewise.reference.classes import CLASSES
+from gatewise.reference.kinds import KINDS
+
 from ...cases.case import Case
 from ...cases.values import seeded
 from ...checking.comparison import Check, Mismatch
-from ...subjects.protocol import DTYPES, Subject, Unsupported
+from ...devices import another_than, is_type, type_of
+from ...precisions import dtype_of
+from ...subjects.protocol import Subject, Unsupported
 
 CELL_PATHS = ("batched", "unbatched")
 LAYER_PATHS = (
@@ -47,14 +52,15 @@ LAYERS = ("a layer fewer", "a layer more")
 WIDTHS = ("one wide", "narrower", "wider")
 
 
-def paths(kind: str) -> tuple[str, ...]:
+def paths(like: str) -> tuple[str, ...]:
     """The paths of a cell or a layer."""
-    return CELL_PATHS if kind.endswith("Cell") else LAYER_PATHS
+    return CELL_PATHS if CLASSES[like].cell else LAYER_PATHS
 
 
-def states_of(kind: str) -> tuple[str, ...]:
+def states_of(like: str) -> tuple[str, ...]:
     """The states that can be wrong: each alone, and both alike."""
-    return ("h", "c", "h and c") if "LSTM" in kind else ("h",)
+    states = KINDS[CLASSES[like].kind].states
+    return (*states, " and ".join(states)) if len(states) > 1 else states
 
 
 def named(
@@ -173,7 +179,7 @@ def _differing(a: Tensor, b: Tensor) -> tuple[int, int]:
 
 def other_dtype(given: Arguments, what: str, how: str) -> list[object]:
     """Put integers, or the other of float32 and float64, for one tensor or for all."""
-    own = DTYPES[given.case.precision]
+    own = dtype_of(given.case.precision)
     dtype = torch.float32 if own == torch.float64 else torch.float64
     if how == "of integers":
         dtype = torch.int64
@@ -184,14 +190,13 @@ def other_dtype(given: Arguments, what: str, how: str) -> list[object]:
 
 
 def other_device(given: Arguments, what: str, how: str) -> list[object]:
-    """Put a tensor on the meta device, or on the other of CPU and CUDA; its device and the own."""
-    device = "meta"
-    if how == "on another device":
-        device = "cpu" if given.subject.device != "cpu" else "cuda"
-        if device == "cuda" and not torch.cuda.is_available():
-            raise Unsupported("there is no second device here")
+    """Put a tensor on the meta device or on one of another type; the two devices' types."""
+    own = type_of(given.subject.device)
+    device = "meta" if how == "on meta" else another_than(own)
+    if device is None:
+        raise Unsupported("needs a second device (CUDA)")
     given.change(what, lambda t: t.to(device))
-    return [device, given.subject.device.partition(":")[0]]
+    return [device, own]
 
 
 def other_type(given: Arguments, what: str, how: str) -> list[object]:
@@ -261,7 +266,8 @@ def names_it(message: str, words: Iterable[str], both: Iterable[object] = ()) ->
     if any(re.search(word, text) for word in words):
         return True
     asked = {str(one) for one in both}
-    return bool(asked) and asked <= set(re.findall(r"\d+|\b(?:cpu|cuda|meta)\b", text))
+    devices = "|".join(("meta", *(one for one in asked if is_type(one))))
+    return bool(asked) and asked <= set(re.findall(rf"\d+|\b(?:{devices})\b", text))
 
 
 def refused(check: Check, case: Case, got: str, what: str = "a call") -> None:

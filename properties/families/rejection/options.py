@@ -6,10 +6,12 @@ import contextlib
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from gatewise.reference.classes import LAYERS, RNNS, only
+
 from ...cases.case import Case
 from ...checking.comparison import Check
+from ...subjects.capabilities import options_of
 from ...subjects.protocol import Subject, Unsupported
-from ..property import LAYERS
 from .arguments import FAMILY
 from .mistakes import names_it, outcome, refused, told
 
@@ -40,29 +42,29 @@ def _named(name: str, values: Iterable[str]) -> tuple[str, ...]:
     return tuple(f"{name} = {value}" for value in values)
 
 
-def _sizes(kind: str) -> tuple[str, ...]:
+def _sizes(like: str) -> tuple[str, ...]:
     widths = _named("hidden_size", NO_SIZES) + _named("input_size", NO_SIZES)
-    if kind not in LAYERS:  # torch.nn allows its cells a size of 0, by decision
+    if like not in LAYERS:  # torch.nn allows its cells a size of 0, by decision
         return widths
     zeros = ("hidden_size = 0", "input_size = 0", "num_layers = 0")
     return (*widths, *zeros, *_named("num_layers", NO_SIZES))
 
 
-def _rates(kind: str) -> tuple[str, ...]:
-    return _named("dropout", ("-0.1", "1.1", "nan", "'half'", "None")) if kind in LAYERS else ()
+def _rates(like: str) -> tuple[str, ...]:
+    return _named("dropout", ("-0.1", "1.1", "nan", "'half'", "None")) if like in LAYERS else ()
 
 
-def _projections(kind: str) -> tuple[str, ...]:
-    if kind not in LAYERS:
+def _projections(like: str) -> tuple[str, ...]:
+    if like not in LAYERS:
         return ()
-    if kind != "LSTM":
+    if "proj_size" not in options_of(like):
         return _named("proj_size", ("1", "-1"))
     return _named("proj_size", ("hidden_size", "hidden_size + 1", "-1", "2.5", "'2'", "None"))
 
 
-def _nonlinearities(kind: str) -> tuple[str, ...]:
+def _nonlinearities(like: str) -> tuple[str, ...]:
     named = _named("nonlinearity", ("'sigmoid'", "'TANH'", "''", "None"))
-    return named if kind.startswith("RNN") else ()
+    return named if "nonlinearity" in options_of(like) else ()
 
 
 def made_wrong(subject: Subject, case: Case) -> tuple[str, str, str, Any]:
@@ -107,7 +109,7 @@ def wrong_sizes_are_refused(subject: Subject, case: Case, check: Check) -> None:
     "A dropout that is no number in [0, 1] is refused by the constructor, with a ValueError, "
     "TypeError or RuntimeError.",
     "raises(F(dropout=p)), p ∉ [0, 1]",
-    kinds=LAYERS,
+    of=LAYERS,
     share=0.1,
     variants=_rates,
     **GIVEN,
@@ -121,7 +123,7 @@ def wrong_dropout_is_refused(subject: Subject, case: Case, check: Check) -> None
     "constructor of an LSTM, and any by that of an RNN or a GRU, with a ValueError, TypeError or "
     "RuntimeError.",
     "raises(F(proj_size=R)), R ∉ {0, …, H − 1}; raises(GRU(proj_size=R)), R ≠ 0",
-    kinds=LAYERS,
+    of=LAYERS,
     share=0.1,
     variants=_projections,
     proj_size=0,
@@ -134,12 +136,12 @@ def wrong_projection_is_refused(subject: Subject, case: Case, check: Check) -> N
 @FAMILY.claims(
     "proj_size given by its place makes no projected RNN or GRU: it is refused, or is no option.",
     "GRU(I, H, L, bias, batch_first, dropout, bidirectional, R).proj_size = 0",
-    kinds=("RNN", "GRU"),
+    of=only("RNN", "GRU"),
     share=0.1,
     **GIVEN,
 )
 def a_projection_by_position_is_refused(subject: Subject, case: Case, check: Check) -> None:
-    named = (case.nonlinearity,) if subject.kind == "RNN" else ()
+    named = (case.nonlinearity,) if "nonlinearity" in options_of(subject.like) else ()
     rest = (case.bias, case.batch_first, case.dropout, case.bidirectional, 1)
     made: Any = None
     with contextlib.suppress(TypeError, ValueError, RuntimeError):
@@ -153,7 +155,7 @@ def a_projection_by_position_is_refused(subject: Subject, case: Case, check: Che
     "A nonlinearity other than tanh and relu is refused by the constructor, with a ValueError, "
     "TypeError or RuntimeError.",
     "raises(F(nonlinearity=σ)), σ ∉ {tanh, relu}",
-    kinds=("RNN", "RNNCell"),
+    of=RNNS,
     share=0.1,
     variants=_nonlinearities,
     **GIVEN,
@@ -166,11 +168,11 @@ def unknown_nonlinearity_is_refused(subject: Subject, case: Case, check: Check) 
     "A constructor's exception names the option, its value, or that value's type.",
     "option, value or type ∈ message",
     share=0.3,
-    variants=lambda kind: (
-        *_sizes(kind),
-        *_rates(kind),
-        *_projections(kind),
-        *_nonlinearities(kind),
+    variants=lambda like: (
+        *_sizes(like),
+        *_rates(like),
+        *_projections(like),
+        *_nonlinearities(like),
     ),
     proj_size=0,
     **GIVEN,

@@ -9,9 +9,12 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
+from gatewise.reference.classes import only
+
 from ...cases.case import Case
 from ...checking.comparison import Check
-from ...subjects.protocol import PACKING, PADDING, Subject
+from ...precisions import FLOAT32
+from ...subjects.protocol import Subject
 from .arguments import FAMILY
 from .mistakes import REFUSALS, names_it, on_path, outcome, refused, told
 from .reads import BATCH_SIZES
@@ -59,7 +62,7 @@ WORDS = {
     "total_length": ("total_length",),
 }
 GIVEN: dict[str, Any] = {
-    "precisions": ("float32",),
+    "precisions": FLOAT32,
     "share": 0.5,
     "forms": ("dense",),
     "least": {"batch": 2, "time": 2},
@@ -111,7 +114,7 @@ def _named(case: Case, check: Check, got: str, message: str) -> None:
     "past the end, 0, negative, no integers, not sorted where they must be) and an input that is "
     "no padded batch, with a RuntimeError, ValueError, TypeError, IndexError or AttributeError.",
     "raises(pack(x, ℓ)), ℓ ∉ {1, …, T}ᴮ",
-    kinds=(PACKING,),
+    of=only("Packing"),
     variants=LENGTH_VARIANTS,
     **GIVEN,
 )
@@ -123,7 +126,7 @@ def packing_refuses_what_does_not_fit(subject: Subject, case: Case, check: Check
 @FAMILY.claims(
     "What pack_padded_sequence raises names the argument.",
     "argument ∈ message",
-    kinds=(PACKING,),
+    of=only("Packing"),
     variants=LENGTH_VARIANTS,
     **GIVEN,
 )
@@ -136,7 +139,7 @@ def packing_refusals_name_the_argument(subject: Subject, case: Case, check: Chec
     "and a total_length below the longest, with a RuntimeError, ValueError, TypeError, IndexError "
     "or AttributeError.",
     "raises(pad(P)), ΣB_t ≠ rows of data, or B_t < B_{t+1}, or B_t < 0",
-    kinds=(PADDING,),
+    of=only("Padding"),
     variants=PADDING_VARIANTS,
     **GIVEN,
 )
@@ -148,7 +151,7 @@ def padding_refuses_what_does_not_fit(subject: Subject, case: Case, check: Check
 @FAMILY.claims(
     "What pad_packed_sequence raises names the argument.",
     "argument ∈ message",
-    kinds=(PADDING,),
+    of=only("Padding"),
     variants=PADDING_VARIANTS,
     **GIVEN,
 )

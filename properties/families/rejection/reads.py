@@ -8,12 +8,14 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
+from gatewise.reference.classes import LAYERS
+
 from ...cases.case import Case
 from ...cases.values import ORDINARY
 from ...checking.comparison import Check
 from ...checking.oracle import compare_all, expected
+from ...precisions import PLAIN
 from ...subjects.protocol import Subject, padded
-from ..property import LAYERS
 from .arguments import FAMILY
 from .mistakes import REFUSALS, Arguments, on_path, outcome, refused, right_call
 
@@ -38,7 +40,7 @@ def banded(t: Tensor) -> Tensor:
     "Nothing outside of the arguments is read: with NaN before and behind the input, every state "
     "and every weight, the results are the reference's.",
     "f(NaN [x] NaN, NaN [s] NaN; NaN [W] NaN) = f(x, s; W)",
-    precisions=("float64", "float32", "float16", "bfloat16"),
+    precisions=PLAIN,
     share=0.4,
     regimes=ORDINARY,
     layout="contiguous",
@@ -80,7 +82,7 @@ BATCH_SIZES: dict[str, Callable[[Tensor], Tensor]] = {
     "A PackedSequence whose batch sizes do not fit its data is refused by a RuntimeError, "
     "ValueError, TypeError or IndexError: no row is left out, and none read past the end.",
     "raises(f, P), ΣB_t ≠ rows of data, or B_t < B_{t+1}, or B_t < 0",
-    kinds=LAYERS,
+    of=LAYERS,
     share=0.25,
     forms=("dense",),
     least={"batch": 2, "time": 2},

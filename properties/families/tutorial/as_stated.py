@@ -9,12 +9,14 @@ from itertools import permutations, product
 
 import numpy as np
 
+from gatewise.reference.classes import only
 from gatewise.reference.formats import Array
 
 from ...cases.arrays import as_array
 from ...cases.case import Case
 from ...checking.comparison import Check, Mismatch, agree
 from ...checking.oracle import expected
+from ...precisions import FLOAT32
 from ...subjects.protocol import Subject
 from ..parameters import lstm_is_four_rnns
 from ..property import Family
@@ -27,8 +29,8 @@ FAMILY = Family("literal")
 @FAMILY.claims(
     "An LSTM has four times the parameters of the RNN beside it, whatever its options.",
     "#LSTM = 4 · #RNN, for every proj_size as well",
-    kinds=("LSTM",),
-    precisions=("float32",),
+    of=only("LSTM"),
+    precisions=FLOAT32,
     least={"hidden": 2},
 )
 def lstm_is_four_rnns_whatever_its_options(subject: Subject, case: Case, check: Check) -> None:
@@ -38,8 +40,8 @@ def lstm_is_four_rnns_whatever_its_options(subject: Subject, case: Case, check: 
 @FAMILY.claims(
     "The hidden and the cell state of an LSTM have one shape, whatever its options.",
     "shape(h_n) = shape(c_n), for every proj_size as well",
-    kinds=("LSTM",),
-    precisions=("float32",),
+    of=only("LSTM"),
+    precisions=FLOAT32,
     least={"hidden": 2},
 )
 def states_have_one_shape_whatever_the_options(subject: Subject, case: Case, check: Check) -> None:
@@ -49,7 +51,7 @@ def states_have_one_shape_whatever_the_options(subject: Subject, case: Case, che
 @FAMILY.claims(
     "The GRU is the original one with the gates that its comments name: z resets, r updates.",
     "h' = (1−r)∘h + r∘n, n = tanh(W_n [x, z∘h] + b_n)",
-    kinds=("SharedGRUCell",),
+    of=only("SharedGRUCell"),
 )
 def gru_is_the_original_by_its_labels(subject: Subject, case: Case, check: Check) -> None:
     H = case.hidden_size
@@ -83,7 +85,7 @@ def relabellings(case: Case) -> list[dict[str, Array]]:
 @FAMILY.claims(
     "The GRU is torch.nn.GRUCell under some relabelling of the gates.",
     "h' = torch.nn.GRUCell with r, z, n permuted, r and z inverted or not, b in b_ih or in b_hh",
-    kinds=("SharedGRUCell", "IndependentGRUCell"),
+    of=only("SharedGRUCell", "IndependentGRUCell"),
     inputs="zeros",
 )
 def gru_is_torchs_relabelled(subject: Subject, case: Case, check: Check) -> None:

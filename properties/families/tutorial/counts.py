@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+from gatewise.reference.classes import LSTMS, only
 from gatewise.reference.concat_cells import gate_count, gate_layers
-from gatewise.reference.parameters import GATES
+from gatewise.reference.kinds import KINDS
 
 from ...cases.case import Case
 from ...checking.comparison import Check
+from ...precisions import FLOAT32
 from ...subjects.protocol import Subject
 from ..parameters import torch_rnn
 from ..property import Family
 
 FAMILY = Family("claims")
-
-#: Claims of integers and names, which no precision changes.
-ONE = ("float32",)
 
 
 def rnn_gate_count(case: Case) -> int:
@@ -32,8 +31,8 @@ def own_gate_count(subject: Subject, case: Case) -> int:
 @FAMILY.claims(
     "One layer shared by all gates has the parameters of one RNN.",
     "#gates = 1 · #RNN = (I+H)·H + H",
-    kinds=("SharedRNNCell", "SharedLSTMCell", "SharedGRUCell", "IndependentRNNCell"),
-    precisions=ONE,
+    of=only("SharedRNNCell", "SharedLSTMCell", "SharedGRUCell", "IndependentRNNCell"),
+    precisions=FLOAT32,
     share=0.5,
 )
 def shared_gates_are_one_rnn(subject: Subject, case: Case, check: Check) -> None:
@@ -43,8 +42,8 @@ def shared_gates_are_one_rnn(subject: Subject, case: Case, check: Check) -> None
 @FAMILY.claims(
     "The gates of an LSTM on [x, h] have four times the parameters of an RNN's.",
     "#gates = 4 · #RNN",
-    kinds=("IndependentLSTMCell",),
-    precisions=ONE,
+    of=only("IndependentLSTMCell"),
+    precisions=FLOAT32,
     share=0.5,
 )
 def lstm_gates_are_four_rnns(subject: Subject, case: Case, check: Check) -> None:
@@ -54,8 +53,8 @@ def lstm_gates_are_four_rnns(subject: Subject, case: Case, check: Check) -> None
 @FAMILY.claims(
     "The gates of a GRU on [x, h] have three times the parameters of an RNN's.",
     "#gates = 3 · #RNN",
-    kinds=("IndependentGRUCell",),
-    precisions=ONE,
+    of=only("IndependentGRUCell"),
+    precisions=FLOAT32,
     share=0.5,
 )
 def gru_gates_are_three_rnns(subject: Subject, case: Case, check: Check) -> None:
@@ -65,14 +64,14 @@ def gru_gates_are_three_rnns(subject: Subject, case: Case, check: Check) -> None
 @FAMILY.claims(
     "Each weight and each bias is as many times an RNN's as the kind has gate blocks.",
     "#W = 4 · #W of the RNN (LSTM), 3 · #W (GRU), and so #b, name by name",
-    kinds=("LSTM", "GRU", "LSTMCell", "GRUCell"),
-    precisions=ONE,
+    of=only("LSTM", "GRU", "LSTMCell", "GRUCell"),
+    precisions=FLOAT32,
     share=0.5,
     proj_size=0,
 )
 def each_parameter_is_a_multiple_of_the_rnns(subject: Subject, case: Case, check: Check) -> None:
     own = {n: p.numel() for n, p in subject.construct(case).named_parameters()}
-    gates = GATES[case.kind]
+    gates = len(KINDS[case.kind].gates)
     rnn = {n: gates * p.numel() for n, p in torch_rnn(case).named_parameters()}
     check.same("the number of elements by name", own, rnn)
 
@@ -86,7 +85,7 @@ def _states(subject: Subject, case: Case) -> dict[str, tuple[int, ...]]:
 @FAMILY.claims(
     "An LSTM returns a hidden and a cell state, an RNN and a GRU a hidden state alone.",
     "(h, c) of an LSTM, h of an RNN or a GRU",
-    precisions=ONE,
+    precisions=FLOAT32,
     share=0.5,
 )
 def number_of_states(subject: Subject, case: Case, check: Check) -> None:
@@ -105,8 +104,8 @@ def state_shape(case: Case) -> tuple[int, ...]:
 @FAMILY.claims(
     "The hidden and the cell state have one shape, whatever the layout of the input.",
     "shape(h_n) = shape(c_n) = (num_layers·num_directions, batch, hidden_size)",
-    kinds=("LSTM", "LSTMCell"),
-    precisions=ONE,
+    of=LSTMS,
+    precisions=FLOAT32,
     share=0.5,
     proj_size=0,
 )
@@ -118,8 +117,8 @@ def states_have_one_shape(subject: Subject, case: Case, check: Check) -> None:
 @FAMILY.claims(
     "A projection narrows the hidden state to proj_size and leaves the cell state as it is.",
     "shape(h_n) = (L·D, B, P), shape(c_n) = (L·D, B, H)",
-    kinds=("LSTM",),
-    precisions=ONE,
+    of=only("LSTM"),
+    precisions=FLOAT32,
     share=0.5,
     least={"hidden": 2},
     proj_size=1,

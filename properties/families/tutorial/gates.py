@@ -6,9 +6,10 @@ import numpy as np
 
 from gatewise.reference.activations import sigmoid
 from gatewise.reference.ball import Ball, exact
-from gatewise.reference.concat_cells import cell_of, gate_layers, linear
+from gatewise.reference.classes import only
+from gatewise.reference.concat_cells import gate_layers, linear
 from gatewise.reference.formats import Array
-from gatewise.reference.parameters import GATE_NAMES
+from gatewise.reference.kinds import KINDS
 
 from ...cases.arrays import as_array
 from ...cases.case import Case
@@ -23,7 +24,7 @@ FAMILY = Family("gates")
 #: As in `limits`: σ(±1024) is 0 or 1 in every format.
 SATURATED = 1024.0
 
-LSTMS = ("SharedLSTMCell", "IndependentLSTMCell")
+LSTMS = only("SharedLSTMCell", "IndependentLSTMCell")
 
 
 def _run_of(subject: Subject, case: Case, xs: list[Array], h: Array) -> tuple[Array, Ball]:
@@ -39,7 +40,7 @@ def _run_of(subject: Subject, case: Case, xs: list[Array], h: Array) -> tuple[Ar
 @FAMILY.claims(
     "The state of the RNN is an affine map of its inputs: superposition holds.",
     "h_T(x+y, h+g) = h_T(x, h) + h_T(y, g) − h_T(0, 0), for sums that are exact",
-    kinds=("SharedRNNCell",),
+    of=only("SharedRNNCell"),
     with_state=True,
     layout="contiguous",
     regimes=SUMMABLE,
@@ -66,7 +67,7 @@ def rnn_superposes(subject: Subject, case: Case, check: Check) -> None:
 @FAMILY.claims(
     "The state of the RNN stays in [−1, 1].",
     "|h'| ≤ 1",
-    kinds=("IndependentRNNCell",),
+    of=only("IndependentRNNCell"),
     share=0.5,
 )
 def rnn_state_is_bounded_by_one(subject: Subject, case: Case, check: Check) -> None:
@@ -81,7 +82,7 @@ def held(case: Case, **gates: float) -> dict[str, Array]:
     The last one given wins where gates share a layer.
     """
     weights = {name: w.copy() for name, w in case.weight_arrays.items()}
-    layer_of = dict(zip(GATE_NAMES[cell_of(case.kind)], gate_layers(case.kind), strict=True))
+    layer_of = dict(zip(KINDS[case.kind].gates, gate_layers(case.kind), strict=True))
     for gate, a in gates.items():
         weights[f"{layer_of[gate]}.weight"][:] = 0.0
         weights[f"{layer_of[gate]}.bias"][:] = a
@@ -100,7 +101,7 @@ def _goes_to(
 @FAMILY.claims(
     "With the forget gate at 0, nothing of the old cell state is left.",
     "f = 0 ⇒ c' = i∘g does not depend on c",
-    kinds=LSTMS,
+    of=LSTMS,
     share=0.5,
     with_state=True,
     regimes=ORDINARY,
@@ -117,7 +118,7 @@ def forget_gate_at_zero_erases_the_old_cell(subject: Subject, case: Case, check:
 @FAMILY.claims(
     "With the forget gate at 0, the cell state is 0.",
     "f = 0 ⇒ c' = 0, which is so where f = i",
-    kinds=("SharedLSTMCell",),
+    of=only("SharedLSTMCell"),
     share=0.5,
     with_state=True,
     regimes=ORDINARY,
@@ -129,7 +130,7 @@ def forget_gate_at_zero_empties_the_cell(subject: Subject, case: Case, check: Ch
 @FAMILY.claims(
     "With the forget gate at 1 and the input gate at 0, the cell state is kept.",
     "f = 1, i = 0 ⇒ c' = c",
-    kinds=("IndependentLSTMCell",),
+    of=only("IndependentLSTMCell"),
     share=0.5,
     with_state=True,
     regimes=ORDINARY,
@@ -142,7 +143,7 @@ def forget_gate_at_one_keeps_the_cell(subject: Subject, case: Case, check: Check
 @FAMILY.claims(
     "With the one gate at 1, one is added to the cell state.",
     "f = i = 1, g = tanh(∞) = 1 ⇒ c' = c + 1",
-    kinds=("SharedLSTMCell",),
+    of=only("SharedLSTMCell"),
     share=0.5,
     regimes=ORDINARY,
 )
@@ -163,7 +164,7 @@ def _rate(case: Case) -> float:
 @FAMILY.claims(
     "With the input gate at 0, the cell state decays at exactly the forget gate's rate.",
     "i = 0, f = σ(a) ⇒ c' = σ(a) c: |c'| ≤ e^a |c| as f → 0, |c' − c| ≤ e^−a |c| as f → 1",
-    kinds=("IndependentLSTMCell",),
+    of=only("IndependentLSTMCell"),
     share=0.5,
     with_state=True,
     regimes=ORDINARY,
@@ -179,7 +180,7 @@ def cell_decays_at_the_forget_gates_rate(subject: Subject, case: Case, check: Ch
 @FAMILY.claims(
     "With one gate for all, the cell state decays to what the gate itself lets in.",
     "f = i = σ(a), g = tanh(a) ⇒ c' = σ(a) (c + tanh(a))",
-    kinds=("SharedLSTMCell",),
+    of=only("SharedLSTMCell"),
     share=0.5,
     with_state=True,
     regimes=ORDINARY,
@@ -196,7 +197,7 @@ def shared_gate_scales_cell_and_candidate(subject: Subject, case: Case, check: C
 @FAMILY.claims(
     "The forget, input and output gate are one gate.",
     "f = c'(c=1) − c'(c=0);  h'(c=0) = f∘tanh(c'(c=0));  c'(c=0) = f∘tanh(σ⁻¹(f))",
-    kinds=("SharedLSTMCell",),
+    of=only("SharedLSTMCell"),
 )
 def gates_are_one(subject: Subject, case: Case, check: Check) -> None:
     """f is read off the cell state, and i and o must be what they are if they equal it.
@@ -225,7 +226,7 @@ def gates_are_one(subject: Subject, case: Case, check: Check) -> None:
 @FAMILY.claims(
     "The gate z at 0 keeps the hidden state.",
     "z = 0 ⇒ h' = h",
-    kinds=("SharedGRUCell", "IndependentGRUCell"),
+    of=only("SharedGRUCell", "IndependentGRUCell"),
     share=0.5,
     with_state=True,
     regimes=ORDINARY,
@@ -238,7 +239,7 @@ def z_at_zero_keeps_the_state(subject: Subject, case: Case, check: Check) -> Non
 @FAMILY.claims(
     "The gate z at 1 takes the candidate for the hidden state.",
     "z = 1 ⇒ h' = n = tanh(W_n [x, r∘h] + b_n)",
-    kinds=("IndependentGRUCell",),
+    of=only("IndependentGRUCell"),
     share=0.5,
     with_state=True,
     regimes=ORDINARY,
@@ -254,7 +255,7 @@ def z_at_one_takes_the_candidate(subject: Subject, case: Case, check: Check) -> 
 @FAMILY.claims(
     "With the one gate of the shared GRU at 1, its hidden state is 1.",
     "z = 1, n = tanh(∞) = 1 ⇒ h' = 1",
-    kinds=("SharedGRUCell",),
+    of=only("SharedGRUCell"),
     share=0.5,
     regimes=ORDINARY,
 )
@@ -267,7 +268,7 @@ def shared_gru_gate_at_one_gives_one(subject: Subject, case: Case, check: Check)
 @FAMILY.claims(
     "The gate r at 0 hides the hidden state from the candidate.",
     "r = 0 ⇒ h' does not depend on the columns of W_n that read h",
-    kinds=("IndependentGRUCell",),
+    of=only("IndependentGRUCell"),
     share=0.5,
     with_state=True,
     regimes=ORDINARY,

@@ -6,25 +6,27 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 from torch.nn.functional import log_softmax
 
 from gatewise.reference.ball import Ball, exact
-from gatewise.reference.cells import affine, cell
-from gatewise.reference.concat_cells import cell_of, gate_layers
+from gatewise.reference.cells import affine
+from gatewise.reference.classes import CONCAT_CELLS, TAGGERS, class_of, only
+from gatewise.reference.concat_cells import gate_layers
 from gatewise.reference.formats import Array
-from gatewise.reference.parameters import Options
+from gatewise.reference.kinds import KINDS
+from gatewise.reference.options import Options
+from gatewise.reference.steps import cell
 
 from ...cases.arrays import as_array
 from ...cases.case import Case
 from ...checking.comparison import Check, Expected, agree
 from ...checking.oracle import compare_all, expected
-from ...subjects.protocol import CONCAT_CELLS, Subject, Unsupported
+from ...precisions import FLOAT32, PLAIN
+from ...subjects.builtin import torchs
+from ...subjects.protocol import Subject, Unsupported
 from ..property import Family
 
 FAMILY = Family("networks")
-
-CPU = ("float64", "float32", "float16", "bfloat16")
 
 
 def stacked(case: Case) -> dict[str, Array]:
@@ -64,20 +66,19 @@ def original_gru(case: Case, weights: dict[str, Array], update_keeps: bool) -> B
 
 def torch_case(case: Case) -> Case:
     """The same call of torch.nn's cell."""
-    return case.but(kind=cell_of(case.kind), bias=True, output_size=0)
+    return case.but(kind=KINDS[case.kind].base, bias=True, output_size=0)
 
 
 def torch_cell(case: Case, device: str) -> Subject:
     """torch.nn's cell of the case's kind."""
-    kind = f"{cell_of(case.kind)}Cell"
-    return Subject(f"torch.nn.{kind}", kind, getattr(nn, kind), device)
+    return torchs(class_of(KINDS[case.kind].base, cell=True), device)
 
 
 @FAMILY.claims(
     "The log-probabilities of every row sum to one.",
     "Σ_k exp(y_k) = 1",
-    kinds=(*CONCAT_CELLS, "Tagger"),
-    precisions=CPU,
+    of=CONCAT_CELLS + TAGGERS,
+    precisions=PLAIN,
 )
 def log_probabilities_sum_to_one(subject: Subject, case: Case, check: Check) -> None:
     got, ball = as_array(subject.run(case)["output"]), expected(case)["output"]
@@ -92,7 +93,7 @@ def log_probabilities_sum_to_one(subject: Subject, case: Case, check: Check) -> 
 @FAMILY.claims(
     "The cell is torch.nn's with its gate layers stacked and a zero second bias.",
     "h', c' = torch.nn cell with W_ih = [W_x; …], W_hh = [W_h; …], b_ih = [b; …], b_hh = 0",
-    kinds=("SharedLSTMCell", "IndependentLSTMCell", "IndependentRNNCell"),
+    of=only("SharedLSTMCell", "IndependentLSTMCell", "IndependentRNNCell"),
 )
 def equals_torch_cell_with_stacked_weights(subject: Subject, case: Case, check: Check) -> None:
     peer_case, weights = torch_case(case), stacked(case)
@@ -106,14 +107,14 @@ def equals_torch_cell_with_stacked_weights(subject: Subject, case: Case, check: 
 @FAMILY.claims(
     "Weights on [x, h] and weights split into those of x and those of h are the same map.",
     "W [x, h] + b = W_x x + W_h h + b",
-    kinds=CONCAT_CELLS,
+    of=CONCAT_CELLS,
 )
 def split_weights_are_the_same_map(subject: Subject, case: Case, check: Check) -> None:
     w, p = stacked(case), case.rounding
-    if case.kind == "SharedRNN":
+    if "i2h" in gate_layers(case.kind):  # without a nonlinearity
         x, h = exact(case.input_array, p), exact(case.state_arrays[0], p)
         balls = {"h": affine(x, w["weight_ih"], w["bias_ih"]) + affine(h, w["weight_hh"])}
-    elif cell_of(case.kind) == "GRU":
+    elif "r" in KINDS[case.kind].gates:
         balls = {"h": original_gru(case, w, update_keeps=False)}
     else:
         balls = expected(torch_case(case), weights=w)
@@ -125,7 +126,7 @@ def split_weights_are_the_same_map(subject: Subject, case: Case, check: Check) -
 @FAMILY.claims(
     "The GRU is the original form, reset before the matmul, with its update gate inverted.",
     "h' = (1−z)∘n + z∘h with z = σ(−a_z), n = tanh(W_x x + W_h (r∘h) + b)",
-    kinds=("SharedGRUCell", "IndependentGRUCell"),
+    of=only("SharedGRUCell", "IndependentGRUCell"),
 )
 def gru_is_the_original_with_z_inverted(subject: Subject, case: Case, check: Check) -> None:
     """Compared within both balls: σ(−a) keeps relative accuracy where 1 − σ(a) has lost it."""
@@ -136,7 +137,7 @@ def gru_is_the_original_with_z_inverted(subject: Subject, case: Case, check: Che
 @FAMILY.claims(
     "With one hidden unit the GRU is torch.nn's with its update gate inverted.",
     "H = 1 ⇒ W_h (r∘h) = r∘(W_h h), so h' = torch.nn.GRUCell with z = σ(−a_z), b_hh = 0",
-    kinds=("SharedGRUCell", "IndependentGRUCell"),
+    of=only("SharedGRUCell", "IndependentGRUCell"),
     share=0.5,
     hidden_size=1,
 )
@@ -150,10 +151,10 @@ def gru_of_one_unit_is_torchs(subject: Subject, case: Case, check: Check) -> Non
 @FAMILY.claims(
     "With equal layers for all gates the independent cell is the shared one.",
     "gate_k = gate for every k ⇒ f_independent = f_shared",
-    kinds=("IndependentLSTMCell", "IndependentGRUCell"),
+    of=only("IndependentLSTMCell", "IndependentGRUCell"),
 )
 def equal_gates_give_the_shared_cell(subject: Subject, case: Case, check: Check) -> None:
-    shared = case.but(kind=f"Shared{cell_of(case.kind)}")
+    shared = case.but(kind=f"Shared{KINDS[case.kind].base}")
     own = {n: v for n, v in shared.weight_arrays.items() if n.startswith("output")}
     for name in gate_layers(case.kind):
         for part in ("weight", "bias"):
@@ -170,7 +171,7 @@ def _part(subject: Subject, module: Any, name: str) -> Any:
 @FAMILY.claims(
     "A tagger is its embedding, LSTM and linear layer applied word by word.",
     "y_t = log_softmax(W h_t + b), (h_t, c_t) = LSTM(e_t, (h_{t−1}, c_{t−1}))",
-    kinds=("Tagger",),
+    of=TAGGERS,
 )
 def tagger_is_word_by_word(subject: Subject, case: Case, check: Check) -> None:
     module = subject.build(case)
@@ -199,7 +200,7 @@ def _after_another(subject: Subject, case: Case, check: Check, reset: bool) -> N
 @FAMILY.claims(
     "A tagger's outputs do not depend on the sentences before.",
     "f(s₂ after s₁) = f(s₂)",
-    kinds=("Tagger",),
+    of=TAGGERS,
 )
 def earlier_sentences_do_not_matter(subject: Subject, case: Case, check: Check) -> None:
     _after_another(subject, case, check, reset=False)
@@ -208,7 +209,7 @@ def earlier_sentences_do_not_matter(subject: Subject, case: Case, check: Check) 
 @FAMILY.claims(
     "Once reset, a tagger's outputs do not depend on the sentences before.",
     "f(s₂ after s₁ and reset) = f(s₂)",
-    kinds=("Tagger",),
+    of=TAGGERS,
 )
 def reset_forgets_earlier_sentences(subject: Subject, case: Case, check: Check) -> None:
     _after_another(subject, case, check, reset=True)
@@ -217,8 +218,8 @@ def reset_forgets_earlier_sentences(subject: Subject, case: Case, check: Check) 
 @FAMILY.claims(
     "A tagger trains on one sentence after another: each has a backward of its own.",
     "∂f(s₂)/∂w exists after ∂f(s₁)/∂w was taken",
-    kinds=("Tagger",),
-    precisions=("float32",),
+    of=TAGGERS,
+    precisions=FLOAT32,
     share=0.5,
 )
 def a_second_backward_works(subject: Subject, case: Case, check: Check) -> None:

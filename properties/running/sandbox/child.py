@@ -22,6 +22,7 @@ import torch
 from ... import process_state
 from ...cases.case import Case
 from ...checking.comparison import Check, Mismatch
+from ...precisions import switch
 from ...subjects.loading import FILE_MODULE
 from ...subjects.protocol import Subject, SubjectFault, Unsupported
 from ..exceptions import told
@@ -80,7 +81,7 @@ def serve(
     modules: dict[str, str],
     clean: bool,
 ) -> None:
-    """Answer each (claim, case, TF32) with an `Answer`, until the end.
+    """Answer each (claim, case, precision) with an `Answer`, until the end.
 
     The subject comes with a fork, together with a claim that is meant where None is given; or it
     comes pickled, from `modules`.  A process that is not clean was forked beside native threads.
@@ -100,12 +101,12 @@ def serve(
     before, written = process_state.settings(), 0
     while True:
         try:
-            named, case, tf32 = channel.recv()
+            named, case, precision = channel.recv()
             claim: Any = inherited if named is None else named
         except (EOFError, OSError):
             os._exit(0)
         _watch(timeout)
-        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = tf32
+        switch(precision)
         process_state.seed(case.seed)
         check, failure, value = Check(), None, None
         try:

@@ -22,10 +22,9 @@ from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from typing import Any
 
-import torch
-
 from ...cases.case import Case
 from ...checking.comparison import Check
+from ...devices import may_fork, row_of
 from ...subjects.protocol import Subject, SubjectFault, Unsupported
 from .child import CARRIED, OPEN, QUOTED, Claim, files, serve
 from .cpu_wait import Patience
@@ -75,8 +74,7 @@ def method(device: str) -> str:
         return "spawn"
     native = len(os.listdir("/proc/self/task")) - len(sys._current_frames())
     # Python's own threads are left behind by a fork and wait for nothing; native ones are missed.
-    clean = device == "cpu" and not native and not torch.cuda.is_available()
-    return "fork" if clean else "forkserver"
+    return "fork" if may_fork(device) and not native else "forkserver"
 
 
 class Sandbox:
@@ -123,16 +121,19 @@ class Sandbox:
             self._process = self._channel = None
             self._written = 0
 
-    def put(self, claim: Claim, case: Case, check: Check) -> Any:
+    def put(self, claim: Claim, case: Case, check: Check, precision: str | None = None) -> Any:
         """What `claim(subject, case, check)` returns; its counts are added to the check.
+
+        `precision` is that of the run, by default the case's: see `precisions.switch`.
 
         Raises what the claim raised: `Mismatch`, `SubjectFault` and `Unsupported` as they are,
         any other as a `Raised` of the same name; `Death` or `Hang` where there is no answer.
         """
         channel, named = self._door(claim)
-        tf32 = torch.backends.cudnn.allow_tf32
         try:
-            channel.send((named, case.but(), tf32))  # without the arrays that a case may cache
+            channel.send(
+                (named, case.but(), precision or case.precision)
+            )  # without the arrays that a case may cache
             answer = self._answer(channel, self.timeout)
         except (EOFError, OSError):
             raise self._death() from None
@@ -176,7 +177,7 @@ class Sandbox:
         # The first lines of a fatal error name it and the innermost frames.
         words = "\n".join(lines[:6])[:QUOTED]
         death = Death(f"the subject {how}" + (f"; it wrote\n{words}" if words else ""))
-        death.costly = self._method == "spawn" or self.subject.device != "cpu"
+        death.costly = self._method == "spawn" or not row_of(self.subject.device).forks
         self.close()
         return death
 
@@ -198,7 +199,7 @@ class Sandbox:
                 payload = pickle.dumps(self.subject)
                 pickle.dumps(claim)
             except Exception as error:
-                if sys.platform != "linux" or self.subject.device != "cpu":
+                if sys.platform != "linux" or not row_of(self.subject.device).forks:
                     name = self.subject.name
                     raise CannotIsolate(f"{name} cannot be sent to a process: {error}") from error
                 start, payload = "fork", None

@@ -11,13 +11,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import permutations
 from typing import Any
 
 import torch
 from torch import nn
 
-from gatewise.reference.parameters import Options
+from gatewise.reference.classes import CLASSES, DROP_IN
+from gatewise.reference.kinds import KINDS
+from gatewise.reference.options import Options
 
+from ...precisions import OFFERED, WIDE
 from ..capabilities import (
     ATTRIBUTE,
     SubjectError,
@@ -27,7 +31,7 @@ from ..capabilities import (
     required,
     stated,
 )
-from ..protocol import KINDS, Subject
+from ..protocol import Subject
 from .conventions import Conventions, conventions
 from .module import Adapted, Calling, bound_names, mapped_shapes
 
@@ -53,6 +57,8 @@ class Adapter:
     makes a module, or an object that holds its weights in attributes.  With `function` it is
     itself the step (or the unroll): `own(x, *state, **weights)`.
 
+    like
+        the class of torch.nn that it computes: LSTM, LSTMCell.
     weights
         own name → expression over torch.nn's parts (see `conventions`); None is torch's names.
     gates
@@ -88,7 +94,7 @@ class Adapter:
     """
 
     own: Callable[..., Any]
-    kind: str
+    like: str
     weights: Mapping[str, str] | None = None
     gates: str = ""
     transposed: bool = False
@@ -122,18 +128,23 @@ class Adapter:
     @property
     def cell(self) -> bool:
         """Whether it is a single step."""
-        return self.kind.endswith("Cell")
+        return CLASSES[self.like].cell
+
+    @property
+    def kind(self) -> str:
+        """The kind of its cell: RNN, LSTM, GRU."""
+        return CLASSES[self.like].kind
 
     @property
     def states(self) -> str:
         """The own order of the states."""
-        return self.state or ("hc" if self.kind.startswith("LSTM") else "h")
+        return self.state or "".join(KINDS[self.kind].states)
 
     @cached_property
     def conventions(self) -> Conventions:
         """The layout of the own weights."""
         return conventions(
-            self.kind,
+            self.like,
             self.weights,
             self.gates,
             self.transposed,
@@ -177,7 +188,7 @@ class Adapter:
         """All that it does not offer, with the reasons; what the author states comes last."""
         gaps = {"torch_names": "an adapter maps its weights"}
         fields, parts = self.conventions.fields(), self.conventions.parts
-        offered = options_of(self.kind)
+        offered = options_of(self.like)
         for option, name in (("num_layers", "layer"), ("bidirectional", "direction")):
             if option in offered and name not in fields:
                 gaps[option] = f"the own names of the weights hold no {{{name}}}"
@@ -189,7 +200,7 @@ class Adapter:
                 gaps.pop("bias")
         else:
             gaps[ONE_THREAD] = "an adapter gives a module its weights at each call, in one thread"
-            gaps |= from_signature(self.own, self.kind)
+            gaps |= from_signature(self.own, self.like)
             gaps |= stated(f"{self.label}.{ATTRIBUTE}", getattr(self.own, ATTRIBUTE, {}))
         if not self.layer_axis:
             for option in ("num_layers", "bidirectional"):
@@ -199,8 +210,8 @@ class Adapter:
         if self.arrays == "numpy":
             gaps["gradients"] = "NumPy has no automatic differentiation"
             gaps["packed"] = "a PackedSequence is no NumPy array"
-            for name in ("float16", "bfloat16", "tf32"):
-                if name not in self.computes:
+            for name in OFFERED:
+                if name not in WIDE and name not in self.computes:
                     gaps[name] = "NumPy arrays are passed in float64 and float32 alone"
         return {**gaps, **self.unsupported}
 
@@ -208,8 +219,7 @@ class Adapter:
         """The options as the reference has them."""
         form = {n: v for n, v in self.form.items() if n != "with_state"}
         shared = {n: v for n, v in given.items() if n not in ("batch_first", "dropout")}
-        family = self.kind.removesuffix("Cell")
-        return Options(family, input_size, hidden_size, cell=self.cell, **{**shared, **form})
+        return Options(self.kind, input_size, hidden_size, cell=self.cell, **{**shared, **form})
 
     def module(self, input_size: int, hidden_size: int, **options: Any) -> Adapted:
         """A drop-in for torch.nn's module around a fresh own implementation.
@@ -224,7 +234,7 @@ class Adapter:
         """The implementation as a subject."""
         return Subject(
             name or f"{getattr(self.own, '__module__', '')}:{self.label}",
-            self.kind,
+            self.like,
             self.module,
             unsupported=self.gaps,
             form=self.form,
@@ -236,16 +246,17 @@ class Adapter:
     def _check_arguments(self) -> None:
         if not callable(self.own):
             raise SubjectError(f"own={self.own!r}: expected a class, a factory or a function")
-        _one_of("kind", self.kind, KINDS)
-        family = self.kind.removesuffix("Cell")
+        _one_of("like", self.like, tuple(DROP_IN))
+        kind = KINDS[self.kind]
         _one_of("arrays", self.arrays, ARRAYS)
         _one_of("layout", self.layout, ("", *LAYOUTS) if not self.cell else ("",))
-        _one_of("state", self.state, ("", "hc", "ch") if family == "LSTM" else ("", "h"))
+        orders = ("".join(p) for p in permutations(kind.states))
+        _one_of("state", self.state, ("", *orders))
         _one_of("nonlinearity", self.nonlinearity, ("", "tanh", "relu"))
-        if self.nonlinearity and family != "RNN":
+        if self.nonlinearity and "nonlinearity" not in kind.options:
             raise SubjectError(f"nonlinearity={self.nonlinearity!r}: expected of an RNN alone")
         for name in ("reset_after", "update_keeps"):
-            if not getattr(self, name) and family != "GRU":
+            if not getattr(self, name) and name not in kind.forms:
                 raise SubjectError(f"{name}=False: expected of a GRU alone")
         words = self.directions
         if not isinstance(words, tuple) or len(words) != 2 or words[0] == words[1]:
@@ -274,7 +285,7 @@ class Adapter:
         gaps = self.gaps
         self._try({})
         for option, value in _VARIANTS:
-            offered = option in options_of(self.kind) and option not in gaps
+            offered = option in options_of(self.like) and option not in gaps
             if offered and option not in self.form:
                 self._try({option: value})
 

@@ -20,14 +20,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gatewise.reference.classes import CLASSES
 from gatewise.reference.formats import Array
-from gatewise.reference.parameters import GATE_NAMES, Options, suffixes, weight_shapes
+from gatewise.reference.kinds import KINDS, Kind
+from gatewise.reference.options import Options, suffixes
+from gatewise.reference.parameters import weight_shapes
 
 from ..capabilities import SubjectError
 
 PARTS = ("weight_ih", "weight_hh", "weight_hr", "bias_ih", "bias_hh", "bias")
-#: Letters that some write for a gate: c for the LSTM's candidate, h for the GRU's.
-ALIASES = {"LSTM": {"c": "g"}, "GRU": {"h": "n"}, "RNN": {}}
 
 
 @dataclass(frozen=True)
@@ -44,23 +45,28 @@ class Block:
 Expression = tuple[tuple[Block, ...], ...]
 
 
-def torch_names(kind: str) -> dict[str, str]:
+def _kind_of(like: str) -> Kind:
+    return KINDS[CLASSES[like].kind]
+
+
+def torch_names(like: str) -> dict[str, str]:
     """The mapping of torch.nn itself."""
-    end = "" if kind.endswith("Cell") else "_l{layer}{direction}"
-    parts = [p for p in PARTS if p != "bias" and (p != "weight_hr" or kind == "LSTM")]
+    end = "" if CLASSES[like].cell else "_l{layer}{direction}"
+    projects = "proj_size" in _kind_of(like).options and not CLASSES[like].cell
+    parts = [p for p in PARTS if p != "bias" and (p != "weight_hr" or projects)]
     return {part + end: part for part in parts}
 
 
-def gate_order(kind: str, gates: str) -> str:
+def gate_order(like: str, gates: str) -> str:
     """An order of gates in torch's letters; the empty string is torch's order.
 
     Raises `SubjectError` unless each gate stands in it once.
     """
-    family = kind.removesuffix("Cell")
-    letters = "".join(GATE_NAMES[family])
-    order = "".join(ALIASES[family].get(g, g) for g in gates) or letters
+    kind = _kind_of(like)
+    letters = "".join(kind.gates)
+    order = "".join(kind.aliases.get(g, g) for g in gates) or letters
     if sorted(order) != sorted(letters):
-        alias = "".join(f", {a} for {g}" for a, g in ALIASES[family].items())
+        alias = "".join(f", {a} for {g}" for a, g in kind.aliases.items())
         raise SubjectError(
             f"gates={gates!r}: expected each of the {len(letters)} letters "
             f"{' '.join(letters)} once{alias}"
@@ -72,16 +78,11 @@ def gate_order(kind: str, gates: str) -> str:
 class Conventions:
     """Own names → expressions, the order of gates, and whether matrices are (in, out)."""
 
-    kind: str
+    like: str
     weights: Mapping[str, Expression]
     gates: str
     transposed: bool = False
     directions: tuple[str, str] = ("", "_reverse")
-
-    @property
-    def family(self) -> str:
-        """RNN, LSTM or GRU."""
-        return self.kind.removesuffix("Cell")
 
     @property
     def parts(self) -> set[str]:
@@ -126,7 +127,7 @@ class Conventions:
 
     def rows(self, block: Block, size: int) -> list[slice]:
         """Rows of a block in torch's layout, in the own order; size is H."""
-        letters = GATE_NAMES[self.family]
+        letters = _kind_of(self.like).gates
         if block.part == "weight_hr":
             return [slice(None)]
         order = block.gate or self.gates
@@ -181,7 +182,7 @@ class Conventions:
 
 
 def conventions(
-    kind: str,
+    like: str,
     weights: Mapping[str, str] | None = None,
     gates: str = "",
     transposed: bool = False,
@@ -192,18 +193,17 @@ def conventions(
 
     Raises `SubjectError` naming the argument, the value and what is accepted.
     """
-    order = gate_order(kind, gates)
-    mapping = torch_names(kind) if weights is None else weights
+    order = gate_order(like, gates)
+    mapping = torch_names(like) if weights is None else weights
     if not mapping:
         raise SubjectError("weights={}: expected own names of the weights")
-    parsed = {name: _parse(kind, name, text) for name, text in mapping.items()}
-    _check_coverage(kind, parsed, reset_after)
-    return Conventions(kind, parsed, order, transposed, directions)
+    parsed = {name: _parse(like, name, text) for name, text in mapping.items()}
+    _check_coverage(like, parsed, reset_after)
+    return Conventions(like, parsed, order, transposed, directions)
 
 
-def _parse(kind: str, name: str, text: str) -> Expression:
-    letters = GATE_NAMES[kind.removesuffix("Cell")]
-    aliases = ALIASES[kind.removesuffix("Cell")]
+def _parse(like: str, name: str, text: str) -> Expression:
+    letters, aliases = _kind_of(like).gates, _kind_of(like).aliases
     where = f"weights={{{name!r}: {text!r}}}"
 
     def block(word: str) -> Block:
@@ -229,9 +229,9 @@ def _parse(kind: str, name: str, text: str) -> Expression:
     return tuple(tuple(block(w) for w in row.split("|")) for row in text.split(";"))
 
 
-def _check_coverage(kind: str, weights: Mapping[str, Expression], reset_after: bool) -> None:
+def _check_coverage(like: str, weights: Mapping[str, Expression], reset_after: bool) -> None:
     """Every gate of every part is held once; raises `SubjectError` with what is left over."""
-    letters = GATE_NAMES[kind.removesuffix("Cell")]
+    letters = _kind_of(like).gates
     held: dict[tuple[str, str], int] = {}
     summed = set()
     for expression in weights.values():
@@ -249,7 +249,7 @@ def _check_coverage(kind: str, weights: Mapping[str, Expression], reset_after: b
     left = [f"{p}.{g}" for p in sorted(wanted) for g in letters if (p, g) not in held]
     if left:
         raise SubjectError(f"weights= leaves over {', '.join(left)}")
-    if kind.startswith("GRU") and reset_after and "n" in summed:
+    if not _kind_of(like).sums_biases and reset_after and "n" in summed:
         raise SubjectError(
             "weights= sums the two biases of n, of which b_hn is reset and b_in is not; give "
             "bias_ih alone, bias_ih.n and bias_hh.n apart, or reset_after=False"

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import permutations
 
-from gatewise.reference.parameters import GATE_NAMES, Options
+from gatewise.reference.classes import CLASSES, TORCH
+from gatewise.reference.kinds import KINDS, Kind
+from gatewise.reference.options import Options
 
 from .conventions import Conventions, conventions
 
@@ -40,9 +42,9 @@ class Hypothesis:
     options: Options
 
     @property
-    def kind(self) -> str:
-        """One of `KINDS`."""
-        return self.layout.kind
+    def like(self) -> str:
+        """The class of torch.nn that it computes."""
+        return self.layout.like
 
     @property
     def order(self) -> str:
@@ -53,11 +55,13 @@ class Hypothesis:
 
     def sentence(self) -> str:
         """In words: "a GRU, reset gate before the matmul, order z r n, one bias"."""
-        family, options = self.options.kind, self.options
-        words = [f"{'a' if family == 'GRU' else 'an'} {family}{' cell' * self.style.cell}"]
-        if family == "GRU":
+        options, kind = self.options, KINDS[self.options.kind]
+        article = "an" if kind.name[0] in "LR" else "a"  # as the letter is spoken
+        words = [f"{article} {kind.name}{' cell' * self.style.cell}"]
+        if "reset_after" in kind.forms:
             words.append(f"reset gate {'after' if options.reset_after else 'before'} the matmul")
-        words.append(options.nonlinearity if family == "RNN" else f"order {' '.join(self.order)}")
+        single = "nonlinearity" in kind.options
+        words.append(options.nonlinearity if single else f"order {' '.join(self.order)}")
         words.append(self._biases())
         if self.layout.transposed:
             words.append("matrices (in, out)")
@@ -71,7 +75,7 @@ class Hypothesis:
             words.append("states (c, h)")
         if not self.style.layer_axis:
             words.append("states without an axis of layers")
-        if family == "GRU":
+        if "update_keeps" in kind.forms:
             words[-1] += f"; z {'keeps the old state' if options.update_keeps else 'takes n'}"
         return ", ".join(words)
 
@@ -81,27 +85,29 @@ class Hypothesis:
             return "one bias and b_hn"
         if len(held) != 1:
             return "two biases" if held else "no bias"
-        inside = held == {"bias_hh"} and self.options.kind == "GRU" and self.options.reset_after
+        own = KINDS[self.options.kind]
+        inside = held == {"bias_hh"} and not own.sums_biases and self.options.reset_after
         return "one bias, which is reset" if inside else "one bias"
 
 
 def hypotheses(shapes: Shapes, style: Style, like: str | None) -> Iterator[Hypothesis]:
     """Every hypothesis about weights of these shapes, for a way of calling."""
-    families = ("LSTM",) if len(style.states) == 2 else ("RNN", "GRU")
-    for family in families:
-        kind = family + "Cell" * style.cell
-        if like not in (None, kind):
+    for name in TORCH:
+        kind = KINDS[CLASSES[name].kind]
+        as_called = CLASSES[name].cell == style.cell and len(kind.states) == len(style.states)
+        if not as_called or like not in (None, name):
             continue
-        # A one-gate cell has no reset; a GRU has two forms, and two meanings of z.
+        # A GRU has two forms, and two meanings of z.
         forms = [(True, True)]
-        if family == "GRU":
+        if kind.forms:
             forms = [(after, keeps) for after in (True, False) for keeps in (True, False)]
         for reset_after, update_keeps in forms:
-            for weights, gates, transposed in _weights(family, shapes, reset_after):
-                layout = conventions(kind, weights, gates, transposed, reset_after=reset_after)
-                for nonlinearity in ("tanh", "relu") if family == "RNN" else ("tanh",):
+            for weights, gates, transposed in _weights(kind, shapes, reset_after):
+                layout = conventions(name, weights, gates, transposed, reset_after=reset_after)
+                chosen = "nonlinearity" in kind.options
+                for nonlinearity in ("tanh", "relu") if chosen else ("tanh",):
                     options = Options(
-                        family,
+                        kind.name,
                         INPUT,
                         HIDDEN,
                         bias=bool(layout.biases),
@@ -114,22 +120,22 @@ def hypotheses(shapes: Shapes, style: Style, like: str | None) -> Iterator[Hypot
                     yield Hypothesis(style, layout, weights, options)
 
 
-def _weights(family: str, shapes: Shapes, reset_after: bool) -> Iterator[tuple[Weights, str, bool]]:
+def _weights(kind: Kind, shapes: Shapes, reset_after: bool) -> Iterator[tuple[Weights, str, bool]]:
     """Weights, order of gates and whether matrices are (in, out)."""
-    letters = GATE_NAMES[family]
+    letters = kind.gates
     rows = len(letters) * HIDDEN
     vectors = [n for n, s in shapes.items() if len(_squeezed(s)) == 1]
     matrices = {n: _squeezed(s) for n, s in shapes.items() if n not in vectors}
     for transposed in (False, True):
         own = {n: s[::-1] if transposed else s for n, s in matrices.items()}
         for found in _matrices(own, rows):
-            for biases in _biases(family, shapes, vectors, reset_after, rows):
+            for biases in _biases(kind, shapes, vectors, reset_after, rows):
                 for order in permutations(letters):
                     gates = "".join(order)
                     ordered = {n: _in_order(text, gates) for n, text in biases.items()}
                     yield {**found, **ordered}, gates, transposed
         if len(letters) > 1:
-            yield from _apart(family, own, shapes, vectors, reset_after, transposed)
+            yield from _apart(kind, own, shapes, vectors, reset_after, transposed)
 
 
 def _matrices(own: Shapes, rows: int) -> Iterator[Weights]:
@@ -145,14 +151,14 @@ def _matrices(own: Shapes, rows: int) -> Iterator[Weights]:
 
 
 def _biases(
-    family: str, shapes: Shapes, vectors: list[str], reset_after: bool, rows: int
+    kind: Kind, shapes: Shapes, vectors: list[str], reset_after: bool, rows: int
 ) -> Iterator[Weights]:
     """Biases that hold all gates: none, one, two, or a GRU's one and b_hn.
 
     Which of two is which matters where b_hn is reset, and there alone.
     """
     sizes = [_squeezed(shapes[n])[0] for n in vectors]
-    torn = family == "GRU" and reset_after
+    torn = not kind.sums_biases and reset_after
     if not vectors:
         yield {}
     elif sizes == [rows]:
@@ -175,7 +181,7 @@ def _in_order(text: str, gates: str) -> str:
 
 
 def _apart(
-    family: str,
+    kind: Kind,
     own: Shapes,
     shapes: Shapes,
     vectors: list[str],
@@ -183,7 +189,7 @@ def _apart(
     transposed: bool,
 ) -> Iterator[tuple[Weights, str, bool]]:
     """A matrix for each gate: the k-th W_ih, W_hh and bias that are held belong together."""
-    letters = GATE_NAMES[family]
+    letters = kind.gates
     count = len(letters)
     ih = [n for n, s in own.items() if s == (HIDDEN, INPUT)]
     hh = [n for n, s in own.items() if s == (HIDDEN, HIDDEN)]
@@ -196,7 +202,7 @@ def _apart(
         patterns = [[(both, text)] for text in texts]
     if any(_squeezed(shapes[n]) != (HIDDEN,) for n in vectors):
         return
-    torn = family == "GRU" and reset_after
+    torn = not kind.sums_biases and reset_after
     groups: list[list[tuple[list[str], str]]] = []
     if not vectors:
         groups = [[]]

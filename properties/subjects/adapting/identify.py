@@ -19,9 +19,10 @@ import torch
 from torch import Tensor, nn
 
 from gatewise.reference.ball import Ball, exact
-from gatewise.reference.cells import cell
 from gatewise.reference.formats import PRECISIONS, Array, Precision
-from gatewise.reference.parameters import GATE_NAMES, Options
+from gatewise.reference.kinds import KINDS
+from gatewise.reference.options import Options
+from gatewise.reference.steps import cell
 from gatewise.reference.unroll import layer
 
 from ...cases.values import seeded, values
@@ -48,9 +49,9 @@ class Identified:
     adapter: Adapter
 
     @property
-    def kind(self) -> str:
-        """One of `KINDS`."""
-        return self.hypothesis.kind
+    def like(self) -> str:
+        """The class of torch.nn that it computes."""
+        return self.hypothesis.like
 
     @property
     def sentence(self) -> str:
@@ -70,15 +71,15 @@ class Identified:
 
     def text(self) -> str:
         """The adapter as one would write it."""
-        shown = [f"{n}={v!r}" for n, v in {"kind": self.kind, **self.stated()}.items()]
+        shown = [f"{n}={v!r}" for n, v in {"like": self.like, **self.stated()}.items()]
         return f"Adapter({', '.join([self.adapter.label, *shown])})"
 
 
 def identify(target: Callable[..., Any], name: str = "", like: str | None = None) -> Identified:
     """The conventions of a class or factory that is called with (input_size, hidden_size).
 
-    `like` restricts the kind.  Raises `SubjectError`, one line, where no hypothesis stands, or
-    more than one.
+    `like` restricts it to one class of torch.nn.  Raises `SubjectError`, one line, where no
+    hypothesis stands, or more than one.
     """
     label = name or getattr(target, "__name__", "the subject")
     probe = _Probe(target, label)
@@ -108,13 +109,13 @@ def identify(target: Callable[..., Any], name: str = "", like: str | None = None
 
 def _adapter(target: Callable[..., Any], probe: _Probe, found: Hypothesis) -> Adapter:
     options = found.options
-    standard = torch_names(found.kind)
+    standard = torch_names(found.like)
     torch_like = {n.format(layer=0, direction=""): p for n, p in standard.items()}
     torch_like.pop("weight_hr_l0", None), torch_like.pop("weight_hr", None)
-    gates = "" if found.layout.gates == "".join(GATE_NAMES[options.kind]) else found.layout.gates
+    gates = "" if found.layout.gates == "".join(KINDS[options.kind].gates) else found.layout.gates
     return Adapter(
         target,
-        found.kind,
+        found.like,
         weights=None if found.weights == torch_like else found.weights,
         gates=gates,
         transposed=found.layout.transposed,

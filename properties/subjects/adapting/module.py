@@ -12,7 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from gatewise.reference.parameters import Options, weight_shapes
+from gatewise.reference.classes import class_of
+from gatewise.reference.kinds import KINDS
+from gatewise.reference.options import Options
+from gatewise.reference.parameters import weight_shapes
 
 from ...cases.arrays import as_array
 from ..capabilities import SubjectError, SubjectFault
@@ -244,10 +247,9 @@ def drop_in(module: nn.Module, options: Options) -> nn.Module:
     same = {id(p) for p in own.values()} == {id(t) for t in stored.values()}
     if stored.keys() != wanted.keys() or not same:
         return module
-    kind = options.kind + ("Cell" if options.cell else "")
-    states = "hc" if options.kind == "LSTM" else "h"
+    states = "".join(KINDS[options.kind].states)
     calling = Calling(options.cell, states, "", True, "torch", False, False, None)
-    return Adapted(module, options, conventions(kind), calling)
+    return Adapted(module, options, conventions(class_of(options.kind, options.cell)), calling)
 
 
 def _assign(own: Any, names: Mapping[str, str], weights: Mapping[str, Any]) -> None:

@@ -1,0 +1,100 @@
+"""The kinds of recurrent cell, in one table.
+
+All else reads it: whether there is a cell state, how many gates there are, which options a
+constructor takes, and the step and its backward pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .cells import Parts, Weights, gru_parts, lstm_parts, rnn_parts
+from .cells_backward import Adjoints, gru_backward, lstm_backward, rnn_backward
+from .options import Options
+
+#: (options, weights, x_share, state) → the new states, then what else the step went through.
+Step = Callable[[Options, Weights, Any, tuple[Any, ...]], Parts]
+#: (options, weights, tape, loop, last) → the adjoints of one direction of a layer.
+Backward = Callable[..., Adjoints]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """One recurrence.
+
+    `gates` are the letters of its blocks of weights, in torch.nn's order, `aliases` letters that
+    some write for them, and `states` the letters of its states.  `options` are the constructor's
+    options beside those of every layer, and `forms` the fields of `Options` that choose between
+    published forms of its equations.  `sums_biases` says that b_ih and b_hh enter as one sum.
+    `step` is one step; `backward` goes back through all steps, and is None where the reference
+    has no gradient.
+
+    A network has a `base`, the kind whose equations it uses.  A cell on [x, h] has one linear
+    layer for all gates (`shared`) or one for each; a network of `words` takes ids as its input.
+    """
+
+    name: str
+    gates: tuple[str, ...]
+    states: tuple[str, ...] = ("h",)
+    aliases: Mapping[str, str] = field(default_factory=dict, hash=False)
+    options: tuple[str, ...] = ()
+    forms: tuple[str, ...] = ()
+    sums_biases: bool = True
+    step: Step | None = None
+    backward: Backward | None = None
+    base: str = ""
+    shared: bool = False
+    words: bool = False
+
+    @property
+    def concat(self) -> bool:
+        """Whether it is a cell whose linear layers act on [x, h]."""
+        return bool(self.base) and not self.words
+
+
+_RNN = Kind(
+    name="RNN",
+    gates=("h",),
+    options=("nonlinearity",),
+    step=lambda o, w, x, s: rnn_parts(x, s[0], w.hh, w.b_hh, o.nonlinearity),
+    backward=rnn_backward,
+)
+_LSTM = Kind(
+    name="LSTM",
+    gates=("i", "f", "g", "o"),
+    states=("h", "c"),
+    aliases={"c": "g"},
+    options=("proj_size",),
+    step=lambda o, w, x, s: lstm_parts(x, s[0], s[1], w.hh, w.b_hh, w.hr),
+    backward=lstm_backward,
+)
+_GRU = Kind(
+    name="GRU",
+    gates=("r", "z", "n"),
+    aliases={"h": "n"},
+    forms=("reset_after", "update_keeps"),
+    sums_biases=False,
+    step=lambda o, w, x, s: gru_parts(x, s[0], w.hh, w.b_hh, o.reset_after, o.update_keeps),
+    backward=gru_backward,
+)
+
+
+def _on_concatenated(prefix: str, of: Kind, shared: bool) -> Kind:
+    name = f"{prefix}{of.name}"
+    return Kind(name=name, gates=of.gates, states=of.states, base=of.name, shared=shared)
+
+
+#: Name → kind.
+KINDS: dict[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        _RNN,
+        _LSTM,
+        _GRU,
+        *(_on_concatenated("Shared", k, True) for k in (_RNN, _LSTM, _GRU)),
+        *(_on_concatenated("Independent", k, False) for k in (_RNN, _LSTM, _GRU)),
+        Kind(name="Tagger", gates=_LSTM.gates, states=(), base="LSTM", words=True),
+    )
+}
