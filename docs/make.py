@@ -11,6 +11,7 @@ import argparse
 import sys
 import warnings
 from collections.abc import Callable
+from itertools import groupby
 from pathlib import Path
 
 DOCS = Path(__file__).resolve().parent
@@ -23,7 +24,7 @@ from gatewise.properties.families.catalogue import CATALOGUE, FAMILIES  # noqa: 
 from gatewise.properties.families.property import Property  # noqa: E402
 from gatewise.properties.reporting.article import CLAIMS, brief, record  # noqa: E402
 from gatewise.properties.running.engine import profile_settings  # noqa: E402
-from gatewise.properties.running.known_issues import known_issues  # noqa: E402
+from gatewise.properties.running.known_issues import Issue, known_issues  # noqa: E402
 from gatewise.properties.running.records import FALSIFIED  # noqa: E402
 from tests.mutation import strength_page  # noqa: E402
 
@@ -70,30 +71,37 @@ def known_issues_page() -> str:
     lines = [
         "# Known issues",
         "",
-        "Made by `python docs/make.py` from `properties/known_issues.toml`; do not edit.",
+        "Made by `python docs/make.py` from `properties/running/known_issues.toml`; do not edit.",
         "",
         "A property is excused for the cases that an entry covers, and for nothing else. The "
         "witness of each entry is run first and must still fail: one that passes makes the entry "
         "stale, and that is a failure.",
     ]
-    for issue in known_issues():
-        where = ", ".join(f"{k} = {v!r}" for k, v in issue.where.items()) or "every case"
-        lines += ["", f"## {issue.name}", "", issue.reason, ""]
-        lines += [f"- property `{issue.prop}` of `{issue.subject}`, torch {issue.torch}"]
-        lines += [f"- covers {where}"]
-        for label, names in (("devices", issue.devices), ("precisions", issue.precisions)):
-            lines += [f"- {label} {', '.join(names)}"] if names else []
-        lines += (
-            [f"- on machines without {issue.lacking} for the precision"] if issue.lacking else []
-        )
-        lines += [f"- on machines with {issue.having}"] if issue.having else []
-        lines += [f"- witness `{issue.witness}`", f"- {issue.link}"]
-        if issue.attempts > 1:
-            lines.append(
-                "- what memory holds past an end decides whether it fails: one of the variants "
-                f"must, in up to {issue.attempts} new processes each"
-            )
+    for name, own in groupby(known_issues(), lambda issue: issue.name):
+        first, *others = own
+        lines += ["", f"## {name}", "", first.reason, "", first.link]
+        for issue in (first, *others):
+            lines += ["", *_known_case(issue)]
     return "\n".join(lines) + "\n"
+
+
+def _known_case(issue: Issue) -> list[str]:
+    """Lines on one entry: its property, its subjects, what it covers, its witness."""
+    subjects = ", ".join(f"`{name}`" for name in issue.subjects)
+    where = ", ".join(f"{k} = {v!r}" for k, v in issue.where.items()) or "every case"
+    lines = [f"- property `{issue.property}` of {subjects}, torch {issue.torch}"]
+    lines += [f"- covers {where}"]
+    for label, names in (("devices", issue.devices), ("precisions", issue.precisions)):
+        lines += [f"- {label} {', '.join(names)}"] if names else []
+    lines += [f"- on machines without {issue.lacking} for the precision"] if issue.lacking else []
+    lines += [f"- on machines with {issue.having}"] if issue.having else []
+    lines += [f"- witness `{issue.witness}`"]
+    if issue.attempts > 1:
+        lines.append(
+            "- the memory past an end decides whether it fails: one of the variants must fail, in "
+            f"at most {issue.attempts} new processes each"
+        )
+    return lines
 
 
 _ARTICLE_HEAD = """\

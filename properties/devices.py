@@ -128,7 +128,7 @@ def _computes(device: str, precision: str) -> bool:
     try:
         one = torch.ones(1, 1, dtype=dtype_of(precision), device=device)
         return bool((one @ one == 1).all())
-    except (RuntimeError, TypeError):
+    except Exception:  # a backend may lack anything
         return False
 
 
@@ -147,7 +147,7 @@ def resolve(stated: str | None) -> tuple[str, ...]:
     here = ", ".join(available())
     try:
         row = row_of(stated)
-        index = torch.device(for_torch(stated)).index or 0
+        index = torch.device(for_torch(stated)).index
     except (DeviceError, RuntimeError):
         raise DeviceError(
             f"--device {stated!r}: torch {torch.__version__} knows no such device; "
@@ -158,7 +158,7 @@ def resolve(stated: str | None) -> tuple[str, ...]:
             f"--device {stated!r}: torch {torch.__version__} finds no {row.name} device here; "
             f"here are {here}"
         )
-    if index >= row.count():
+    if index is not None and index >= row.count():
         raise DeviceError(
             f"--device {stated!r}: there are {row.count()} {row.name} devices here, "
             f"with indices from 0"

@@ -26,12 +26,12 @@ from .devices import DeviceError, available, resolve, row_of
 from .families.catalogue import CATALOGUE
 from .precisions import OFFERED, PLAIN
 from .reporting.diagnosis import diagnose
-from .reporting.explanation import explain
+from .reporting.explanation import diagnosis_lines, explain
 from .reporting.script import script
 from .reporting.shared_causes import common_causes
 from .running.engine import EXAMPLES, apart, profile_settings, run
 from .running.plans import Plan, plans, subject_of
-from .running.records import CRASHED, Record, not_offered, summary
+from .running.records import CRASHED, Diagnosis, Record, not_offered, summary
 from .running.sandbox.parent import CASE_TIMEOUT, Death
 from .subjects.builtin import BUILTIN
 from .subjects.loading import AUTO, SubjectError
@@ -144,7 +144,7 @@ class Run:
         for node, stored, outcome in outcomes:
             plan = self.by_id.get(node.partition("[")[2].removesuffix("]"))
             if stored is not None:
-                records.append(Record(**stored))
+                records.append(Record.of(stored))
             elif plan is not None and outcome in ("failed", "error"):
                 p = plan.prop
                 s = plan.subject
@@ -172,32 +172,34 @@ class Run:
 
 
 def diagnosed(plan: Plan, record: Record, folder: Path, timeout: float = CASE_TIMEOUT) -> Record:
-    """A falsified record with what its case looks like, and a script of it written to `folder`."""
+    """A falsified record with the diagnosis of its case, and a script of it written to `folder`."""
     if not record.case:
         return record
     case = case_from(record.case)
     name = re.sub(r"[^\w.+-]+", "_", plan.id) + ".py"
-    lines, text = record.diagnosis.splitlines(), ""
-    if not lines:
+    found, text = record.diagnosis, ""
+    if not found.note:
         look = partial(_look, plan.prop.name, name, record.message)
         try:
-            lines, text = apart(plan, look, case, Check(), timeout)
+            found, text = apart(plan, look, case, Check(), timeout)
         except Death as death:
-            lines = [f"while it was diagnosed, {death}"]
+            found = Diagnosis(note=f"during the diagnosis, {death}")
     if not text:
-        text = script(plan.subject, case, plan.prop, name, [record.message, *lines], called=False)
+        lines = [record.message, *diagnosis_lines(found)]
+        text = script(plan.subject, case, plan.prop, name, lines, called=False)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / name
     path.write_text(text, encoding="utf-8")
-    return replace(record, diagnosis="\n".join(lines), script=str(path))
+    return replace(record, diagnosis=found, script=str(path))
 
 
 def _look(
     prop: str, name: str, message: str, subject: Subject, case: Case, check: Check
-) -> tuple[list[str], str]:
+) -> tuple[Diagnosis, str]:
     """The diagnosis of a case and its script, which call the subject; put as a claim is."""
-    lines = diagnose(subject, case)
-    return lines, script(subject, case, CATALOGUE[prop], name, [message, *lines])
+    found = diagnose(subject, case)
+    lines = [message, *diagnosis_lines(found)]
+    return found, script(subject, case, CATALOGUE[prop], name, lines)
 
 
 def register_profiles() -> None:

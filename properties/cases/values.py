@@ -9,6 +9,7 @@ numbers.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
@@ -67,16 +68,18 @@ REGIMES: dict[str, Regime] = {
 }
 
 
-_STREAM = np.random.RandomState(0)
+class _NoEntropy(np.random.bit_generator.ISeedSequence):
+    """Starts a generator that is seeded at once, without reading the system's entropy for it."""
+
+    def generate_state(self, n_words: int, dtype: Any = np.uint32) -> Any:
+        return np.zeros(n_words, dtype)
 
 
 def seeded(*key: int) -> np.random.RandomState:
-    """The project's one stream, put to the start that `key` names; use it up before the next call.
-
-    Seeding takes a tenth of the time of making a `RandomState`, which reads the system's entropy.
-    """
-    _STREAM.seed(key)
-    return _STREAM
+    """A generator at the start that `key` names, as `RandomState(key)` is; made in less time."""
+    generator = np.random.RandomState(np.random.MT19937(_NoEntropy()))
+    generator.seed(key)
+    return generator
 
 
 def values(rng: np.random.RandomState, regime: str, shape: tuple[int, ...], fmt: Format) -> Array:

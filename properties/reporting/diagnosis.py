@@ -7,6 +7,7 @@ an error message is named by the property that it falsifies.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ from gatewise.reference.kinds import KINDS
 
 from ..cases.arrays import as_array
 from ..cases.case import Case
+from ..running.records import Diagnosis, Place
 from ..subjects.protocol import Results, Subject
 from .faults_of_arguments import Call, Fault, argument_faults, call_of
 from .faults_of_unrolling import WALKS
@@ -24,27 +26,27 @@ from .faults_of_unrolling import WALKS
 #: Further cases that a named fault must explain; each with its own weights, inputs and states.
 _WITNESSES = 6
 
-#: How the line begins that names the faults, and what stands between two.
-CONSISTENT, OR = "consistent with ", "; or "
 
+def diagnose(subject: Subject, case: Case) -> Diagnosis:
+    """The diagnosis of a failing case; empty where the forward results are right.
 
-def diagnose(subject: Subject, case: Case) -> list[str]:
-    """Lines for a person on a failing case; empty where the forward results are right.
-
-    The subject is called some twenty times.  Cases on which it raises say nothing, unless it does
-    so on all; what it raises in a later step ends the diagnosis.
+    The subject is called some twenty times.  A case on which it raises says nothing, unless it
+    raises on all; what it raises in a later step ends the diagnosis.
     """
+    found = Diagnosis()
     if subject.like not in TORCH or case.kind != subject.kind:
-        return []
-    lines: list[str] = []
+        return found
     try:
-        lines.extend(_lines(subject, case))
+        for found in _steps(subject, case):  # noqa: B007
+            pass
     except Exception as error:
-        lines.append(f"the subject raised {type(error).__name__} while it was diagnosed: {error}")
-    return lines
+        note = f"the subject raised {type(error).__name__} during the diagnosis: {error}"
+        found = replace(found, note=note)
+    return found
 
 
-def _lines(subject: Subject, case: Case) -> Iterator[str]:
+def _steps(subject: Subject, case: Case) -> Iterator[Diagnosis]:
+    """The diagnosis as far as it is known, after each step."""
     seen: list[tuple[Case, Results]] = []
     raised: Exception | None = None
     for each in (case, *_witnesses(case)):
@@ -57,14 +59,12 @@ def _lines(subject: Subject, case: Case) -> Iterator[str]:
     wrong = [(c, got) for c, got in seen if differs(got, call_of(c).results())]
     if not wrong:
         return
-    names = consistent(subject, seen)
-    if names:
-        yield CONSISTENT + OR.join(names)
+    found = Diagnosis(faults=tuple(consistent(subject, seen)))
+    yield found
     first, got = wrong[0]
-    yield first_difference(first, got)
-    blocks = blocks_that_matter(subject, first)
-    if blocks:
-        yield "the difference needs " + ", ".join(blocks) + ": it is gone where one of them is 0"
+    found = first_difference(found, first, got)
+    yield found
+    yield replace(found, needs=tuple(blocks_that_matter(subject, first)))
 
 
 def _witnesses(case: Case) -> list[Case]:
@@ -127,33 +127,31 @@ def _explains(fault: Fault, calls: list[tuple[Call, Results]]) -> bool:
     return shown
 
 
-def first_difference(case: Case, got: Results) -> str:
-    """The first result, time step, row and unit that are outside of their ball."""
+def first_difference(found: Diagnosis, case: Case, got: Results) -> Diagnosis:
+    """The diagnosis with the results that differ, and the first place of each direction."""
     want = call_of(case).results()
-    names = [name for name, ball in want.items() if outside(got[name], ball).any()]
+    names = tuple(name for name, ball in want.items() if outside(got[name], ball).any())
     name = names[0]
     ball, actual = want[name], as_array(got[name])
     if actual.shape != ball.v.shape:
-        return f"{name} has shape {actual.shape}, expected {ball.v.shape}"
+        note = f"{name} has shape {actual.shape}, expected {ball.v.shape}"
+        return replace(found, results=names, note=note)
     wrong = outside(actual, ball)
     if name != "output":
         index = tuple(int(i[0]) for i in np.nonzero(wrong))
-        return f"{', '.join(names)} differ; the first is {name}{list(index)}"
+        return replace(found, results=names, places=(Place(name, index),))
     axis = 1 if case.batch is not None and case.batch_first else 0
     steps = np.moveaxis(wrong, axis, 0).reshape(case.time, -1, wrong.shape[-1])
     width = case.options.state_size
-    parts = []
+    places = []
     for d in range(case.options.directions):
         half = steps[:, :, d * width : (d + 1) * width]
         when = np.nonzero(half.any(axis=(1, 2)))[0]
         if when.size:
             t = int(when[-1] if d else when[0])
             row, unit = (int(i[0]) for i in np.nonzero(half[t]))
-            way = " of the reverse direction" if d else ""
-            parts.append(f"first at step {t} of {case.time}{way}, row {row}, unit {unit}")
-    others = [n for n in names if n != "output"]
-    also = f"; {', '.join(others)} differ too" if others else ""
-    return f"output differs {' and '.join(parts)}{also}"
+            places.append(Place(name, (t, row, unit), t, case.time, reverse=d == 1))
+    return replace(found, results=names, places=tuple(places))
 
 
 def blocks_that_matter(subject: Subject, case: Case) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..running.plans import Plan
-from ..running.records import Record
+from ..running.records import Diagnosis, Place, Record
 
 
 def explain(plan: Plan, record: Record, run_seed: int, profile: str, again: str = "") -> str:
@@ -16,8 +16,9 @@ def explain(plan: Plan, record: Record, run_seed: int, profile: str, again: str 
     ]
     if record.case:
         lines.append(f"  case    {record.case}")
-    if record.diagnosis:
-        lines.append("  looks   " + _indented(record.diagnosis))
+    looks = diagnosis_lines(record.diagnosis)
+    if looks:
+        lines.append("  looks   " + _indented("\n".join(looks)))
     if record.script:
         lines.append(f"  script  {record.script} (needs torch and NumPy alone)")
     again = again or f"--hypothesis-seed={run_seed} -k '{plan.id}'"
@@ -26,6 +27,36 @@ def explain(plan: Plan, record: Record, run_seed: int, profile: str, again: str 
         + (f", or {record.blob}" if record.blob else "")
     )
     return "\n".join(lines)
+
+
+def diagnosis_lines(found: Diagnosis) -> list[str]:
+    """A diagnosis in words: the named faults, the first differences, the blocks that they need."""
+    lines = []
+    if found.faults:
+        lines.append(f"consistent with {'; or '.join(found.faults)}")
+    if found.places:
+        lines.append(_places(found))
+    if found.needs:
+        needs = ", ".join(found.needs)
+        lines.append(f"the difference needs {needs}: it is gone where one of them is 0")
+    return [*lines, *([found.note] if found.note else [])]
+
+
+def _places(found: Diagnosis) -> str:
+    first = found.places[0]
+    if first.step is None:
+        names = ", ".join(found.results)
+        return f"{names} differ; the first is {first.result}{list(first.index)}"
+    others = [name for name in found.results if name != first.result]
+    also = f"; {', '.join(others)} differ too" if others else ""
+    where = " and ".join(_step(place) for place in found.places)
+    return f"{first.result} differs {where}{also}"
+
+
+def _step(place: Place) -> str:
+    way = " of the reverse direction" if place.reverse else ""
+    row, unit = place.index[-2:]
+    return f"first at step {place.step} of {place.steps}{way}, row {row}, unit {unit}"
 
 
 def _indented(text: str) -> str:

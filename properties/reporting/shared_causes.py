@@ -9,7 +9,6 @@ from ..cases.case import case_from
 from ..families.catalogue import CATALOGUE
 from ..running.records import FALSIFIED, FLAKY, Record
 from ..subjects.capabilities import FORMS, OPTIONS
-from .diagnosis import CONSISTENT, OR
 
 #: Lines of a kind for one subject.
 _MOST = 3
@@ -29,7 +28,7 @@ def common_causes(records: Iterable[Record]) -> list[str]:
 
 
 def _of_one(name: str, rows: list[Record]) -> Iterator[str]:
-    faults = Counter(fault for record in rows for fault in _faults(record))
+    faults = Counter(fault for record in rows for fault in record.diagnosis.faults)
     for fault, count in _shared(faults, len(rows)):
         yield f"{name}: {count} of {len(rows)} falsified properties are consistent with {fault}"
     traits = Counter(trait for record in rows for trait in _traits(record))
@@ -41,11 +40,6 @@ def _of_one(name: str, rows: list[Record]) -> Iterator[str]:
 def _shared(counted: Counter[str], of: int) -> list[tuple[str, int]]:
     """The most common, each of more than one and of at least a tenth of all."""
     return [(what, n) for what, n in counted.most_common(_MOST) if n > 1 and 10 * n >= of]
-
-
-def _faults(record: Record) -> list[str]:
-    first = record.diagnosis.partition("\n")[0]
-    return first.removeprefix(CONSISTENT).split(OR) if first.startswith(CONSISTENT) else []
 
 
 def _traits(record: Record) -> Iterator[str]:

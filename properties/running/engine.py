@@ -24,7 +24,17 @@ from .exceptions import told
 from .hypothesis_constants import own_draws
 from .known_issues import Issue, issues_of
 from .plans import Plan, chosen
-from .records import FALSIFIED, FLAKY, HOLDS, KNOWN_ISSUE, NOT_RUN, UNSUPPORTED, VACUOUS, Record
+from .records import (
+    FALSIFIED,
+    FLAKY,
+    HOLDS,
+    KNOWN_ISSUE,
+    NOT_RUN,
+    UNSUPPORTED,
+    VACUOUS,
+    Diagnosis,
+    Record,
+)
 from .sandbox import parent as sandbox
 from .sandbox.child import Claim
 from .sandbox.parent import CASE_TIMEOUT
@@ -173,14 +183,14 @@ def _run(plan: Plan, profile: str, seed: int, config: settings, case_timeout: fl
         if status == FLAKY:
             passed = outcomes.count(False)
             message += f"; called again {len(outcomes)} times on the same case, {passed} passed"
-        looks = "its results are not looked at, since it leaves none"
+        dead = "the process ended, so there are no results to look at"
         record = replace(
             record,
             status=status,
             case=repr(case),
             message=message,
             blob=_blob(error),
-            diagnosis=looks if isinstance(cause, sandbox.Death) else "",
+            diagnosis=Diagnosis(note=dead if isinstance(cause, sandbox.Death) else ""),
         )
     record = replace(
         record,
@@ -281,14 +291,14 @@ def reproduced(plan: Plan, timeout: float = CASE_TIMEOUT) -> tuple[list[Issue], 
     for issue in issues_of(plan.subject, plan.prop.name, plan.precision):
         outcomes = {
             repr(case): _fails(plan, case, issue.attempts, timeout)
-            for case in issue.cases(plan.precision)
+            for case in issue.cases(plan.subject, plan.precision)
         }
         passing = [case for case, fails in outcomes.items() if fails is False]
         # What memory holds in this process may hide all variants but one of a read past an end.
         enough = any if issue.attempts > 1 else all
         if enough(outcomes.values()):
             found.append(issue)
-        elif passing and issue.subject == plan.subject.name:
+        elif passing and plan.subject.name in issue.subjects:
             stale.append(f"known issue {issue.name} is stale: its witness {passing[0]} passes")
     return found, stale
 

@@ -6,17 +6,15 @@ for nothing else.  It is strict: its witness is put to the property first, and m
 
 from __future__ import annotations
 
-import operator
-import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.torch_version import TorchVersion
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from ..cases.case import Case, case_from
 from ..devices import type_of
@@ -29,15 +27,6 @@ else:
     import tomli as tomllib
 
 PATH = Path(__file__).with_name("known_issues.toml")
-
-_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
-    ">=": operator.ge,
-    "<=": operator.le,
-    "==": operator.eq,
-    ">": operator.gt,
-    "<": operator.lt,
-}
-
 
 #: What oneDNN calls the precisions of 16 bits.
 _ONEDNN_NAMES = {torch.float16: "fp16", torch.bfloat16: "bf16"}
@@ -59,22 +48,21 @@ FEATURES: dict[str, Callable[[str], bool]] = {
 
 @dataclass(frozen=True)
 class Issue:
-    """One entry.
+    """A fault of some subjects under one property, and the cases that it covers.
 
-    `prop` names a property (`property` in the file).  `subject` is the full name of a class, and
-    covers its subclasses as well.  `torch` is a range such as ">=2.9,<2.14".  Empty `devices` or
-    `precisions` mean all.  `lacking` names what a machine without the issue has, of `FEATURES`,
-    and `having` what one with the issue has.
-    `where` gives Case fields, or `form`, and the value, or the list of values, that a covered case
-    has.  `witness` is the repr of a Case; its precision is that of the run.  Where `where` lists
-    several variants, the witness must fail in each.  With `attempts` what memory holds past an end
-    decides whether reading it fails: the witness is put so often at most, in new processes, until
-    it fails, and must fail in one of the variants.
+    `subjects` are full names of classes; their subclasses are covered as well.  `torch` is a range
+    of versions such as ">=2.9,<2.14".  Empty `devices` or `precisions` mean all.  `lacking` names
+    what a machine without the issue has, of `FEATURES`, and `having` what one with the issue has.
+    `where` gives fields of a Case, or `form`, and the value, or the list of values, that a covered
+    case has.  `witness` is the arguments of a Case whose kind is the subject's and whose precision
+    is that of the run.  Where `where` lists several variants, the witness must fail in each.
+    With `attempts` the memory past an end decides whether a read fails: the witness is put at most
+    so often, in new processes, until it fails, and must fail in one of the variants.
     """
 
     name: str
-    prop: str
-    subject: str
+    property: str
+    subjects: tuple[str, ...]
     torch: str
     link: str
     reason: str
@@ -86,18 +74,19 @@ class Issue:
     attempts: int = 1
     where: dict[str, Any] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def line(self) -> str:
         """Name, link and reason in one line."""
         return f"{self.name} ({self.link}): {self.reason}"
 
-    def case(self, precision: str) -> Case:
-        """The witness in a precision."""
-        return case_from(self.witness).but(precision=precision)
+    def case(self, subject: Subject, precision: str) -> Case:
+        """The witness for a subject in a precision."""
+        case = case_from(f"Case({subject.kind!r}, {self.witness})")
+        return case.but(cell=subject.cell, precision=precision)
 
-    def cases(self, precision: str) -> list[Case]:
-        """The witness in a precision, in every variant that is covered."""
-        case, variants = self.case(precision), self.where.get("variant")
+    def cases(self, subject: Subject, precision: str) -> list[Case]:
+        """The witness for a subject in a precision, in every variant that is covered."""
+        case, variants = self.case(subject, precision), self.where.get("variant")
         if not isinstance(variants, list):
             return [case if variants is None else case.but(variant=variants)]
         return [case.but(variant=variant) for variant in variants]
@@ -111,51 +100,57 @@ class Issue:
         return True
 
     def of(self, subject: Subject) -> bool:
-        """Whether the subject is the class that the entry names, or derived from it."""
-        if subject.name == self.subject:
-            return True
+        """Whether the subject is one of the entry's classes, or derived from one."""
         mro = subject.factory.__mro__ if isinstance(subject.factory, type) else ()
-        return self.subject in {f"{c.__module__}.{c.__qualname__}" for c in mro} | {
-            f"torch.nn.{c.__name__}" for c in mro if c.__module__ == "torch.nn.modules.rnn"
-        }
+        names = {f"{c.__module__}.{c.__qualname__}" for c in mro}
+        names |= {f"torch.nn.{c.__name__}" for c in mro if c.__module__ == "torch.nn.modules.rnn"}
+        return bool({subject.name, *names} & {*self.subjects})
 
 
 def in_range(version: str, stated: str) -> bool:
-    """Whether a torch version, its local part left out, satisfies every bound of a range."""
-    own = TorchVersion(version.partition("+")[0])
-    for bound in stated.split(","):
-        found = re.fullmatch(r"\s*(>=|<=|==|>|<)\s*([\w.]+)\s*", bound)
-        if found is None:
-            raise ValueError(f"torch range {stated!r}: expected bounds such as '>=2.9,<2.14'")
-        if not _COMPARE[found[1]](own, found[2]):
-            return False
-    return True
+    """Whether a torch version, its local part left out, is in a range of versions.
+
+    Raises `ValueError` for a range that is not one, see `packaging.specifiers`.
+    """
+    try:
+        accepted = SpecifierSet(stated, prereleases=True)
+    except InvalidSpecifier:
+        raise ValueError(f"torch range {stated!r}: expected bounds such as '>=2.9,<2.14'") from None
+    return accepted.contains(version.partition("+")[0])
 
 
 def parse(text: str) -> tuple[Issue, ...]:
-    """The entries of a TOML text; raises `ValueError` naming the entry that cannot be used."""
+    """The entries of a TOML text: one for each `issue`, or for each of its `cases`.
+
+    What an issue states, each of its cases states too, unless it states another value.
+    Raises `ValueError` naming the entry that cannot be used.
+    """
     issues = []
     for entry in tomllib.loads(text).get("issue", []):
-        label = entry.get("name", "without a name")
-        entry = {("prop" if k == "property" else k): v for k, v in entry.items()}
-        unknown = set(entry) - {f.name for f in fields(Issue)}
-        if unknown:
-            raise ValueError(f"known issue {label}: unknown field {sorted(unknown)[0]!r}")
-        lists = {k: tuple(entry[k]) for k in ("devices", "precisions") if k in entry}
-        try:
-            issue = Issue(**{**entry, **lists})
-            issue.case("float32")
-            in_range(torch.__version__, issue.torch)
-        except Exception as error:
-            raise ValueError(f"known issue {label}: {error}") from error
-        for feature in filter(None, (issue.lacking, issue.having)):
-            if feature not in FEATURES:
-                raise ValueError(f"known issue {label}: {feature!r} is not one of {[*FEATURES]}")
-        strange = set(issue.where) - {f.name for f in fields(Case)} - {"form"}
-        if strange:
-            raise ValueError(f"known issue {label}: a Case has no field {sorted(strange)[0]!r}")
-        issues.append(issue)
+        shared = {name: value for name, value in entry.items() if name != "cases"}
+        issues += [_issue({**shared, **own}) for own in entry.get("cases", [{}])]
     return tuple(issues)
+
+
+def _issue(entry: dict[str, Any]) -> Issue:
+    label = entry.get("name", "without a name")
+    unknown = set(entry) - {f.name for f in fields(Issue)}
+    if unknown:
+        raise ValueError(f"known issue {label}: unknown field {sorted(unknown)[0]!r}")
+    lists = {k: tuple(entry[k]) for k in ("subjects", "devices", "precisions") if k in entry}
+    try:
+        issue = Issue(**{**entry, **lists})
+        case_from(f"Case('', {issue.witness})")
+        in_range(torch.__version__, issue.torch)
+    except Exception as error:
+        raise ValueError(f"known issue {label}: {error}") from error
+    for feature in filter(None, (issue.lacking, issue.having)):
+        if feature not in FEATURES:
+            raise ValueError(f"known issue {label}: {feature!r} is not one of {[*FEATURES]}")
+    strange = set(issue.where) - {f.name for f in fields(Case)} - {"form"}
+    if strange:
+        raise ValueError(f"known issue {label}: a Case has no field {sorted(strange)[0]!r}")
+    return issue
 
 
 @lru_cache(maxsize=1)
@@ -169,7 +164,7 @@ def issues_of(subject: Subject, prop: str, precision: str) -> list[Issue]:
     return [
         issue
         for issue in known_issues()
-        if issue.prop == prop
+        if issue.property == prop
         and issue.of(subject)
         and (not issue.devices or type_of(subject.device) in issue.devices)
         and (not issue.precisions or precision in issue.precisions)

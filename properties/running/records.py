@@ -1,9 +1,9 @@
-"""What a run of a property leaves: one record, and the summary of many."""
+"""What a run of a property leaves: one record with its diagnosis, and the summary of many."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 HOLDS = "holds"
@@ -18,10 +18,48 @@ STATUSES = (HOLDS, FALSIFIED, UNSUPPORTED, KNOWN_ISSUE, VACUOUS, CRASHED, FLAKY,
 
 
 @dataclass(frozen=True)
+class Place:
+    """The first element of a result that is outside of its bound.
+
+    `index` is its index.  Of a layer's output it is also `step` of `steps`, in one direction.
+    """
+
+    result: str
+    index: tuple[int, ...]
+    step: int | None = None
+    steps: int | None = None
+    reverse: bool = False
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What a failing case looks like.
+
+    `faults` are the named faults that explain every result seen.  `places` are the first elements
+    that differ, one for each direction; `results` names all results that differ.  `needs` are the
+    blocks of the weights without any one of which the results are right, as `bias_hh_l0[f]`.
+    `note` says why there is no more: the subject raised, or left no result.
+    """
+
+    faults: tuple[str, ...] = ()
+    places: tuple[Place, ...] = ()
+    results: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    note: str = ""
+
+    @classmethod
+    def of(cls, stored: Mapping[str, Any]) -> Diagnosis:
+        """The diagnosis that `asdict` made these plain values of; JSON has lists for tuples."""
+        places = tuple(Place(**{**p, "index": tuple(p["index"])}) for p in stored["places"])
+        tuples = {name: tuple(stored[name]) for name in ("faults", "results", "needs")}
+        return cls(**tuples, places=places, note=stored["note"])
+
+
+@dataclass(frozen=True)
 class Record:
     """One property on one subject, device and precision; serialises to JSON.
 
-    `diagnosis` says what the fault is like, `script` is the path of a script that shows it, and
+    `diagnosis` says what the failing case looks like, `script` is the path of a script for it, and
     `blob` is Hypothesis's own `@reproduce_failure`.  `excused` counts the cases that a known issue
     covers: they were drawn, and not put to the claim.  `unoffered` counts those that asked for what
     the subject does not offer; `message` has a reason.
@@ -46,7 +84,7 @@ class Record:
     seconds: float = 0.0
     case: str = ""
     message: str = ""
-    diagnosis: str = ""
+    diagnosis: Diagnosis = field(default_factory=Diagnosis)
     script: str = ""
     blob: str = ""
 
@@ -63,6 +101,11 @@ class Record:
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return asdict(self)
+
+    @classmethod
+    def of(cls, stored: Mapping[str, Any]) -> Record:
+        """The record that `as_dict` made these plain values of."""
+        return cls(**{**stored, "diagnosis": Diagnosis.of(stored["diagnosis"])})
 
 
 def summary(records: Iterable[Record]) -> list[str]:

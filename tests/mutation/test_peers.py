@@ -56,7 +56,7 @@ def killers(outcomes: dict[str, Any]) -> set[str]:
     return {check for check, outcome in outcomes.items() if outcome and outcome["killed"]}
 
 
-@pytest.mark.parametrize("room", ["torch.nn", "impl"])
+@pytest.mark.parametrize("room", ["torch.nn", "gatewise.impl"])
 def test_what_is_right_passes_every_check(run: Any, room: str) -> None:
     for kind in CLASSES:
         outcomes = run[0][f"{room}.{kind}"]

@@ -15,7 +15,7 @@ from gatewise.properties.cases.case import Case, case_from
 from gatewise.properties.cases.layouts import LAYOUTS, place
 from gatewise.properties.cases.sizes import TILE_EDGES, WORK_BUDGET, work
 from gatewise.properties.cases.strategies import cases
-from gatewise.properties.cases.values import REGIMES, every_triple, values
+from gatewise.properties.cases.values import REGIMES, every_triple, seeded, values
 from gatewise.properties.checking.oracle import discriminates
 from gatewise.properties.families.catalogue import CATALOGUE
 from gatewise.properties.precisions import dtype_of
@@ -179,3 +179,12 @@ def test_a_run_of_agreement_ends_at_every_tile_edge() -> None:
         for edge in TILE_EDGES
     } <= seen
     assert not list(CATALOGUE["time_split"].edge_cases(BUILTIN["torch.nn.GRU"], "float32", 7))
+
+
+def test_two_generators_of_one_seed_are_apart_and_those_of_numpy() -> None:
+    first, second = seeded(3, 1), seeded(3, 1)
+    own = np.random.RandomState((3, 1))
+    for _ in range(3):  # in turns: neither takes what the other draws
+        wanted = own.standard_normal(4)
+        assert np.array_equal(first.standard_normal(4), wanted)
+        assert np.array_equal(second.standard_normal(4), wanted)

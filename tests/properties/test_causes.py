@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from gatewise.properties.cases.case import Case
 from gatewise.properties.reporting.shared_causes import common_causes
-from gatewise.properties.running.records import FALSIFIED, HOLDS, Record
+from gatewise.properties.running.records import FALSIFIED, HOLDS, Diagnosis, Record
 
 ONE = Case("LSTM")
 
 
-def record(name: str, case: Case | None = None, looks: str = "", status: str = FALSIFIED) -> Record:
+def record(
+    name: str, case: Case | None = None, faults: tuple[str, ...] = (), status: str = FALSIFIED
+) -> Record:
     text = "" if case is None else repr(case)
-    return Record("mine", "cpu", "float32", name, "", status, 0, case=text, diagnosis=looks)
+    found = Diagnosis(faults=faults)
+    return Record("mine", "cpu", "float32", name, "", status, 0, case=text, diagnosis=found)
 
 
 def test_a_fault_that_explains_several_is_named_with_their_number() -> None:
-    swapped = "consistent with bias_ih dropped; or bias_hh dropped\noutput differs"
     records = [
-        record("equals_reference", ONE, swapped),
-        record("time_split", ONE, "consistent with bias_hh dropped"),
-        record("result_shapes", ONE, "output differs"),
+        record("equals_reference", ONE, ("bias_ih dropped", "bias_hh dropped")),
+        record("time_split", ONE, ("bias_hh dropped",)),
+        record("result_shapes", ONE),
         record("count_is_exact", None, status=HOLDS),
     ]
     assert common_causes(records) == [
@@ -43,4 +45,4 @@ def test_traits_of_the_smallest_cases_are_counted_where_no_property_asks_for_the
 
 
 def test_one_alone_has_nothing_in_common() -> None:
-    assert common_causes([record("equals_reference", ONE, "consistent with bias_hh dropped")]) == []
+    assert common_causes([record("equals_reference", ONE, ("bias_hh dropped",))]) == []

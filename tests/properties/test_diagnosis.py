@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -13,18 +14,20 @@ import torch
 from torch import Tensor, nn
 
 from gatewise.properties.cases.case import Case
+from gatewise.properties.checking.oracle import expected
 from gatewise.properties.families.catalogue import CATALOGUE
-from gatewise.properties.reporting.diagnosis import diagnose
+from gatewise.properties.reporting.diagnosis import diagnose, first_difference
+from gatewise.properties.reporting.explanation import diagnosis_lines
 from gatewise.properties.running.engine import run
 from gatewise.properties.running.plans import Plan
-from gatewise.properties.running.records import FALSIFIED, FLAKY, Record
+from gatewise.properties.running.records import FALSIFIED, FLAKY, Diagnosis, Place, Record
 from gatewise.properties.session import diagnosed
 from gatewise.properties.subjects.loading import load_subject
 from gatewise.properties.subjects.protocol import Subject
 
 BROKEN = str(Path(__file__).with_name("broken.py"))
 #: What a machine without Gatewise's requirements lacks; torch and NumPy stay.
-ABSENT = ("hypothesis", "pytest", "xdist", "onnx", "mpmath", "reference", "impl", "properties")
+ABSENT = ("hypothesis", "pytest", "xdist", "onnx", "mpmath", "gatewise")
 
 
 def falsified(name: str, prop: str = "equals_reference") -> tuple[Plan, Record]:
@@ -57,7 +60,12 @@ def run_alone(path: Path, *arguments: str, absent: tuple[str, ...]) -> Any:
 )
 def test_the_fault_is_named(name: str, fault: str, tmp_path: Path) -> None:
     plan, record = falsified(name)
-    lines = diagnosed(plan, record, tmp_path).diagnosis.splitlines()
+    found = diagnosed(plan, record, tmp_path).diagnosis
+    assert found.faults == (fault,)
+    assert found.places == (Place("output", (0, 0, 0), step=0, steps=1),)
+    assert found.results[0] == "output"
+    assert re.fullmatch(r"\w+_l0\[\w\]", found.needs[0])
+    lines = diagnosis_lines(found)
     assert lines[0] == f"consistent with {fault}"
     assert lines[1].startswith("output differs first at step 0 of 1, row 0, unit 0")
     assert re.match(r"the difference needs \w+_l0\[\w\]", lines[2])
@@ -98,13 +106,29 @@ def test_axes_taken_for_each_other_are_named_where_most_cases_raise(
     name: str, fault: str, tmp_path: Path
 ) -> None:
     plan, record = falsified(name)
-    lines = diagnosed(plan, record, tmp_path).diagnosis.splitlines()
-    assert lines[0] == f"consistent with {fault}"
+    assert diagnosed(plan, record, tmp_path).diagnosis.faults == (fault,)
+
+
+def test_a_diagnosis_comes_back_from_json(tmp_path: Path) -> None:
+    plan, record = falsified("SwappedGates")
+    record = diagnosed(plan, record, tmp_path)
+    assert Record.of(json.loads(json.dumps(record.as_dict()))) == record
+
+
+def test_each_direction_has_a_place() -> None:
+    case = Case("LSTM", hidden_size=2, time=3, bidirectional=True)
+    got = {name: ball.v + 1.0 for name, ball in expected(case).items()}
+    found = first_difference(Diagnosis(), case, got)
+    assert [(p.step, p.reverse) for p in found.places] == [(0, False), (2, True)]
+    assert diagnosis_lines(found) == [
+        "output differs first at step 0 of 3, row 0, unit 0 and first at step 2 of 3 of the "
+        "reverse direction, row 0, unit 0; h_n, c_n differ too"
+    ]
 
 
 def test_a_correct_subject_has_no_diagnosis() -> None:
     case = Case("LSTM", input_size=2, hidden_size=3, batch=2, time=3)
-    assert diagnose(Subject("torch.nn.LSTM", "LSTM", nn.LSTM), case) == []
+    assert diagnose(Subject("torch.nn.LSTM", "LSTM", nn.LSTM), case) == Diagnosis()
 
 
 def test_hypothesis_can_replay_the_draw() -> None:

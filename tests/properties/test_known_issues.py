@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from torch import nn
 
+from gatewise.properties.cases.case import Case
 from gatewise.properties.families.catalogue import CATALOGUE
 from gatewise.properties.running import engine, known_issues
 from gatewise.properties.running.engine import run
@@ -19,12 +20,12 @@ ENTRY = """
 [[issue]]
 name = "relu-is-tanh"
 property = "equals_reference"
-subject = "wrong.RNN"
+subjects = ["wrong.RNN"]
 torch = ">=2.0"
 link = "https://example.org/1"
 reason = "relu is computed as tanh"
 where = { nonlinearity = "relu" }
-witness = "Case('RNN', input_size=1, hidden_size=1, nonlinearity='relu', seed=1)"
+witness = "input_size=1, hidden_size=1, nonlinearity='relu', seed=1"
 """
 
 
@@ -133,6 +134,57 @@ def test_ranges_of_versions() -> None:
 
 def test_every_entry_names_a_property_and_its_link() -> None:
     for issue in known_issues.known_issues():
-        assert issue.prop in CATALOGUE
+        assert issue.property in CATALOGUE
         assert issue.link.startswith("https://")
-        assert any(issue.subject.startswith(p) for p in ("torch.", "gatewise.impl."))
+        for name in issue.subjects:
+            assert name.startswith(("torch.", "gatewise.impl."))
+
+
+SHARED = """
+[[issue]]
+name = "two"
+subjects = ["wrong.RNN", "wrong.GRU"]
+torch = ">=2.0"
+link = "https://example.org/1"
+reason = "said once"
+devices = ["cpu"]
+
+[[issue.cases]]
+property = "equals_reference"
+witness = "seed=1"
+
+[[issue.cases]]
+property = "time_split"
+witness = "time=2"
+torch = "<2.0"
+"""
+
+
+def test_what_an_issue_states_each_of_its_cases_states() -> None:
+    first, second = parse(SHARED)
+    assert first.subjects == second.subjects == ("wrong.RNN", "wrong.GRU")
+    assert first.reason == second.reason
+    assert (first.property, second.property) == ("equals_reference", "time_split")
+    assert (first.torch, second.torch) == (">=2.0", "<2.0")
+
+
+def test_a_witness_is_a_case_of_the_subjects_own_class() -> None:
+    issue = parse(SHARED)[0]
+    layer, cell = Subject("wrong.RNN", "RNN", nn.RNN), Subject("wrong.GRU", "GRUCell", nn.GRUCell)
+    assert issue.case(layer, "float64") == Case("RNN", seed=1, precision="float64")
+    assert issue.case(cell, "float32") == Case("GRU", cell=True, seed=1)
+
+
+def test_an_entry_of_cuda_is_one_of_every_cuda_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = ENTRY.replace('torch = ">=2.0"', 'torch = ">=2.0"\ndevices = ["cuda"]')
+    entries = parse(text)
+    monkeypatch.setattr(known_issues, "known_issues", lambda: entries)
+    for device, found in (("cpu", 0), ("cuda", 1), ("cuda:1", 1)):
+        subject = Subject("wrong.RNN", "RNN", ReluIsTanh, device)
+        assert len(known_issues.issues_of(subject, "equals_reference", "float32")) == found
+
+
+def test_no_reason_is_said_twice() -> None:
+    said = {(issue.name, issue.reason, issue.link) for issue in known_issues.known_issues()}
+    assert len(said) == len({(reason, link) for _, reason, link in said})
+    assert len(said) == len({name for name, _, _ in said})

@@ -320,7 +320,7 @@ def test_the_price_of_a_case_is_under_a_millisecond() -> None:
 def test_a_death_has_a_script_that_dies_in_the_same_way(tmp_path: Path) -> None:
     plan = Plan(CATALOGUE["equals_reference"], of("Segfaults"), "float32")
     record = diagnosed(plan, run(plan, profile="quick", seed=1), tmp_path)
-    assert record.diagnosis == "its results are not looked at, since it leaves none"
+    assert record.diagnosis.note == "the process ended, so there are no results to look at"
     command = [sys.executable, record.script]
     done = subprocess.run(command, capture_output=True, check=False, timeout=100)
     assert done.returncode == -signal.SIGSEGV
@@ -342,7 +342,7 @@ def test_a_death_while_it_is_diagnosed_is_told(tmp_path: Path) -> None:
     plan = Plan(CATALOGUE["equals_reference"], subject, "float32")
     record = Record("mine", "cpu", "float32", "equals_reference", "agreement", FALSIFIED, 0)
     record = diagnosed(plan, replace(record, case="Case('LSTM')", message="wrong"), tmp_path)
-    assert record.diagnosis.startswith("while it was diagnosed, the subject ended the process")
+    assert record.diagnosis.note.startswith("during the diagnosis, the subject ended the process")
     assert Path(record.script).is_file()
 
 

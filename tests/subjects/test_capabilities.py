@@ -67,7 +67,9 @@ def test_stated_gaps_are_not_drawn_and_what_is_left_holds(subject: Any) -> None:
         drawn.append(case)
         AGREEMENT.claim(subject, case, check)
 
-    prop = Property("noted", "agreement", "s", "f", note, share=2.0)
+    prop = Property(
+        name="noted", family="agreement", sentence="s", formula="f", claim=note, share=2.0
+    )
     here = replace(as_subject(subject, "GRU"), trusted=True)  # in this process, to be noted
     record = run(Plan(prop, here, "float32"), profile="standard")
     assert (record.status, record.unoffered) == (HOLDS, 0)
