@@ -1,12 +1,13 @@
-"""What a gradient costs: NumPy BPTT beside the NumPy forward, and its Balls beside its arrays.
+"""Time of a gradient: NumPy BPTT relative to the NumPy forward pass, and Balls to arrays.
 
 Usage: python bench/backward.py [--cases 200] [--repeats 5] [--seed 0] [--kinds LSTM]
 
-Medians over the agreement cases in float32.  `forward` and `BPTT` are milliseconds of the
-reference on float64 arrays, for upstream gradients on every result; a BPTT runs the forward pass
-itself.  `Balls` is the same BPTT on Balls, with the radius of every gradient.  Each time is the
-shortest of some repeats, taken in turn, and each ratio is that of one case's own times.
-Exits 1 when a median ratio over all kinds is past 4.
+Prints medians in milliseconds over the agreement cases in float32.  `forward` and `BPTT` are times
+of the reference on float64 arrays, with upstream gradients on every result; the time of BPTT
+includes its own forward pass.  `Balls` is the same BPTT on Balls, with the radius of every
+gradient.  Each time is the shortest of several repeats, and the repeats of the three alternate.
+Each ratio is computed from the times of one case.  Exits 1 if a median ratio over all kinds is
+above 4.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ from common import draw
 
 from gatewise.properties.cases.case import Case
 from gatewise.properties.checking.oracle import expected_gradients, upstream_arrays
-from gatewise.properties.subjects.protocol import ALL_KINDS
 from gatewise.reference import concat_cells
 from gatewise.reference.backward import cell_backward, layer_backward
+from gatewise.reference.classes import ALL
 from gatewise.reference.concat_backward import concat_backward, tag_backward
 from gatewise.reference.kinds import KINDS
 from gatewise.reference.steps import cell
@@ -36,7 +37,7 @@ ASKED = 4.0
 
 
 def calls(case: Case) -> list[Callable[[], Any]]:
-    """The forward pass, BPTT and BPTT on Balls of a case."""
+    """Functions that run the forward pass, BPTT, and BPTT on Balls of a case."""
     w, x, state = case.weight_arrays, case.input_array, case.state_arrays
     d, o = upstream_arrays(case), case.options
 
@@ -69,7 +70,7 @@ def calls(case: Case) -> list[Callable[[], Any]]:
 
 
 def shortest(functions: list[Callable[[], Any]], repeats: int) -> list[float]:
-    """The shortest time of each in milliseconds; each is called in turn."""
+    """The shortest time of each function in milliseconds; the functions are called in turn."""
     times = [float("inf")] * len(functions)
     for _ in range(repeats):
         for k, function in enumerate(functions):
@@ -80,22 +81,22 @@ def shortest(functions: list[Callable[[], Any]], repeats: int) -> list[float]:
 
 
 def main() -> int:
-    """Print the table; the status is 1 when a median ratio is past what is asked."""
+    """Print the table.  Returns 1 if a median ratio is above `ASKED`, else 0."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", type=int, default=200)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--kinds", nargs="+", default=ALL_KINDS, choices=ALL_KINDS)
+    parser.add_argument("--classes", nargs="+", default=[*ALL], choices=[*ALL])
     args = parser.parse_args()
     print(f"asked: both ratios at most {ASKED:g} in the median")
-    print("kind                 forward    BPTT   Balls  BPTT/forward  Balls/BPTT")
+    print("class                forward    BPTT   Balls  BPTT/forward  Balls/BPTT")
     every: list[list[float]] = []
-    for kind in args.kinds:
-        cases = draw(kind, "float32", args.cases, args.seed)
+    for like in args.classes:
+        cases = draw(like, "float32", args.cases, args.seed)
         with np.errstate(all="ignore"):
             times = [shortest(calls(case), args.repeats) for case in cases]
         every += times
-        print(row(kind, times), flush=True)
+        print(row(like, times), flush=True)
     print(row("all", every))
     return 1 if max(ratios(every)) > ASKED else 0
 

@@ -1,4 +1,4 @@
-"""What the benchmarks share: cases drawn by Hypothesis, outside of any test."""
+"""Shared code of the benchmarks: draws cases with Hypothesis, outside of a test."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ torch.set_num_threads(1)
 
 
 def plain_settings(number: int) -> settings:
-    """Hypothesis settings that generate `number` examples and do nothing else."""
+    """Hypothesis settings that only generate `number` examples."""
     return settings(
         max_examples=number,
         database=None,
@@ -31,14 +31,14 @@ def plain_settings(number: int) -> settings:
 
 
 def draw(
-    kind: str, precision: str, number: int, seed: int, name: str = "equals_reference"
+    like: str, precision: str, number: int, seed: int, name: str = "equals_reference"
 ) -> list[Case]:
-    """`number` cases of a property's strategy, drawn as a run of the property draws them."""
+    """Draw `number` cases from the strategy of a property, as a run of the property does."""
     drawn: list[Case] = []
 
     @hypothesis.seed(seed)
     @plain_settings(number)
-    @given(CATALOGUE[name].strategy(kind, precision))
+    @given(CATALOGUE[name].strategy(like, precision))
     def collect(case: Case) -> None:
         drawn.append(case)
 

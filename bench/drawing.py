@@ -1,12 +1,13 @@
-"""What drawing a case costs, beside the subject's own time and the reference's.
+"""Time to draw a case, compared with the times of the subject and of the reference.
 
 Usage: python bench/drawing.py [--cases 300] [--seed 0]
 
-Medians in milliseconds over the agreement cases in float32.  `draw` is Hypothesis's time for a
-case, from the end of one example to the start of the next, in a test that does nothing else;
+Prints medians in milliseconds over the agreement cases in float32.  `draw` is Hypothesis's time
+for a case, from the end of one example to the start of the next, in a test that does nothing else.
 `between` is the same in a test that also calls the subject and the reference, which leave the
-processor's caches cold.  `arrays` is what making its arrays from the seed costs, `subject` one
-call of torch.nn with its construction, `reference` the Balls.
+processor's caches cold.  `arrays` is the time to make the arrays of the case from its seed.
+`subject` is one call of torch.nn, with the construction of the module.  `reference` is the
+computation of the Balls.
 """
 
 from __future__ import annotations
@@ -37,12 +38,12 @@ def _milliseconds(call: Callable[[], Any]) -> float:
     return 1e3 * (time.perf_counter() - start)
 
 
-def measure(kind: str, number: int, seed: int) -> dict[str, float]:
-    """Median milliseconds by what they were spent on."""
+def measure(like: str, number: int, seed: int) -> dict[str, float]:
+    """Median milliseconds of each column of the table."""
     spent: dict[str, list[float]] = defaultdict(list)
-    subject = Subject(f"torch.nn.{kind}", kind, getattr(torch.nn, kind))
+    subject = Subject(f"torch.nn.{like}", like, getattr(torch.nn, like))
     seeded = hypothesis.seed(seed)
-    drawn = given(CATALOGUE["equals_reference"].strategy(kind, "float32"))
+    drawn = given(CATALOGUE["equals_reference"].strategy(like, "float32"))
     left = time.perf_counter()
 
     @seeded
@@ -79,11 +80,11 @@ def main() -> None:
     args = parser.parse_args()
     warnings.filterwarnings("ignore", "LSTM with projections")  # about speed alone
     print("median ms    draw  between  arrays  subject  reference")
-    for kind in DROP_IN:
-        row = measure(kind, args.cases, args.seed)
+    for like in DROP_IN:
+        row = measure(like, args.cases, args.seed)
         columns = {"draw": 6, "between": 7, "arrays": 6, "subject": 7, "reference": 9}
         print(
-            f"{kind:9}", *(f"{row[name]:{width}.2f}" for name, width in columns.items()), sep="  "
+            f"{like:9}", *(f"{row[name]:{width}.2f}" for name, width in columns.items()), sep="  "
         )
 
 

@@ -1,14 +1,15 @@
-"""How small a planted error the bound still sees: one weight of an LSTM off by a relative ε.
+"""How small an error the bound still detects: one weight of an LSTM, changed by a relative ε.
 
 Usage: python bench/sharpness.py [--cases 120] [--runs 20] [--seed 0]
 
-Cases come in several runs of as many as a standard run draws, each from its own seed: within a run
-Hypothesis repeats parts of its cases.
+Cases are drawn in several runs.  Each run has its own seed and as many cases as a standard run.
+One long run would not do, because Hypothesis repeats parts of its cases within a run.
 
-One entry of one weight matrix, drawn among those that are not zero, is multiplied by 1+ε; the
-results of torch.nn.LSTM with it are put to the bound of the reference without it.  Beside it, the
-same results put to `torch.testing.assert_close` with its default tolerances, and what share of the
-cases could tell a right cell from one with its gates or state mixed up.
+One entry of one weight matrix, drawn among those that are not zero, is multiplied by 1+ε.  The
+results of torch.nn.LSTM with this weight are compared with the bound of the reference without it.
+For comparison, the table shows how many of these errors `torch.testing.assert_close` detects with
+its default tolerances.  The last column is the share of the cases that can distinguish a right
+cell from one with its gates or state mixed up.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ ROWS = (("float32", 1e-4, 60), ("float32", 1e-3, 85), ("float64", 1e-9, 95))
 
 
 def perturbed(case: Case, epsilon: float) -> dict[str, Array]:
-    """The case's weights with one non-zero matrix entry off; unchanged when all are zero."""
+    """The case's weights, with one non-zero matrix entry × (1+ε); unchanged if all are zero."""
     weights = {name: w.copy() for name, w in case.weight_arrays.items()}
     rng = np.random.RandomState(case.seed)
     names = [n for n, w in weights.items() if n.startswith("weight") and w.any()]

@@ -1,8 +1,9 @@
-"""Makes the generated pages of docs/ anew.
+"""Writes the generated pages of docs/.
 
 Usage: python docs/make.py [--check]
 
-With --check nothing is written, and the status is 1 when a page is stale.
+--check writes nothing.  It names each page that differs from what this script makes now, and the
+exit status is 1 if there is one.
 """
 
 from __future__ import annotations
@@ -34,24 +35,28 @@ def properties_page() -> str:
     lines = [
         "# Properties",
         "",
-        "Made by `python docs/make.py` from the catalogue; do not edit.",
+        "`python docs/make.py` makes this page from the catalogue. Do not edit it.",
         "",
-        f"{len(CATALOGUE)} properties in {len(FAMILIES)} families. A test id is "
+        f"There are {len(CATALOGUE)} properties in {len(FAMILIES)} families. The id of a test is "
         "`subject-device-precision-property`.",
         "",
-        "`cases` is how many a run at profile standard draws for one subject, device and "
-        "precision; fewer where there are no more. `+ edges` adds one for every tile edge of every "
-        "size, `+ variants` one for every variant that chance has not met.",
+        "The column `classes` says which classes of subjects a property is claimed of, and "
+        "`precisions` in which precisions.",
+        "",
+        "The column `cases` is the number of cases that a run at the profile standard draws for "
+        "one subject, device and precision. The number is smaller if there are fewer different "
+        "cases. `+ edges` adds a case for every tile edge of every size. `+ variants` adds a case "
+        "for every variant.",
     ]
     for family in FAMILIES:
         lines += ["", f"## {family.name}", ""]
-        columns = ("property", "claim", "formula", "of", "precisions", "cases")
+        columns = ("property", "claim", "formula", "classes", "precisions", "cases")
         lines += [f"| {' | '.join(columns)} |", "|" + " --- |" * len(columns)]
         for p in family.properties:
             of = p.of.name
             formula = p.formula.replace("|", "\\|")
-            only = "" if p.devices is devices.ALL else f"; on {p.devices.name} alone"
-            only += "" if p.profile == "quick" else f"; at profile {p.profile} and fuller"
+            only = "" if p.devices is devices.ALL else f"; only on {p.devices.name}"
+            only += "" if p.profile == "quick" else f"; not below profile {p.profile}"
             precisions = p.precisions.name + only
             row = (f"`{p.name}`", p.sentence, formula, of, precisions, _drawn(p))
             lines.append(f"| {' | '.join(row)} |")
@@ -59,7 +64,7 @@ def properties_page() -> str:
 
 
 def _drawn(p: Property) -> str:
-    """How many cases a standard run draws."""
+    """The number of cases that a run at the profile standard draws."""
     if p.profile == "thorough":
         return "none"
     number = profile_settings("standard", p.share).max_examples
@@ -71,11 +76,18 @@ def known_issues_page() -> str:
     lines = [
         "# Known issues",
         "",
-        "Made by `python docs/make.py` from `properties/running/known_issues.toml`; do not edit.",
+        "`python docs/make.py` makes this page from `properties/running/known_issues.toml`. Do "
+        "not edit it.",
         "",
-        "A property is excused for the cases that an entry covers, and for nothing else. The "
-        "witness of each entry is run first and must still fail: one that passes makes the entry "
-        "stale, and that is a failure.",
+        "A known issue is a fault of a released implementation that was reproduced here. Each "
+        "entry covers some cases of a property. A run does not check these cases, and it checks "
+        "all others.",
+        "",
+        "Each entry has a witness: one case that fails. A run checks the witness first. It must "
+        "still fail. If it passes, the entry is stale, and the property is falsified.",
+        "",
+        "A witness is shown by the arguments of its `Case`. The kind of the case is that of the "
+        "subject, and its precision is that of the run.",
     ]
     for name, own in groupby(known_issues(), lambda issue: issue.name):
         first, *others = own
@@ -86,20 +98,22 @@ def known_issues_page() -> str:
 
 
 def _known_case(issue: Issue) -> list[str]:
-    """Lines on one entry: its property, its subjects, what it covers, its witness."""
+    """The lines of one entry: its property, its subjects, what it covers, its witness."""
     subjects = ", ".join(f"`{name}`" for name in issue.subjects)
     where = ", ".join(f"{k} = {v!r}" for k, v in issue.where.items()) or "every case"
-    lines = [f"- property `{issue.property}` of {subjects}, torch {issue.torch}"]
+    lines = [f"`{issue.property}` of {subjects}, torch {issue.torch}:", ""]
     lines += [f"- covers {where}"]
     for label, names in (("devices", issue.devices), ("precisions", issue.precisions)):
         lines += [f"- {label} {', '.join(names)}"] if names else []
-    lines += [f"- on machines without {issue.lacking} for the precision"] if issue.lacking else []
-    lines += [f"- on machines with {issue.having}"] if issue.having else []
+    lacking = f"- only on machines without {issue.lacking} for the precision"
+    lines += [lacking] if issue.lacking else []
+    lines += [f"- only on machines with {issue.having}"] if issue.having else []
     lines += [f"- witness `{issue.witness}`"]
     if issue.attempts > 1:
         lines.append(
-            "- the memory past an end decides whether it fails: one of the variants must fail, in "
-            f"at most {issue.attempts} new processes each"
+            "- the fault reads memory past the end of a tensor, so it depends on the content of "
+            "that memory whether the witness fails; a run tries each variant in at most "
+            f"{issue.attempts} new processes, and one variant must fail"
         )
     return lines
 
@@ -107,29 +121,33 @@ def _known_case(issue: Issue) -> list[str]:
 _ARTICLE_HEAD = """\
 # The article's claims
 
-Made by `python docs/make.py` from a run; do not edit.
+`python docs/make.py` makes this page from a run. Do not edit it.
 
 A tutorial on recurrent networks in PyTorch (程序练习(二):循环神经网络的PyTorch实现, \
-<https://www.cnblogs.com/corianderfiend/p/16583130.html>) writes four networks and says how they \
-compare. Its networks are in `impl/concat_cells.py` and `impl/tagger.py`: as its code has them \
-(`RNN`, `LSTMCell`, `GRUCell`, `LSTMTagger`), and as its text describes them, with a layer for \
-each gate (`IndependentRNN`, `IndependentLSTMCell`, `IndependentGRUCell`).
+<https://www.cnblogs.com/corianderfiend/p/16583130.html>) builds four networks and compares them. \
+This page says which of its claims hold.
 
-Each row below is a property put to a subject, and a test: \
-`pytest tests/properties/test_article.py -k "test_verdict and ID"`. A row that holds is also in \
-`tests/conformance`, with the same id and more cases, where its subject is one of a run's. A claim \
-is refuted by a property that says what the article says; its smallest witness is the case that is \
-left when nothing in it can be made simpler, and `properties.strategies.cases.Case` takes it as it \
-stands. Counts are integers; other numbers are cut to the digits that matter."""
+Its networks are in `impl/concat_cells.py` and `impl/tagger.py`. `RNN`, `LSTMCell`, `GRUCell` and \
+`LSTMTagger` follow the tutorial's code. `IndependentRNN`, `IndependentLSTMCell` and \
+`IndependentGRUCell` follow its text, with one layer for each gate.
+
+Each row of the tables below is a property, checked on one subject. Each row is also a test: \
+`pytest tests/properties/test_article.py -k "test_verdict and ID"`. If a row holds and its subject \
+is a built-in subject, `tests/conformance` has it too, with the same id and more cases.
+
+A claim is refuted by a property that states what the article states. The smallest witness is a \
+case that refutes it and that cannot be made simpler. You can paste a witness into Python, after \
+`from gatewise import Case`. Integers are exact. Other numbers are rounded, because machines \
+differ in the last digits."""
 
 
 def article_page() -> str:
-    """The claims of the article, each with its verdict, properties and smallest witnesses.
+    """The claims of the article, each with its verdict, its properties and smallest witnesses.
 
-    Raises `ValueError` where a run gives a row another status than the claim states.
+    Raises `ValueError` if a run gives a row another status than the claim states.
     """
     torch.set_num_threads(1)
-    warnings.filterwarnings("ignore", "LSTM with projections")  # about speed alone
+    warnings.filterwarnings("ignore", "LSTM with projections")  # a warning about speed
     lines = [_ARTICLE_HEAD, "", "| | claim | the article's words | verdict |", "|" + " --- |" * 4]
     for number, claim in enumerate(CLAIMS, 1):
         lines.append(f"| {number} | {claim.says} | {claim.words} | {claim.verdict} |")
@@ -151,18 +169,18 @@ def article_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-#: Page → what makes it.
+#: Name of a page → the function that makes it.
 PAGES: dict[str, Callable[[], str]] = {
     "properties.md": properties_page,
     "known-issues.md": known_issues_page,
     "article.md": article_page,
-    # Made of the record of a full mutation run, which takes longer than a check of this page.
+    # From the record of a full mutation run, because such a run takes too long here.
     "strength.md": strength_page.page,
 }
 
 
 def main() -> int:
-    """Write the pages, or say which are stale."""
+    """Write the pages, or name those that are stale."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true")
     check = parser.parse_args().check

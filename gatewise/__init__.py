@@ -33,7 +33,7 @@ _HOME = {
     "parametrize": "pytest",
 }
 
-__all__ = list(_HOME)  # type: ignore[assignment]
+__all__ = list(_HOME)
 
 
 def __getattr__(name: str) -> Any:

@@ -17,6 +17,7 @@ from unittest import SkipTest
 
 import pytest
 
+from gatewise.properties.precisions import WIDE
 from gatewise.properties.reporting.explanation import explain
 from gatewise.properties.running.engine import run
 from gatewise.properties.running.plans import Plan, chosen
@@ -57,7 +58,7 @@ def parametrize(
     *,
     like: str | None = None,
     properties: Iterable[str] | None = None,
-    precisions: Iterable[str] = ("float64", "float32"),
+    precisions: Iterable[str] = WIDE,
     profile: str = "standard",
     seed: int = 0,
     report: str | Path = "gatewise-report",

@@ -1,4 +1,4 @@
-"""What was written here: recurrent cells and layers in PyTorch, drop-in for torch.nn's."""
+"""Recurrent cells and layers in PyTorch, written in this project; drop-in for torch.nn's."""
 
 from .cells import GRUCell, LSTMCell, RNNCell
 from .layers import GRU, LSTM, RNN

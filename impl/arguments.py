@@ -1,4 +1,4 @@
-"""Argument checks that cells and layers share; a message names the value and what is accepted."""
+"""Argument checks of the cells and layers.  A message names the value and what is accepted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NONLINEARITIES = ("tanh", "relu")
 
 
 def check_size(name: str, value: object, least: int = 1) -> None:
-    """Raise `TypeError` unless an int, `ValueError` unless at least `least`."""
+    """Raise `TypeError` if `value` is not an int, `ValueError` if it is less than `least`."""
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"{name} should be of type int, got: {type(value).__name__} {value!r}")
     if value < least:
@@ -20,7 +20,7 @@ def check_size(name: str, value: object, least: int = 1) -> None:
 
 
 def check_nonlinearity(value: object) -> None:
-    """Raise `ValueError` unless 'tanh' or 'relu'."""
+    """Raise `ValueError` if `value` is not 'tanh' or 'relu'."""
     if value not in NONLINEARITIES:
         raise ValueError(
             f"Unknown nonlinearity {value!r}. Select from {', '.join(NONLINEARITIES)}."
@@ -28,7 +28,7 @@ def check_nonlinearity(value: object) -> None:
 
 
 def check_dropout(value: object) -> None:
-    """Raise `ValueError` unless a number in [0, 1]."""
+    """Raise `ValueError` if `value` is not a number in [0, 1]."""
     if not isinstance(value, Number) or isinstance(value, bool) or not 0 <= value <= 1:  # type: ignore[operator]
         raise ValueError(
             "dropout should be a number in range [0, 1] representing the probability of an "
@@ -37,13 +37,13 @@ def check_dropout(value: object) -> None:
 
 
 def check_tensor(name: str, value: object) -> None:
-    """Raise `TypeError` unless a tensor."""
+    """Raise `TypeError` if `value` is not a tensor."""
     if not isinstance(value, Tensor):
         raise TypeError(f"{name} should be a Tensor, got: {type(value).__name__} {value!r}")
 
 
 def _autocast(device: str) -> bool:
-    """Whether autocast is on for a type of device; torch before 2.4 has a function for each."""
+    """Whether autocast is on for a device type; torch before 2.4 has one function per type."""
     try:
         return torch.is_autocast_enabled(device)
     except TypeError:
@@ -51,6 +51,6 @@ def _autocast(device: str) -> bool:
 
 
 def check_dtype(name: str, x: Tensor, weight: Tensor) -> None:
-    """Raise `ValueError` when dtypes differ (autocast casts both, and is left to do so)."""
+    """Raise `ValueError` if the dtypes differ, except under autocast, which casts both."""
     if x.dtype != weight.dtype and not _autocast(x.device.type):
         raise ValueError(f"{name} has dtype {x.dtype}, expected the weights' {weight.dtype}")

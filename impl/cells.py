@@ -1,8 +1,8 @@
 """One step: `RNNCell`, `LSTMCell` and `GRUCell`, drop-in for torch.nn's, and the step functions.
 
-Equations are those of the torch.nn documentation.  Stated differences from torch.nn 2.13: sizes
-must be positive, `nonlinearity` is checked at construction, and a state of the wrong rank or a
-weight with too many rows is an error, where torch broadcasts it or ends the process.
+The equations are those of the torch.nn documentation.  Differences from torch.nn 2.13: sizes must
+be positive; `nonlinearity` is checked at construction; a state of the wrong rank or a weight with
+too many rows is an error, while torch broadcasts it or ends the process.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .arguments import check_dtype, check_nonlinearity, check_size
 
 
 def _kept(new: Tensor, old: Tensor) -> Tensor:
-    """`new`, if it has the old state's shape: else a weight's rows do not fit, and it broadcast."""
+    """Return `new`; raise `RuntimeError` if broadcasting over a wrong weight changed its shape."""
     if new.shape != old.shape:
         raise RuntimeError(
             f"a step took a state of shape {tuple(old.shape)} to {tuple(new.shape)}: "
@@ -42,7 +42,7 @@ def lstm_step(
     b_hh: Tensor | None,
     w_hr: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """c' = f∘c + i∘g, h' = o∘tanh(c'), projected by W_hr where given; x (B, 4H) as in `rnn_step`.
+    """c' = f∘c + i∘g, h' = o∘tanh(c'), projected by W_hr if given; x (B, 4H) as in `rnn_step`.
 
     Gates in the order i f g o (Hochreiter & Schmidhuber 1997; forget gate: Gers et al. 2000;
     projection: Sak et al. 2014).
@@ -112,7 +112,7 @@ class _Cell(nn.Module):
             nn.init.uniform_(weight, -bound, bound)
 
     def extra_repr(self) -> str:
-        """Sizes, and what differs from the defaults."""
+        """The sizes, and the options that differ from their defaults."""
         text = f"{self.input_size}, {self.hidden_size}"
         if not self.bias:
             text += ", bias=False"
@@ -121,7 +121,7 @@ class _Cell(nn.Module):
         return text
 
     def _checked(self, x: Tensor, states: dict[str, Tensor]) -> None:
-        """Raise where the input or a state has a rank, size or dtype that does not fit."""
+        """Raise `ValueError` or `RuntimeError` for a wrong rank, size or dtype of x or a state."""
         name = type(self).__name__
         if x.dim() not in (1, 2):
             raise ValueError(f"{name}: Expected input to be 1D or 2D, got {x.dim()}D instead")
@@ -148,7 +148,7 @@ class _Cell(nn.Module):
         return x.new_zeros((*x.shape[:-1], self.hidden_size))
 
     def _one(self, x: Tensor, hx: Tensor | None) -> Tensor:
-        """The hidden state of a cell that has one."""
+        """Check the input and hx; return the hidden state, or zeros if hx is None."""
         if hx is not None and not isinstance(hx, Tensor):
             raise TypeError(
                 f"{type(self).__name__}: hx should be a Tensor, got: {type(hx).__name__}"

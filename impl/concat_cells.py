@@ -1,8 +1,8 @@
-"""A tutorial's cells, whose linear layers act on [x, h], and their variants with a layer a gate.
+"""A tutorial's cells, whose linear layers act on [x, h], and variants with one layer per gate.
 
-`RNN`, `LSTMCell` and `GRUCell` have the tutorial's parameter names, so its readers' checkpoints
-load; as its code does, they put every gate through one layer.  The `Independent...` variants have
-one layer for each gate, as its text says.  Differences from the tutorial: batches of any size,
+`RNN`, `LSTMCell` and `GRUCell` have the tutorial's parameter names, so they can load checkpoints of
+its code.  As in its code, one layer computes all gates.  The `Independent...` variants have one
+layer for each gate, as its text says.  Differences from the tutorial: batches of any size,
 states that default to zeros, and `cell_size` checked at construction.
 """
 
@@ -18,7 +18,7 @@ Device = torch.device | str | None
 
 
 class _ConcatCell(nn.Module):
-    """Sizes, states and checks; `layers` names the linear layers on [x, h] of width H."""
+    """Sizes, states and checks; `layers` names the linear layers on [x, h], each of width H."""
 
     layers: tuple[str, ...] = ("gate",)
 
@@ -59,7 +59,7 @@ class _ConcatCell(nn.Module):
         return next(self.parameters()).new_zeros(batch, self.hidden_size)
 
     def _states(self, x: Tensor, **states: Tensor | None) -> list[Tensor]:
-        """The states, zeros where None; raises for what does not fit."""
+        """The states, zeros for None.  Raises `TypeError` or `ValueError` for a wrong argument."""
         name, weight = type(self).__name__, next(self.parameters())
         check_tensor(f"{name}: input", x)
         if x.dim() != 2 or x.size(1) != self.input_size:
@@ -122,7 +122,7 @@ class IndependentRNN(_ConcatCell):
 
 
 class _LSTM(_ConcatCell):
-    """c' = f∘c + i∘g, h' = o∘tanh(c'); the layer of each gate by `gates`, in the order i f g o."""
+    """c' = f∘c + i∘g, h' = o∘tanh(c'); `gates` names the layer of each gate, in order i f g o."""
 
     gates = ("gate",) * 4
 
@@ -167,20 +167,20 @@ class _LSTM(_ConcatCell):
 
 
 class LSTMCell(_LSTM):
-    """All gates through one layer `gate`: f = i = o = σ(a), g = tanh(a), a = W [x, h] + b.
+    """One layer `gate` for all gates: f = i = o = σ(a), g = tanh(a), a = W [x, h] + b.
 
-    Raises `ValueError` where `cell_size` is not `hidden_size`, and as `RNN` does.
+    Raises `ValueError` if `cell_size` is not `hidden_size`; other errors as in `RNN`.
     """
 
 
 class IndependentLSTMCell(_LSTM):
-    """A layer for each gate: `gate_i`, `gate_f`, `gate_g`, `gate_o`; errors as `LSTMCell`."""
+    """One layer for each gate: `gate_i`, `gate_f`, `gate_g`, `gate_o`; errors as `LSTMCell`."""
 
     layers = gates = ("gate_i", "gate_f", "gate_g", "gate_o")
 
 
 class _GRU(_ConcatCell):
-    """n = tanh(W [x, r∘h] + b), h' = (1−z)∘h + z∘n; layers by `gates`, in the order r z n."""
+    """n = tanh(W [x, r∘h] + b), h' = (1−z)∘h + z∘n; `gates` names the layers, in order r z n."""
 
     gates = ("gate",) * 3
 
@@ -195,10 +195,10 @@ class _GRU(_ConcatCell):
 
 
 class GRUCell(_GRU):
-    """Both gates and the candidate through one layer `gate`; errors as `RNN`."""
+    """One layer `gate` for both gates and the candidate; errors as `RNN`."""
 
 
 class IndependentGRUCell(_GRU):
-    """A layer for each: `gate_r`, `gate_z`, `gate_n`; errors as `RNN`."""
+    """One layer for each: `gate_r`, `gate_z`, `gate_n`; errors as `RNN`."""
 
     layers = gates = ("gate_r", "gate_z", "gate_n")

@@ -1,11 +1,15 @@
 """Layers: `RNN`, `LSTM` and `GRU`, drop-in for torch.nn's.
 
-The input products of all time steps of a layer are one matmul; only the recurrent product is in
-the loop.  A packed sequence is run on its own data, so padding does not exist.  Stated
-differences from torch.nn 2.13: `proj_size` is refused by RNN and GRU however it is passed, dtypes
-of states are checked as the input's is, the repr names `nonlinearity` where it is not tanh, and
-each weight is read from the module once a forward and kept nowhere, so that one that was deleted
-is missed and one that is parametrized is evaluated once.
+One matmul computes the input products of all time steps of a layer; only the recurrent product is
+in the loop.  A packed sequence is computed on its packed data, so there is no padding.
+
+Differences from torch.nn 2.13:
+
+- RNN and GRU reject `proj_size`, by keyword and by position;
+- the dtype of each state is checked, as that of the input is;
+- the repr shows `nonlinearity` if it is not tanh;
+- each forward call reads each weight from the module once, and no call stores it.  So a deleted
+  weight raises an error, and a parametrized weight is evaluated once.
 """
 
 from __future__ import annotations
@@ -30,9 +34,9 @@ Device = torch.device | str | None
 
 
 class _Layers(nn.Module):
-    """Stacked layers of one kind: weights, checks and the walk over layers and directions.
+    """Stacked layers of one kind: weights, checks and the loop over layers and directions.
 
-    A subclass gives `mode`, `gates` and `_step(x, state, weights)`.
+    A subclass defines `mode`, `gates` and `_step(x, state, weights)`.
     """
 
     mode: str
@@ -118,7 +122,7 @@ class _Layers(nn.Module):
             nn.init.uniform_(weight, -bound, bound)
 
     def flatten_parameters(self) -> None:
-        """Do nothing: weights are read where they are.  There for torch.nn's callers."""
+        """Do nothing: weights are read where they are.  Code for torch.nn may call this."""
 
     @property
     def all_weights(self) -> list[list[nn.Parameter]]:
@@ -126,7 +130,7 @@ class _Layers(nn.Module):
         return [[getattr(self, name) for name in names] for names in self._all_names]
 
     def extra_repr(self) -> str:
-        """Sizes, and what differs from the defaults, in the order in which torch.nn prints it."""
+        """The sizes, and the options that differ from their defaults, in the order of torch.nn."""
         text = f"{self.input_size}, {self.hidden_size}"
         defaults = {
             "proj_size": 0,
@@ -165,7 +169,7 @@ class _Layers(nn.Module):
             check_dtype(f"{self.mode}: {name} state", state, next(self.parameters()))
 
     def _as_states(self, hx: Any) -> State | None:
-        """hx as a tuple of tensors; raises `TypeError` where it is of another make."""
+        """hx as a tuple of tensors.  Raises `TypeError` if hx has the wrong type."""
         if hx is None:
             return None
         if self.mode == "LSTM":
@@ -179,10 +183,10 @@ class _Layers(nn.Module):
     # ------------------------------------------------------------------ forward
 
     def forward(self, input: Any, hx: Any = None) -> tuple[Any, Any]:
-        """output and final state of a Tensor or a PackedSequence, shaped as torch.nn's.
+        """Output and final state for a Tensor or a PackedSequence, shaped as torch.nn's.
 
         Raises `RuntimeError` or `ValueError` for an input or state of the wrong rank, size or
-        dtype, `TypeError` for one of the wrong make.
+        dtype, and `TypeError` for a state of the wrong type.
         """
         states = self._as_states(hx)
         if isinstance(input, PackedSequence):
@@ -256,7 +260,7 @@ class _Layers(nn.Module):
         return x, tuple(torch.stack(part) for part in zip(*finals, strict=True))
 
     def _drop(self, x: Tensor) -> Tensor:
-        """What the next layer reads of a layer's output."""
+        """Dropout on the output of a layer; the next layer reads the result."""
         return drop(x, self.dropout, self.training)
 
     def _direction(
@@ -268,7 +272,7 @@ class _Layers(nn.Module):
         steps = shares.unbind(0) if sizes is None else torch.split(shares, sizes)
         order = range(len(steps))[::-1] if reverse else range(len(steps))
         outputs: list[Tensor] = [shares] * len(steps)
-        whole = state  # rows that have not started yet (reverse) or have ended (forward)
+        whole = state  # in reverse, a row joins later, from its initial state
         ended: list[State] = []
         state = tuple(s[: steps[order[0]].size(0)] for s in whole)
         for t in order:

@@ -15,7 +15,7 @@ try:
 except ImportError:  # torch before 2.1
 
     def is_compiling() -> bool:
-        """Never: this torch does not say."""
+        """Return False: this torch has no such function."""
         return False
 
 
@@ -31,14 +31,14 @@ class LSTMTagger(nn.Module):
     """Word ids (T,) of one sentence → log-probabilities (T, tagset_size).
 
     `lstm(embedding_dim, hidden_dim, device=, dtype=)` makes the recurrent layer: torch.nn.LSTM or
-    any drop-in for it.  A sentence starts from a zero state, unless `carry_state` is set: then the
-    state of the sentence before is kept in `hidden`, as a tutorial's tagger does, together with
-    its graph, so that a second `backward` fails until `detach` or `reset` is called.
+    any drop-in for it.  A sentence starts from a zero state.  With `carry_state` it starts from the
+    last state of the sentence before, as in a tutorial's tagger: `hidden` keeps this state together
+    with its graph.  Then a second `backward` fails until `detach` or `reset` is called.
 
     Parameters have the tutorial's names: word_embeddings.weight (V, E), lstm.* as torch.nn.LSTM's,
     hidden2tag.weight (K, H) and hidden2tag.bias (K,).  Raises `ValueError` or `TypeError` for
-    sizes below 1, an empty sentence, ids that are no integers or outside the vocabulary; of a
-    compiled or exported tagger, the embedding raises for the last of these.
+    sizes below 1, an empty sentence, ids that are not integers, and ids outside the vocabulary.
+    In a compiled or exported tagger, the embedding raises for ids outside the vocabulary.
     """
 
     hidden: tuple[Tensor, Tensor] | None
@@ -68,11 +68,11 @@ class LSTMTagger(nn.Module):
         self.hidden = None
 
     def reset(self) -> None:
-        """Forget the sentence before: the next one starts from zeros."""
+        """Drop the state: the next sentence starts from zeros."""
         self.hidden = None
 
     def detach(self) -> None:
-        """Keep the state's values and let go of its graph, so that `backward` may be called."""
+        """Keep the values of the state and drop its graph, so that `backward` can be called."""
         if self.hidden is not None:
             h, c = self.hidden
             self.hidden = (h.detach(), c.detach())
@@ -83,7 +83,7 @@ class LSTMTagger(nn.Module):
         return zeros, zeros.clone()
 
     def _ids(self, sentence: Tensor) -> Tensor:
-        """The word ids as int64; raises for what are none."""
+        """The word ids as int64.  Raises `TypeError` or `ValueError` for anything else."""
         check_tensor("LSTMTagger: sentence", sentence)
         if sentence.dim() != 1 or sentence.numel() == 0:
             raise ValueError(
@@ -94,7 +94,7 @@ class LSTMTagger(nn.Module):
             raise TypeError(
                 f"LSTMTagger: sentence has dtype {sentence.dtype}, expected integer word ids"
             )
-        ids = sentence.long()  # first: a size above 127 does not compare with int8
+        ids = sentence.long()  # before the comparison: int8 cannot hold a size above 127
         outside = (ids < 0) | (ids >= self.vocab_size)
         if _has_values(outside) and outside.any():
             place = int(outside.int().argmax())

@@ -1,4 +1,4 @@
-"""Who else computes this?  Adapters for other packages' recurrent networks, one module each.
+"""Adapters for recurrent networks of other packages, one module for each package.
 
-A subject is named as `--subject peers.onnx_runtime:LSTM`; its package must be installed.
+A subject is named as `--subject gatewise.peers.onnx_runtime:LSTM`; its package must be installed.
 """

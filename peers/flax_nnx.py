@@ -1,12 +1,12 @@
 """Flax NNX's cells: LSTMCell, OptimizedLSTMCell, GRUCell and SimpleCell.
 
-Kernels are (in, out), and carries (c, h).  The LSTMs and SimpleCell have one bias.  GRUCell has
-the bias of the input alone: its docstring prints a b_hn that it does not hold (google/flax#5594),
-so it is checked as a GRU without b_hh.
+Kernels have shape (in, out), and the carry of an LSTM is (c, h).  The LSTMs and SimpleCell have one
+bias.  GRUCell has only the bias of the input: its docstring prints a b_hn, but the cell has none
+(google/flax#5594).  So it is checked as a GRU without b_hh.
 
-SimpleCell computes in float32 whatever its input, unlike the others, unless told its dtype; here
-all are told.  JAX computes in float64 only where `jax_enable_x64` is set, which importing this
-module does.
+Without an explicit dtype, SimpleCell computes in float32 for every input, unlike the other cells.
+So every cell here is made with a dtype.  JAX computes in float64 only if `jax_enable_x64` is set;
+importing this module sets it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ jax.config.update("jax_enable_x64", True)
 
 @lru_cache(maxsize=256)
 def _cell(name: str, input_size: int, hidden_size: int, dtype: str) -> Any:
-    """A cell; its own weights are replaced before each call."""
+    """A cell.  `_run` replaces its weights before each call."""
     kind, own = getattr(nnx, name), jnp.dtype(dtype)
     return kind(input_size, hidden_size, dtype=own, param_dtype=own, rngs=nnx.Rngs(0))
 
@@ -66,10 +66,10 @@ _STACKED = {"dense_i__kernel": "weight_ih", "dense_h__kernel": "weight_hh"}
 _LETTERS = {"i": "i", "f_": "f", "g": "g", "o": "o"}
 
 
-def _adapter(own: Any, kind: str, weights: dict[str, str], state: str = "") -> Adapter:
+def _adapter(own: Any, like: str, weights: dict[str, str], state: str = "") -> Adapter:
     return Adapter(
         own,
-        kind=kind,
+        like=like,
         weights=weights,
         transposed=True,
         state=state,

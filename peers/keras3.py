@@ -1,8 +1,8 @@
 """Keras 3's LSTM, GRU (both forms) and SimpleRNN on its torch backend, differentiable.
 
-Keras stacks gates i f c o and z r h in matrices (in, out); a GRU with reset_after has a bias of
-two rows, input and recurrent, every other layer one bias.  Each is called as a function of its
-weights (`stateless_call`), so gradients reach them.
+Keras stacks gates i f c o and z r h in matrices (in, out).  A GRU with reset_after has a bias of
+two rows, input and recurrent; every other layer has one bias.  Each layer is called as a function
+of its weights (`stateless_call`), so gradients reach the weights.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def gru(
     recurrent_kernel: Tensor,
     bias: Tensor | None = None,
 ) -> Any:
-    """keras.layers.GRU with reset_after; `bias` is (2·3H), the two rows one after the other."""
+    """keras.layers.GRU with reset_after; `bias` (2·3H,) is its first row, then its second."""
     weights = [kernel, recurrent_kernel] + ([] if bias is None else [bias.reshape(2, -1)])
     return _run("GRU", x, [h], weights, use_bias=bias is not None, reset_after=True)
 
@@ -98,10 +98,10 @@ def simple_rnn(
     return _run("SimpleRNN", x, [h], weights, use_bias=bias is not None)
 
 
-def _adapter(own: Any, kind: str, gates: str = "", bias: str = "bias", **form: Any) -> Adapter:
+def _adapter(own: Any, like: str, gates: str = "", bias: str = "bias", **form: Any) -> Adapter:
     return Adapter(
         own,
-        kind=kind,
+        like=like,
         weights={"kernel": "weight_ih", "recurrent_kernel": "weight_hh", "bias": bias},
         gates=gates,
         transposed=True,

@@ -3,10 +3,10 @@
 ONNX stacks gates i o f c and z r h, directions along the first axis, and both biases in one B
 (https://onnx.ai/onnx/operators/); GRU has linear_before_reset, which is `reset_after`.
 
-The CPU kernels are float32 alone.  Their logistic function is a rational approximation clamped at
-±18 whose error is absolute: over every float32 from 2⁻²⁴ to 64 in magnitude it was at most 2.99
-units of 2⁻²⁴ (tanh: 5.46 units, and at most 8 of itself).  So the precision is `float32_absolute`:
-σ(−20), which is 2·10⁻⁹, comes out as 0.
+The CPU kernels support only float32.  Their logistic function is a rational approximation, clamped
+at ±18, whose error is absolute.  Over every float32 from 2⁻²⁴ to 64 in magnitude the error was at
+most 2.99 units of 2⁻²⁴ (tanh: 5.46 units, and at most 8 units relative to its value).  So the
+precision is `float32_absolute`: the kernels return 0 for σ(−20), which is 2·10⁻⁹.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from gatewise.reference.kinds import KINDS
 def _session(
     kind: str, hidden_size: int, directions: int, inputs: tuple[str, ...], extra: tuple[Any, ...]
 ) -> onnxruntime.InferenceSession:
-    """A model of one node that takes the named inputs; the others are absent."""
+    """A model of one node with the named inputs; all other inputs are absent."""
     places = ["X", "W", "R", "B", "", "h", "c"][: 5 + len(KINDS[kind].states)]
     outputs = ["Y", "Y_h", "Y_c"][: 1 + len(KINDS[kind].states)]
     node = helper.make_node(
@@ -41,7 +41,7 @@ def _session(
         [helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in names]
         for names in (inputs, outputs)
     ]
-    # Opset 14 is the first with the operators' present form, IR 8 of the same release.
+    # Opset 14 is the first with the operators in their present form; IR 8 is of the same release.
     model = helper.make_model(
         helper.make_graph([node], kind, *ends),
         opset_imports=[helper.make_opsetid("", 14)],
@@ -56,7 +56,7 @@ def _session(
 
 
 class Operator:
-    """Holds the weights of an operator and runs it; `bias` False leaves B out."""
+    """Holds the weights of an operator and runs it; without `bias` it omits the input B."""
 
     kind = ""
 
@@ -73,11 +73,11 @@ class Operator:
                 setattr(self, f"Rb{end}", np.zeros(rows, np.float32))
 
     def extra(self) -> dict[str, Any]:
-        """Attributes of the node beside the size and the direction."""
+        """Attributes of the node, except the size and the direction."""
         return {}
 
     def __call__(self, x: Any, state: Any = None) -> Any:
-        """X (T, B, I), states (D, B, H) → Y (T, B, D·H) and the final states."""
+        """Run on x (T, B, I), states (D, B, H) → Y (T, B, D·H) and the final states."""
         ends = ("", "_reverse")[: self.directions]
         held = {n: np.stack([getattr(self, n + end) for end in ends]) for n in ("W", "R")}
         feeds = {"X": x, **held}
@@ -105,7 +105,7 @@ class GRUOperator(Operator):
     kind = "GRU"
 
     def extra(self) -> dict[str, Any]:
-        """torch's form."""
+        """The attribute of torch's form."""
         return {"linear_before_reset": 1}
 
 
@@ -113,7 +113,7 @@ class GRUResetBeforeOperator(GRUOperator):
     """The operator GRU with linear_before_reset 0, its default."""
 
     def extra(self) -> dict[str, Any]:
-        """The original form."""
+        """The attribute of the original form."""
         return {"linear_before_reset": 0}
 
 
@@ -127,7 +127,7 @@ class RNNOperator(Operator):
         self.activation = {"tanh": "Tanh", "relu": "Relu"}[nonlinearity]
 
     def extra(self) -> dict[str, Any]:
-        """An activation for each direction."""
+        """One activation for each direction."""
         return {"activations": (self.activation,) * self.directions}
 
 

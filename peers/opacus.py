@@ -1,6 +1,6 @@
-"""Opacus's DPLSTM, DPGRU and DPRNN: drop-ins made of Linear layers, for gradients of each row.
+"""Opacus's DPLSTM, DPGRU and DPRNN: drop-ins made of Linear layers, for per-sample gradients.
 
-Parameter names are torch.nn's; the cells' own are renamed.
+Opacus renames the parameters of its cells, so their names are torch.nn's.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ _GAPS = {
 
 
 class LSTM(DPLSTM):
-    """Opacus's LSTM, with what it does not offer; its constructor refuses a projection."""
+    """Opacus's LSTM and what it does not support.  Its constructor rejects a projection."""
 
     gatewise_unsupported: ClassVar[dict[str, str]] = _GAPS
 
 
 class GRU(DPGRU):
-    """Opacus's GRU, with what it does not offer."""
+    """Opacus's GRU and what it does not support."""
 
     gatewise_unsupported: ClassVar[dict[str, str]] = _GAPS
 
 
 class RNN(DPRNN):
-    """Opacus's RNN, with what it does not offer."""
+    """Opacus's RNN and what it does not support."""
 
     gatewise_unsupported: ClassVar[dict[str, str]] = _GAPS

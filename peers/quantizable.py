@@ -1,6 +1,7 @@
-"""torch.ao.nn.quantizable.LSTM: torch.nn's LSTM in steps that can be observed, before quantizing.
+"""torch.ao.nn.quantizable.LSTM: torch.nn's LSTM, split into modules that observers can watch.
 
-It is run in floating point.  Layers are cells with two Linear layers each, input and hidden.
+It runs here in floating point, before quantization.  Each layer has a cell with two Linear
+layers, one for the input and one for the hidden state.
 """
 
 from __future__ import annotations

@@ -17,9 +17,6 @@ import torch
 
 from .devices import used
 
-#: Whether native threads can be started: GNU OpenMP waits for ever for those that a fork lost.
-threads_work = True
-
 Read = Callable[[], Any]
 Write = Callable[[Any], Any]
 

@@ -49,7 +49,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "torch.nn.LSTM; repeat for several (default: all built-in subjects)",
     },
     "--like": {
-        "metavar": "KIND",
+        "metavar": "CLASS",
         "help": "the class that the subjects stand in for, where their name does not say it: "
         f"{', '.join(ALL)}; {AUTO} finds their conventions by probing",
     },

@@ -1,1 +1,1 @@
-"""What is true: the gate mathematics of recurrent networks in NumPy, with rounding bounds."""
+"""The reference: the equations of recurrent networks in NumPy, with bounds on rounding errors."""

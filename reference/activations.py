@@ -1,4 +1,4 @@
-"""The activation functions, for real and complex arrays; Ball and Dual register their own."""
+"""Activation functions for real and complex arrays.  `Ball` and `Dual` register their own rules."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import numpy as np
 
 @singledispatch
 def sigmoid(x: Any) -> Any:
-    """σ(x) = 1/(1+e⁻ˣ), elementwise and to full relative accuracy in both tails.
+    """σ(x) = 1/(1+e⁻ˣ), elementwise, with full relative accuracy in both tails.
 
-    For Re x < 0 it is e^x/(1+e^x): ½(1+tanh(x/2)) would lose all relative accuracy there.
+    For Re x < 0 this is computed as e^x/(1+e^x).  The form ½(1+tanh(x/2)) would lose all relative
+    accuracy there.
     """
     positive = np.real(x) >= 0
     e = np.exp(np.where(positive, -x, x))
@@ -36,26 +37,26 @@ def lstm_activations(a: Any) -> Any:
 
 @singledispatch
 def constant(like: Any, value: Any) -> Any:
-    """`value` in the arithmetic of `like`, as a constant of it; None stays None."""
+    """Return `value` as a constant in the arithmetic of `like`; None stays None."""
     return value
 
 
 @singledispatch
 def settled(x: Any) -> Any:
-    """Return x; of a Ball that is a sum, the one term that it is once rounded and stored."""
+    """Return x.  A Ball that is a sum becomes one term, charged for its rounding to storage."""
     return x
 
 
 def stack(parts: Sequence[Any]) -> Any:
-    """Parts of one shape (B, ·) as (T, B, ·), each rounded and stored as it is."""
+    """Stack T parts of shape (B, ·) into (T, B, ·).  Balls are settled first (see `settled`)."""
     for part in parts:
         if type(part) is not np.ndarray:
             return stack_like(part, parts)
-    return np.array(parts)  # in a fraction of np.stack's time
+    return np.array(parts)  # several times faster than np.stack
 
 
 def join(parts: Sequence[Any]) -> Any:
-    """Parts side by side along the last axis, each rounded and stored as it is."""
+    """Concatenate parts along the last axis.  Balls are settled first (see `settled`)."""
     for part in parts:
         if type(part) is not np.ndarray:
             return join_like(part, parts)
@@ -76,28 +77,30 @@ def join_like(like: Any, parts: Sequence[Any]) -> Any:
 
 @singledispatch
 def rounded_apart(x: Any) -> Any:
-    """Return the sum x; a Ball is charged one rounding more for each term.
+    """Return the sum x.  A Ball is charged one more rounding for each term.
 
-    For the form that multiplies each term by a factor, and then adds them, where this one
-    multiplies their sum.
+    The reference multiplies a sum by a factor.  An implementation may instead multiply each term
+    by the factor and then add the products.  The extra rounding covers this form.
     """
     return x
 
 
 @singledispatch
 def blend(z: Any, kept: Any, new: Any) -> Any:
-    """(1−z)∘new + z∘kept, charged for new + z∘(kept − new) and kept − (1−z)∘(kept − new) as well.
+    """(1−z)∘new + z∘kept.  A Ball is charged for the two other forms of this formula as well.
 
-    The second form rounds new and z∘new where the first does not: with z = 1 and a small `kept`
-    it loses `kept` beside `new`.  torch's GRU is written so.  The third is its mirror image.
+    The second form is new + z∘(kept − new), which torch's GRU uses.  It rounds new and z∘new; the
+    first form does not.  With z = 1 and a small `kept`, it loses the digits of `kept` in
+    kept − new.  The third form, kept − (1−z)∘(kept − new), is its mirror image.
     """
     return (1.0 - z) * new + z * kept
 
 
 @singledispatch
 def blend_slopes(z: Any) -> tuple[Any, Any]:
-    """z and 1−z, the derivatives of a blend by `kept` and by `new`, for all its forms.
+    """z and 1−z: the derivatives of `blend` by `kept` and by `new`, for all its forms.
 
-    What a form multiplies by an adjoint d is d∘(1−z) or d − d∘z, and d∘z or d − d∘(1−z).
+    For an adjoint d an implementation computes d∘z or d − d∘(1−z) for `kept`, and d∘(1−z) or
+    d − d∘z for `new`.
     """
     return z, 1.0 - z

@@ -1,16 +1,22 @@
-"""Backpropagation through time by hand: the gradients of layers and cells.
+"""Backpropagation through time (BPTT), derived by hand: the gradients of layers and cells.
 
-The gradients of a loss whose own derivatives by the results are given ("upstream"), by the input,
-the initial states and every weight.  Float64 arrays, complex arrays, Balls and Duals flow
-through; where any array is a Ball, x, the states and the upstream must all be.
+The caller gives the derivative of the loss by each result (`upstream`).  The functions return the
+gradients of the loss by the input, the initial states and every weight.  They accept float64
+arrays, complex arrays, Balls and Duals.  If any array is a Ball, then x, the states and the
+upstream gradients must all be Balls.
 
-Why the radius of a gradient covers every correct implementation: reverse mode has one adjoint
-for each value of the forward pass, whoever writes it, and each is the same sum of the same
-products.  What forms differ in is charged where it arises: the order of a product (`product`),
-of a sum (every Ball), a derivative from the output or from the pre-activation, by 1−t² or
-(1−t)(1+t) (`slopes`), a product over gates or over time as one or as several summed in storage
-(`also_summed`), and both forms of the GRU's last equation (`gru_backward`).  A value of the
-forward pass that is computed anew lies in the same Ball as the first.
+Why the radius of a gradient covers every correct implementation: in reverse mode each value of
+the forward pass has one adjoint, in every implementation, and this adjoint is the same sum of the
+same products.  Implementations differ in the following points.  Each is charged where it arises:
+
+- the order of the factors of a product (`product`) and of the terms of a sum (every Ball);
+- a derivative from the output or from the pre-activation, by 1−t² or by (1−t)(1+t) (`slopes`);
+- a matrix product over gates or over time: one product, or several that are summed in storage
+  (`also_summed`);
+- the forms of the GRU's last equation (`cells_backward.gru_local`).
+
+An implementation may compute a value of the forward pass again.  The new value lies in the same
+Ball as the first.
 """
 
 from __future__ import annotations
@@ -41,11 +47,12 @@ def direction_backward(
     last: Last,
     running: Running | None = None,
 ) -> tuple[Weights, Any, tuple[Any, ...]]:
-    """Gradients of one direction: those of its weights, of x (T, B, I), and of the state.
+    """Gradients of one direction: by its weights, by x (T, B, I) and by the initial state.
 
-    `upstream` (T, B, R) or None is the loss's own adjoint of the hidden states, `last` that of
-    the final state, parts of which may be None for zero, though not all with no upstream.
-    `running` (T, B, 1) says which rows run.
+    `upstream` (T, B, R) is the derivative of the loss by the hidden states, `last` that by the
+    final state.  None means zero, for `upstream` and for each part of `last`; but `upstream` and
+    last[0] must not both be None.  `running` (T, B, 1) is true where a row runs.  Raises
+    `NotImplementedError` for a kind that has no backward pass.
     """
     kind, size = KINDS[options.kind], options.hidden_size
     if kind.backward is None:
@@ -71,7 +78,7 @@ def direction_backward(
 def _layer_upstream(
     upstream: Mapping[str, Any], state: Sequence[Any], unbatched: bool, batch_first: bool
 ) -> tuple[Any, list[Any]]:
-    """Upstream of the output (T, B, D·R) or None, and of h_n and c_n, None where absent."""
+    """Upstream gradients of the output, as (T, B, D·R), and of h_n and c_n; None where absent."""
     output = upstream.get("output")
     finals = [upstream.get(name) for name in ("h_n", "c_n")[: len(state)]]
     if unbatched:
@@ -94,10 +101,10 @@ def layer_backward(
 ) -> Gradients:
     """Gradients of a torch.nn layer by name: input, h_0, c_0 of an LSTM, and every weight.
 
-    Arguments and shapes are those of `unroll.layer`; `upstream` maps any of output, h_n and c_n
-    to the loss's derivative by it, of the result's shape, and what is absent is zero.  With
-    `lengths` the upstream of padding is ignored and the gradient of padding is exactly zero.
-    Raises `ValueError` when time is 0.
+    Arguments and shapes are those of `unroll.layer`.  `upstream` maps any of output, h_n and c_n
+    to the derivative of the loss by it, which has the result's shape; a missing name means zero.
+    With `lengths` the upstream gradient of padding is ignored, and the gradient by padding is
+    exactly zero.  Raises `ValueError` when time is 0.
     """
     unbatched = x.ndim == 2
     if unbatched:
@@ -211,8 +218,8 @@ def cell_backward(
 ) -> Gradients:
     """Gradients of a torch.nn cell by name: input, h_0, c_0 of an LSTM, and every weight.
 
-    x (B, I) or (I,), states (B, H) or (H,); `upstream` maps any of h and c to the loss's
-    derivative by it; what is absent is zero.
+    x (B, I) or (I,), states (B, H) or (H,).  `upstream` maps any of h and c to the derivative of
+    the loss by it; a missing name means zero.
     """
     unbatched = x.ndim == 1
     last = [upstream.get(name) for name in ("h", "c")[: len(state)]]

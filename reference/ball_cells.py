@@ -1,8 +1,8 @@
 """Rules of Balls for whole blocks of the cells, forward and backward.
 
-A step of Balls by single operations costs several times its arithmetic, so the blocks that take
-most of the time have a rule each.  It gives the radius that Ball's own operations give, term by
-term; tests/reference/test_ball_cells.py holds each against them.
+A step that uses Ball's own operations costs several times its arithmetic.  So each block that
+takes much of the time has one rule.  The rule gives the same radius as Ball's own operations, term
+by term; tests/reference/test_ball_cells.py checks this for each rule.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _ONE = np.asarray(1.0)
 
 @lstm_state.register
 def _(gates: Ball, c: Any) -> tuple[Ball, Ball, Ball]:
-    p, c = gates.precision, gates._lift(c)
+    p, c = gates.precision, gates.lift(c)
     size = c.shape[-1]
     i, f, g, o = (np.s_[..., k * size : (k + 1) * size] for k in range(4))
     v, own, radius = gates.v, gates.absolute, gates.radius
@@ -43,7 +43,7 @@ def _(gates: Ball, c: Any) -> tuple[Ball, Ball, Ball]:
 
 @gru_state.register
 def _(x_share: Ball, a_h: Ball, h: Any, update_keeps: bool) -> GRUParts:
-    p, h = x_share.precision, x_share._lift(h)
+    p, h = x_share.precision, x_share.lift(h)
     size = h.shape[-1]
     rz = sigmoid(x_share[..., : 2 * size] + a_h[..., : 2 * size])
     inner, share = a_h[..., 2 * size :], x_share[..., 2 * size :]
@@ -75,7 +75,7 @@ def _term(ball: Ball) -> _Term:
 
 
 def _product(p: Precision, a: _Term, b: _Term, reach: Array | None = None) -> _Term:
-    """As `product` of two factors, charged; `reach` is that of the large ones."""
+    """The product of two factors, charged as in `slopes.product`; `reach` is for large factors."""
     r = a.radius * (b.own + b.radius)
     r += a.own * b.radius
     charge, own = p.charge(0, 1, NESTED), a.own * b.own
@@ -84,7 +84,7 @@ def _product(p: Precision, a: _Term, b: _Term, reach: Array | None = None) -> _T
 
 
 def _reach(factor: _Term) -> Array | None:
-    """As `large`."""
+    """The reach that `slopes.large` gives the factor, or None."""
     far = factor.own + factor.radius
     return np.maximum(_ONE, far) if far.max() > 1.0 else None
 
@@ -105,13 +105,13 @@ def _cut(term: _Term, low: int, high: int) -> _Term:
 
 def _ball(p: Precision, term: _Term, reach: Array | None) -> Ball:
     ball = settled_ball(p, term.v, term.radius)
-    ball._absolute, ball.reach = term.own, reach
+    ball.absolute, ball.reach = term.own, reach
     return ball
 
 
 @lstm_factors.register
 def _(gates: Ball, tanh_c: Ball, c: Any) -> tuple[Ball, Ball]:
-    p, size, c = gates.precision, tanh_c.shape[-1], gates._lift(c)
+    p, size, c = gates.precision, tanh_c.shape[-1], gates.lift(c)
     all_, by_c, before = _term(gates), _term(tanh_c), _term(c)
     i, f, g, out = (_cut(all_, k * size, (k + 1) * size) for k in range(4))
     reach, ones = _reach(before), np.ones_like(c.v)
@@ -127,7 +127,7 @@ def _(gates: Ball, tanh_c: Ball, c: Any) -> tuple[Ball, Ball]:
 def _gru_local(
     rz: Ball, n: Ball, inner: Ball, h: Ball, update_keeps: bool
 ) -> tuple[_Term, Array | None, _Term, _Term]:
-    """As `gru_local`, and the reach of the first."""
+    """The three factors of `gru_local`, with the reach of the first one after it."""
     p, size = rz.precision, n.shape[-1]
     index = np.s_[..., size:]
     far = rz.absolute[index] + rz.radius[index]
@@ -146,7 +146,7 @@ def _gru_local(
 @gru_local.register
 def _(rz: Ball, n: Ball, inner: Any, h: Any, update_keeps: bool) -> tuple[Ball, Ball, Ball]:
     p = rz.precision
-    inner, h = rz._lift(inner), rz._lift(h)
+    inner, h = rz.lift(inner), rz.lift(h)
     by_rz, reach, by_n, to_h = _gru_local(rz, n, inner, h, update_keeps)
     return _ball(p, by_rz, reach), _ball(p, by_n, None), _ball(p, to_h, None)
 

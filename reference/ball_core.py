@@ -1,4 +1,4 @@
-"""The class Ball: its parts, its arithmetic, and the charge for rounding; see `ball`."""
+"""The class `Ball`: its fields, its arithmetic and its charge for rounding (theory: `ball`)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .formats import FLOAT64, Array, Charge, Precision
 
 Part = Callable[[Array], Array]
 
-#: Rules of NumPy's functions for Balls, registered by `ball_rules`.
+#: Rules for NumPy's functions on Balls; `ball_rules` registers them.
 UFUNCS: dict[np.ufunc, Callable[..., Any]] = {}
 FUNCTIONS: dict[Any, Callable[..., Any]] = {}
 
@@ -56,8 +56,8 @@ class Ball:
         self.products = products
         self.additions = additions
         self.roundings = roundings
-        self.reach: Array | None = None  # of a product, Π of its factors above 1; None means 1
-        self.underflows = 0  # of a product, how many of its partial products may underflow beside
+        self.reach: Array | None = None  # of a product: Π of its factors above 1; None means 1
+        self.underflows = 0  # underflows of partial products, beyond one a rounding
         self._radius: Array | None = None
         self._absolute: Array | None = None
         self._T: Ball | None = None
@@ -94,6 +94,10 @@ class Ball:
             self._absolute = np.abs(self.v)
         return self._absolute
 
+    @absolute.setter
+    def absolute(self, own: Array) -> None:
+        self._absolute = own
+
     @property
     def magnitude(self) -> Array:
         """Σ(|term| + radius) of the sum that this Ball is."""
@@ -103,7 +107,7 @@ class Ball:
 
     @property
     def radius(self) -> Array:
-        """How far from `v` a correct implementation may be, once rounded to storage."""
+        """Bound on |subject − v| for a correct implementation, after its rounding to storage."""
         if self._radius is None:
             self._radius = self._charge()
         return self._radius
@@ -117,11 +121,17 @@ class Ball:
         return charged(self.precision, self.magnitude, self.r, charge, floor)
 
     def settled(self) -> Ball:
-        """This value as one term that is rounded and stored."""
+        """This value as one term, charged for its rounding to storage."""
         if not (self.additions or self.roundings or self.products):
             return self
         ball = Ball(self.v, self.precision, self.radius)
         ball.reach, ball._radius, ball._absolute = self.reach, self._radius, self._absolute
+        return ball
+
+    def rounded_apart(self) -> Ball:
+        """The same sum, charged one more rounding for each term."""
+        ball = self[...]
+        ball.roundings, ball._radius = self.roundings + 1, None
         return ball
 
     # ------------------------------------------------------------------ arithmetic
@@ -129,14 +139,15 @@ class Ball:
     def _unreached(self) -> Ball:
         return self if self.reach is None else Ball(self.v, self.precision, self.r)
 
-    def _lift(self, other: Any) -> Ball:
+    def lift(self, other: Any) -> Ball:
+        """Return `other` as a Ball; an array or a number becomes an exact Ball."""
         if isinstance(other, Ball):
             return other
         return Ball(np.asarray(other, dtype=np.float64), self.precision)
 
     def _sum(self, v: Array, other: Ball) -> Ball:
         if self.reach is not None or other.reach is not None:
-            # The underflow of a product with large factors is its own: it is charged before.
+            # `reach` scales the underflow of one product, not of a sum: charge it before adding.
             return self.settled()._unreached()._sum(v, other.settled()._unreached())
         if self.r is None:
             r = other.r
@@ -159,27 +170,27 @@ class Ball:
         return ball
 
     def __add__(self, other: Any) -> Ball:
-        other = self._lift(other)
+        other = self.lift(other)
         return self._sum(self.v + other.v, other)
 
     __radd__ = __add__
 
     def __sub__(self, other: Any) -> Ball:
-        other = self._lift(other)
+        other = self.lift(other)
         return self._sum(self.v - other.v, other)
 
     def __rsub__(self, other: Any) -> Ball:
-        other = self._lift(other)
+        other = self.lift(other)
         return other._sum(other.v - self.v, self)
 
     def __neg__(self) -> Ball:
-        ball = self._map(lambda part: part)
+        ball = self.mapped(lambda part: part)
         ball.v = -self.v
         return ball
 
     def __mul__(self, other: Any) -> Ball:
         if type(other) is not Ball:
-            other = self._lift(other)
+            other = self.lift(other)
         r: Array | None = None
         if other.exact:
             if not self.exact:
@@ -195,16 +206,16 @@ class Ball:
     __rmul__ = __mul__
 
     def __matmul__(self, other: Any) -> Ball:
-        return matmul(self, self._lift(other))
+        return matmul(self, self.lift(other))
 
     def __rmatmul__(self, other: Any) -> Ball:
-        return matmul(self._lift(other), self)
+        return matmul(self.lift(other), self)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         rule = UFUNCS.get(ufunc)
         if rule is None or method != "__call__" or kwargs:
             return NotImplemented
-        return rule(*(self._lift(x) for x in inputs))
+        return rule(*(self.lift(x) for x in inputs))
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         rule = FUNCTIONS.get(func)
@@ -212,8 +223,8 @@ class Ball:
 
     # ------------------------------------------------------------------ shape
 
-    def _map(self, part: Part) -> Ball:
-        """The same sum with `part` applied to every array of it."""
+    def mapped(self, part: Part) -> Ball:
+        """The same sum, with `part` applied to each of its arrays."""
         ball = Ball(
             part(self.v),
             self.precision,
@@ -250,13 +261,13 @@ class Ball:
 
     def reshape(self, *shape: int) -> Ball:
         """The same elements in another shape."""
-        return self._map(lambda part: part.reshape(shape))
+        return self.mapped(lambda part: part.reshape(shape))
 
     @property
     def T(self) -> Ball:
-        """The transpose; that of an exact Ball is kept, as a weight's is needed at every step."""
+        """The transpose.  That of an exact Ball is cached: each step needs a weight's transpose."""
         if self._T is None or not self.exact:
-            self._T = self._map(lambda part: part.T)
+            self._T = self.mapped(lambda part: part.T)
         return self._T
 
     def __repr__(self) -> str:
@@ -266,14 +277,14 @@ class Ball:
 def charged(
     p: Precision, m: Array, r: Array | None, charge: Charge, floor: Array | None = None
 ) -> Array:
-    """The radius of a sum of magnitude m and propagated radius r, with `floor` for the charge's."""
+    """Radius of a sum of magnitude m and propagated radius r; `floor` replaces `charge.floor`."""
     # A partial sum past the largest number may be infinite in a correct implementation.
     scaled = m * charge.scale
     radius: Array = scaled * charge.rate
-    # A sum of zeros is zero.
+    # Underflow can lose at most m, so a sum of zeros loses nothing.
     lost = np.minimum(scaled, charge.floor if floor is None else floor)
     if p.storage is FLOAT64:
-        lost += lost  # `scale` is 1: below the floor, a term may be lost and rounded
+        lost += lost  # `scale` is about 1 here: below the floor, a term may be lost and rounded
     radius += lost
     if r is not None:
         radius += r
@@ -281,7 +292,7 @@ def charged(
 
 
 def settled_ball(p: Precision, v: Array, radius: Array) -> Ball:
-    """A Ball whose radius stands."""
+    """A Ball whose radius is final: it has no more roundings to charge."""
     ball = Ball(v, p, radius)
     ball._radius = radius
     return ball
@@ -293,7 +304,7 @@ def exact(x: Any, precision: Precision) -> Ball:
 
 
 def matmul(a: Ball, b: Ball) -> Ball:
-    """A @ B over an inner length n: γₙ holds for every order of summation (Higham, §3.1)."""
+    """a @ b over an inner length n; γₙ holds for every order of summation (Higham, §3.1)."""
     p = a.precision
     abs_a, abs_b = a.absolute, b.absolute
     r: Array | None = None
@@ -315,7 +326,7 @@ def matmul(a: Ball, b: Ball) -> Ball:
 
 
 def dot(a: Array, b: Array) -> Array:
-    """a @ b, in the way that has the least overhead."""
+    """a @ b, by the call that has the least overhead."""
     if b.ndim == 2 and a.ndim > 1:
         if a.ndim == 2:
             return a.dot(b)
@@ -324,7 +335,7 @@ def dot(a: Array, b: Array) -> Array:
 
 
 def joined(balls: list[Ball], join: Callable[[list[Array]], Array]) -> Ball:
-    """Several Balls side by side, each as the one term that it is once rounded and stored."""
+    """Combine several Balls by `join`.  Each becomes one term, rounded to storage."""
     ball = Ball(join([b.v for b in balls]), balls[0].precision)
     exact_, reaching = True, False
     for b in balls:

@@ -1,7 +1,7 @@
-"""Rules of Balls for the recurrences of backpropagation: a whole step at once, as in `ball_cells`.
+"""Rules of Balls for the recurrences of BPTT: one rule for a whole step, as in `ball_cells`.
 
-A rule holds where the weights are exact; where they are not, Ball's own operations take over, and
-so they do where a partial product may be past the largest number.
+A rule holds only for exact weights, and only while no partial product may be past the largest
+number.  Otherwise the recurrence is computed with Ball's own operations.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .formats import Array, Precision
 from .recurrence import Loop, Running, linear, lstm
 from .slopes import NESTED
 
-#: A sum's value, radius and magnitude, before it is charged.
+#: Value, radius and magnitude of a sum that is not charged yet.
 Sum = tuple[Array, Array, Array]
 
 
@@ -24,7 +24,7 @@ def _term(v: Array, radius: Array) -> Sum:
 
 
 def _back_through(p: Precision, v: Array, radius: Array, w: Ball) -> Sum:
-    """v W for an exact w, as `matmul`."""
+    """v W for an exact W, as `matmul` computes it."""
     r, m = dot(radius, w.absolute), dot(np.abs(v) + radius, w.absolute)
     if p.u_products:
         r = r + p.u_products * m
@@ -32,7 +32,7 @@ def _back_through(p: Precision, v: Array, radius: Array, w: Ball) -> Sum:
 
 
 class _Factors:
-    """Factors of all steps, whose products with an adjoint are charged as `product` charges."""
+    """The factors of all steps.  Products with an adjoint are charged as by `slopes.product`."""
 
     def __init__(self, factors: Ball) -> None:
         self.p = factors.precision
@@ -43,7 +43,7 @@ class _Factors:
         self.far: list[Array] = []
 
     def times(self, t: int, d: Array, radius: Array) -> tuple[Sum, Array]:
-        """factors_t ∘ d, and its radius; one with large factors is charged before it is added."""
+        """factors_t ∘ d and its radius.  With large factors it is charged before any addition."""
         far = np.abs(d) + radius
         v = self.v[t] * d
         r = self.radius[t] * far
@@ -60,14 +60,15 @@ class _Factors:
         if self.reach is None:
             return False
         span = np.max(self.reach) * np.maximum(1.0, np.max(np.array(self.far)))
-        return not span < 0.25 * self.p.storage.largest  # nor NaN
+        return not span < 0.25 * self.p.storage.largest  # also True for NaN
 
 
 class _Carried:
-    """A sum that goes from step to step, and what it is charged where it stops being one.
+    """The sum that a step passes on to the step before it in time, and how it is charged.
 
-    `counts` are those of the sum as it comes out of a step: products, additions and roundings,
-    underflows.  One that stands, since it is the loss's own or was charged before, has none.
+    `counts` are the products, the additions and roundings, and the underflows of the sum that a
+    step gives.  While `stands` is true they do not apply, because the radius is final: the sum is
+    the upstream gradient itself, or it was charged already.
     """
 
     def __init__(self, p: Precision, d: Any, counts: tuple[int, int, int]) -> None:
@@ -84,7 +85,7 @@ class _Carried:
         return r if self.stands or self.alone is None else charged(self.p, m, r, self.alone)
 
     def leave(self, new: Sum, rows: Running | None, held: Sum) -> None:
-        """The sum as it comes out of a step; `held` in the rows that do not run, as `Loop.held`."""
+        """Store the sum that a step gives; rows that do not run get `held` (see `Loop.held`)."""
         self.sum, self.stands = new, False
         if rows is not None:
             v, r, m = (
@@ -94,13 +95,13 @@ class _Carried:
             self.sum, self.stands = (v, r, m), True
 
     def ball(self) -> Ball:
-        """What is left after the first step."""
+        """The adjoint of the initial state, after the loop has passed step 0."""
         assert self.sum is not None
         return settled_ball(self.p, self.sum[0], self.radius())
 
 
 class _Arrivals:
-    """dh_t and its radius: what came back from step t+1, and what the loss adds at t."""
+    """dh_t and its radius: the sum that step t+1 passed on, plus the upstream gradient at t."""
 
     def __init__(self, carried: _Carried, loop: Loop) -> None:
         self.carried, self.p = carried, carried.p
@@ -111,10 +112,10 @@ class _Arrivals:
             self.m = self.upstream.absolute + self.radius
 
     def at(self, t: int) -> tuple[Array, Array]:
-        """As `Loop.arriving`."""
+        """dh_t and its radius, as in `Loop.arriving`."""
         dh = self.carried
         if self.upstream is None:
-            assert dh.sum is not None  # one of them is always given
+            assert dh.sum is not None  # dh or the upstream gradient is always given
             return dh.sum[0], dh.radius()
         if dh.sum is None:
             return self.v[t], self.radius[t]
@@ -138,11 +139,11 @@ def _(factors: Ball, w: Any, gates: int, loop: Loop, dh: Any) -> tuple[Any, Any,
         return linear.dispatch(object)(factors, w, gates, loop, dh)
     p, (time, _, width), (rows, size) = factors.precision, factors.shape, w.shape
     keeps, summed = width > rows, (gates - 1) * p.stores
-    # Blocks of a row are an axis of their own, along which dh is broadcast.
+    # The blocks of a row get their own axis, and dh is broadcast along it.
     f = _Factors(factors if width == size else factors.reshape(time, -1, width // size, size))
     counts = (rows, summed + keeps + max(keeps, p.stores), NESTED * keeps)
     if keeps and f.reach is not None:
-        counts = (0, 1, 0)  # two terms that are charged before they are added
+        counts = (0, 1, 0)  # both terms are charged before the addition
     product = p.charge(rows, summed + p.stores)
     carried = _Carried(p, dh, counts)
     arrivals = _Arrivals(carried, loop)
@@ -193,7 +194,7 @@ def _(
         if held is not None:
             charge = once if cell.stands else twice
             if f.reach is not None and t < time - 1:
-                # dc was charged with its large factors, so the other term is before the sum.
+                # dc was charged already, with its large factors; so charge the other term too.
                 (_, r, m), charge = _term(c, c_radius), arrivals.once
             c, c_radius = c + held[0], charged(p, m + held[2], r + held[1], charge)
             held = held if running is None else _term(held[0], cell.radius())

@@ -1,4 +1,4 @@
-"""What NumPy's functions and the activations do with Balls."""
+"""Rules for Balls: NumPy's functions and the activation functions."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ _ZERO, _HALF, _ONE, _TWO, _FOUR = (np.asarray(float(x)) for x in (0, 0.5, 1, 2, 
 
 
 def tanh(x: Ball) -> Ball:
-    """tanh: |tanh(s) − tanh(v)| ≤ sup tanh′ · radius ≤ 2, then the library's own error."""
+    """tanh: |tanh(s) − tanh(v)| ≤ min(sup tanh′ · radius, 2), plus the library's own error."""
     e = np.exp(_TWO * np.minimum(x.radius - x.absolute, _ZERO))
     return _function(x, np.tanh(x.v), _confined(_tanh_moved(x.radius, e), _HALF))
 
 
 @sigmoid.register
 def _(x: Ball) -> Ball:
-    """σ: |σ(s) − σ(v)| ≤ sup σ′ · radius ≤ 1, then the library's own error."""
+    """σ: |σ(s) − σ(v)| ≤ min(sup σ′ · radius, 1), plus the library's own error."""
     e = np.exp(np.minimum(x.radius - x.absolute, _ZERO))
     return _function(x, _sigmoid_value(x), _confined(_sigmoid_moved(x.radius, e), _ONE))
 
 
 @lstm_activations.register
 def _(x: Ball) -> Ball:
-    """Both at once: σ everywhere, and tanh in its place in the block g."""
+    """Both rules in one pass: σ of all blocks, then tanh in place of σ in the block g."""
     size = x.shape[-1] // 4
     g = (..., slice(2 * size, 3 * size))
     radius = x.radius
@@ -55,7 +55,7 @@ def _(x: Ball) -> Ball:
 
 
 def _sigmoid_value(x: Ball) -> Array:
-    """e^min(v,0)/(1+e^−|v|): `sigmoid` bit for bit, without its care for complex numbers."""
+    """e^min(v,0)/(1+e^−|v|): bit for bit the result of `sigmoid`, but for real numbers only."""
     f: Array = np.exp(np.minimum(x.v, _ZERO)) / (_ONE + np.exp(-x.absolute))
     return f
 
@@ -73,28 +73,29 @@ def _tanh_moved(radius: Array, e: Array) -> Array:
 
 
 def _confined(moved: Array, inverse: Array) -> Array:
-    """At most the range of the function, whose inverse is given.
+    """min(moved, range of the function), where `inverse` is 1/range.
 
-    An unbounded argument may be NaN, which no range confines: ∞/∞ is NaN.
+    An infinite `moved` gives NaN (∞/∞), which is no bound.  The subject's argument may be NaN
+    there, so its result need not lie in the range.
     """
     return moved / np.maximum(_ONE, moved * inverse)
 
 
 def _function(x: Ball, f: Array, moved: Array) -> Ball:
-    """Values of a library function, whose own error is 2·ulps·u of the value."""
+    """Ball of a library function: radius `moved` plus the library's own error, 2·ulps·u of f."""
     ulps, eta = x.precision.library
     own = np.abs(f)
     r: Array = own * ulps + eta + moved
     if x.precision.stores:
         r = charged(x.precision, own + r, r, x.precision.charge(0, 1))
     ball = settled_ball(x.precision, f, r)
-    ball._absolute = own
+    ball.absolute = own
     return ball
 
 
 @constant.register
 def _(like: Ball, value: Any) -> Any:
-    return None if value is None else like._lift(value)
+    return None if value is None else like.lift(value)
 
 
 @settled.register
@@ -104,12 +105,12 @@ def _(x: Ball) -> Ball:
 
 @stack_like.register
 def _(like: Ball, parts: Any) -> Ball:
-    return joined([like._lift(part) for part in parts], np.array)
+    return joined([like.lift(part) for part in parts], np.array)
 
 
 @join_like.register
 def _(like: Ball, parts: Any) -> Ball:
-    return joined([like._lift(part) for part in parts], _side_by_side)
+    return joined([like.lift(part) for part in parts], _side_by_side)
 
 
 def _side_by_side(parts: list[Array]) -> Array:
@@ -118,13 +119,11 @@ def _side_by_side(parts: list[Array]) -> Array:
 
 @rounded_apart.register
 def _(x: Ball) -> Ball:
-    ball = x[...]
-    ball.roundings, ball._radius = x.roundings + 1, None
-    return ball
+    return x.rounded_apart()
 
 
 def _maximum(x: Ball, other: Ball) -> Ball:
-    """max(x, constant): 1-Lipschitz, and it rounds nothing."""
+    """max(x, constant): it is 1-Lipschitz and rounds nothing."""
     if not other.exact:
         raise TypeError("np.maximum of two inexact Balls is not supported")
     return Ball(np.maximum(x.v, other.v), x.precision, None if x.exact else x.radius)
@@ -132,14 +131,14 @@ def _maximum(x: Ball, other: Ball) -> Ball:
 
 @blend.register
 def _(z: Ball, kept: Any, new: Any) -> Ball:
-    """The Ball of (1−z)∘new + z∘kept, its magnitude grown by the terms of the other forms.
+    """(1−z)∘new + z∘kept, with the terms of the other forms added to its magnitude.
 
-    The form new + z∘(kept − new) rounds new, z∘new and z∘kept once more; kept − (1−z)∘(kept − new)
-    rounds kept twice, in 1−z as well, (1−z)∘kept and (1−z)∘new.  One rule for what would be six
-    operations, of which a GRU takes a step's most time.
+    The form new + z∘(kept − new) rounds new, z∘new and z∘kept once more.  The form
+    kept − (1−z)∘(kept − new) rounds kept twice (in 1−z as well), (1−z)∘kept and (1−z)∘new.
+    This one rule replaces six operations, which would take most of the time of a GRU step.
     """
     p = z.precision
-    kept, new = z._lift(kept), z._lift(new)
+    kept, new = z.lift(kept), z.lift(new)
     n, k = new.absolute + new.radius, kept.absolute + kept.radius
     most = z.absolute + z.radius
     v = _ONE - z.v
@@ -160,7 +159,7 @@ def _(z: Ball) -> tuple[Ball, Ball]:
 def blend_slope_parts(
     p: Precision, v: Array, far: Array, radius: Array
 ) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
-    """Values and radii of z and 1−z, from those of z and `far`, |v| + radius."""
+    """Values and radii of z and 1−z, from the value v and radius of z, and far = |v| + radius."""
     charge, w = p.charge(0, 2), _ONE - v
     far = _ONE + far
     new = charged(p, far, radius, charge)
@@ -185,7 +184,7 @@ UFUNCS.update(
 
 def _lifted(items: Any) -> list[Ball]:
     ball = next(x for x in items if isinstance(x, Ball))
-    return [ball._lift(x) for x in items]
+    return [ball.lift(x) for x in items]
 
 
 def _concatenate(items: Any, axis: int = 0) -> Ball:
@@ -203,7 +202,7 @@ def _where(mask: Any, x: Any, y: Any) -> Ball:
 
 
 def _sum(a: Ball, axis: Any = None, keepdims: bool = False) -> Ball:
-    """Σ over axes, as a matrix product with ones."""
+    """Sum over axes, charged as a matrix product with ones."""
 
     def total(part: Array) -> Array:
         reduced: Any = np.add.reduce(part, axis=axis, keepdims=keepdims)  # type: ignore[call-overload]
@@ -225,7 +224,7 @@ def _split(a: Ball, sections: Any, axis: int = 0) -> list[Ball]:
 
 
 def _shape_rule(func: Callable[..., Array]) -> Callable[..., Ball]:
-    return lambda a, *args, **kwargs: a._map(lambda part: func(part, *args, **kwargs))
+    return lambda a, *args, **kwargs: a.mapped(lambda part: func(part, *args, **kwargs))
 
 
 FUNCTIONS.update(

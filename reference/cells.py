@@ -1,10 +1,10 @@
-"""One step of every cell, written once: arrays, complex arrays and Balls all flow through.
+"""One step of every cell, written once for float64 arrays, complex arrays, Balls and Duals.
 
-A step takes the input's share of the pre-activations, `x W_ihᵀ + b_ih`, since that is the same
-for every step and a layer forms it for all of them in one product.  Equations are those of the
-torch.nn documentation; departures from the papers are named at each step.  B is the batch, H the
-hidden size, R the width of the hidden state (H, or the projection's).  Any leading shape serves
-as B.  A bias may be None.
+A step takes `x_share`, the input's part of the pre-activations: x W_ihᵀ + b_ih.  This part does
+not depend on the state, so a layer computes it for all steps in one product.  The equations are
+those of the torch.nn documentation; each step names its differences from the papers.  B is the
+batch, H the hidden size, R the width of the hidden state (H, or the projection size).  B may be
+any leading shape.  A bias may be None.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .activations import blend, constant, lstm_activations, relu, sigmoid
 
 
 class Weights(NamedTuple):
-    """The weights of one layer in one direction, without their suffix; None where there is none."""
+    """Weights of one layer in one direction, named without suffix; None for an absent weight."""
 
     ih: Any
     hh: Any
@@ -29,20 +29,20 @@ class Weights(NamedTuple):
 
 
 def weights_of(weights: Mapping[str, Any], suffix: str, like: Any) -> Weights:
-    """The weights with a suffix, in the arithmetic of `like`."""
+    """The weights whose names end with `suffix`, in the arithmetic of `like`."""
     names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
     return Weights(*(constant(like, weights.get(name + suffix)) for name in names))
 
 
 class RNNParts(NamedTuple):
-    """What a step of an RNN goes through: the new state, and its pre-activation a."""
+    """Values of one RNN step: the new hidden state h and its pre-activation a, (B, H) each."""
 
     h: Any
     a: Any
 
 
 class LSTMParts(NamedTuple):
-    """What a step of an LSTM goes through: i, f, g, o (B, 4H), and m = o∘tanh(c') (B, H).
+    """Values of one LSTM step: h', c', i f g o (B, 4H), tanh(c'), and m = o∘tanh(c') (B, H).
 
     m is h' before any projection.
     """
@@ -55,9 +55,9 @@ class LSTMParts(NamedTuple):
 
 
 class GRUParts(NamedTuple):
-    """What a step of a GRU goes through: r, z (B, 2H), the candidate n, and what r multiplies.
+    """Values of one GRU step: the new hidden state h', r and z (B, 2H), `inner`, the candidate n.
 
-    That `inner` is W_hn h + b_hn, or h where the reset gate comes before the product.
+    r multiplies `inner`.  It is W_hn h + b_hn, or h if the reset gate comes before the product.
     """
 
     h: Any
@@ -89,7 +89,7 @@ def rnn_parts(
 def lstm_parts(
     x_share: Any, h: Any, c: Any, w_hh: Any, b_hh: Any = None, w_hr: Any = None
 ) -> LSTMParts:
-    """c' = f∘c + i∘g;  h' = o∘tanh(c'), projected to W_hr h' where there is a `w_hr`.
+    """c' = f∘c + i∘g;  h' = o∘tanh(c'), projected to W_hr h' if `w_hr` is given.
 
     i, f, o = σ(·) and g = tanh(·) of the blocks of W_ih x + b_ih + W_hh h + b_hh, in the order
     i f g o.  Hochreiter & Schmidhuber 1997 with the forget gate of Gers et al. 2000, no peepholes;
@@ -122,9 +122,9 @@ def gru_parts(
     """h' = (1−z)∘n + z∘h, or with `update_keeps=False` h' = z∘n + (1−z)∘h.
 
     torch, Keras and ONNX keep the old state where z = 1 (Cho et al. 2014); Chung et al. 2014
-    print the other.  torch's form (`reset_after`): n = tanh(W_in x + b_in + r∘(W_hn h + b_hn)).
-    The original form (Cho et al. 2014): n = tanh(W_in x + b_in + W_hn (r∘h) + b_hn).  Shapes:
-    x_share (B, 3H), h (B, H) → (B, H).
+    print the other equation.  torch's form (`reset_after`):
+    n = tanh(W_in x + b_in + r∘(W_hn h + b_hn)).  The original form (Cho et al. 2014):
+    n = tanh(W_in x + b_in + W_hn (r∘h) + b_hn).  Shapes: x_share (B, 3H), h (B, H) → (B, H).
     """
     if reset_after:
         return gru_state(x_share, affine(h, w_hh, b_hh), h, update_keeps)
@@ -139,7 +139,7 @@ def gru_parts(
 
 @singledispatch
 def gru_state(x_share: Any, a_h: Any, h: Any, update_keeps: bool) -> GRUParts:
-    """The step of torch's form, from its two products: x_share and a_h = W_hh h + b_hh (B, 3H)."""
+    """The step in torch's form, from x_share (B, 3H) and a_h = W_hh h + b_hh (B, 3H)."""
     size = h.shape[-1]
     rz_, n_ = slice(0, 2 * size), slice(2 * size, 3 * size)
     rz = sigmoid(x_share[..., rz_] + a_h[..., rz_])

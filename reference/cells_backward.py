@@ -1,11 +1,11 @@
-"""One direction of one layer backward in time, for every cell, written once as the cells are.
+"""BPTT of one direction of one layer, for every cell, written once for all arithmetics.
 
-Backpropagation through time (Werbos 1990) with the adjoints of Hochreiter & Schmidhuber's,
-Cho et al.'s and Elman's equations worked out by hand.  A bar over a letter, here a `d` before it,
-is the derivative of the loss by it.  The loss reaches every pre-activation of a step through one
-adjoint alone, dh (and dc of an LSTM), times a factor that does not depend on it: da = dh∘K.  So
-the factors of all steps are formed at once, from the tape of the forward pass, and only the
-recurrence dh_{t−1} = da W_hh + … is a loop.
+Backpropagation through time (Werbos 1990).  The adjoints of the equations of Hochreiter &
+Schmidhuber, Cho et al. and Elman are derived by hand.  dy is the adjoint of a value y: the
+derivative of the loss by y.  The adjoint of every pre-activation of a step is dh (in an LSTM, dh
+or dc) times a factor K that depends on neither: da = dh∘K.  So the factors of all steps are
+computed at once, from the tape: the values that the forward pass kept.  Only the recurrence
+dh_{t−1} = da W_hh + … is a loop.
 
 T is time, B the batch, I the width of the input, R that of the hidden state, H the hidden size,
 G the number of gates.
@@ -30,11 +30,12 @@ Last = tuple[Any, ...]
 
 
 class Adjoints(NamedTuple):
-    """What the loop leaves: adjoints by the pre-activations of all steps and by the first state.
+    """Results of the loop: adjoints of the pre-activations of all steps and of the initial state.
 
-    `share` (T, B, G·H) is that of the input's share, `recurrent` that of W_hh h + b_hh, of the
-    same shape; they differ in a GRU alone.  `fed` (T, B, ·) is what W_hh was multiplied by, one
-    for each block of rows given in `blocks`.  `projected` is (dh, m) of a projection, else None.
+    `share` (T, B, G·H) is the adjoint of x W_ihᵀ + b_ih, `recurrent` that of W_hh h + b_hh, of the
+    same shape; only in a GRU do they differ.  `fed` holds the arrays (T, B, ·) that W_hh
+    multiplied: one for all its rows, or two if the rows of n multiplied another one (a GRU with
+    the reset gate before the product).  `projected` is (dh, m) of a projection, else None.
     """
 
     share: Any
@@ -45,9 +46,10 @@ class Adjoints(NamedTuple):
 
 
 def weight_gradients(adjoint: Any, *fed: Any) -> list[Any]:
-    """Σ_t Σ_b adjoint ⊗ fed for each of what was fed, then Σ_t Σ_b adjoint, the bias's.
+    """Σ_t Σ_b adjoint ⊗ v for each v of `fed`, then Σ_t Σ_b adjoint, the gradient of the bias.
 
-    (T, B, m), (T, B, n) → (m, n), and (m,); by one product for all, for every order of summation.
+    Shapes: adjoint (T, B, m), v (T, B, n) → (m, n), and (m,) for the bias.  One matrix product
+    gives all of them, and its bound holds for every order of summation.
     """
     ones = np.ones((*adjoint.shape[:-1], 1))
     columns = join([*fed, ones])
@@ -63,7 +65,7 @@ def weight_gradients(adjoint: Any, *fed: Any) -> list[Any]:
 
 @singledispatch
 def lstm_factors(gates: Any, tanh_c: Any, c: Any) -> tuple[Any, Any]:
-    """What dc', dm and dh are multiplied by, as `recurrence.lstm` takes them."""
+    """The arguments `factors` (..., 5H) and `through_c` (..., H) of `recurrence.lstm`."""
     size = tanh_c.shape[-1]
     i, f, g, out = (gates[..., k * size : (k + 1) * size] for k in range(4))
     by_gate = product(join([g, large(c), i, tanh_c]), lstm_slopes(gates))
@@ -72,10 +74,11 @@ def lstm_factors(gates: Any, tanh_c: Any, c: Any) -> tuple[Any, Any]:
 
 @singledispatch
 def gru_local(rz: Any, n: Any, inner: Any, h: Any, update_keeps: bool) -> tuple[Any, Any, Any]:
-    """(q∘σ′(r), (h−n)∘σ′(z)) side by side, (1−z)∘tanh′(n), and z: what dh' is multiplied by.
+    """Local factors of a GRU step: [q∘σ′(r), (h−n)∘σ′(z)] (..., 2H), (1−z)∘tanh′(n), and z.
 
-    h−n is charged for dh'∘h and −dh'∘n rounded apart, as the form (1−z)∘n + z∘h has it; 1−z and z
-    as in `blend_slopes`.
+    q is `inner`.  q∘σ′(r) multiplies the adjoint of r∘q, the other factors multiply dh'.  The form
+    (1−z)∘n + z∘h rounds dh'∘h and −dh'∘n separately, and h−n is charged for that.  1−z and z are
+    charged as in `blend_slopes`.
     """
     z = rz[..., n.shape[-1] :]
     apart = rounded_apart(h - n if update_keeps else n - h)
@@ -86,7 +89,7 @@ def gru_local(rz: Any, n: Any, inner: Any, h: Any, update_keeps: bool) -> tuple[
 
 @singledispatch
 def gru_factors(rz: Any, n: Any, inner: Any, h: Any, update_keeps: bool) -> tuple[Any, Any]:
-    """What dh' is multiplied by for da_r, da_z, dq and what is kept of it; and for da_n."""
+    """Factors of dh' that give da_r, da_z, dq, z∘dh' (..., 4H), and the factor that gives da_n."""
     size = n.shape[-1]
     by_rz, by_n, to_h = gru_local(rz, n, inner, h, update_keeps)
     twice = product(join([by_rz[..., :size], rz[..., :size]]), join([by_n, by_n]))
@@ -122,9 +125,9 @@ def lstm_backward(o: Options, w: Weights, tape: Tape, loop: Loop, last: Last) ->
 
 
 def gru_backward(o: Options, w: Weights, tape: Tape, loop: Loop, last: Last) -> Adjoints:
-    """h' = (1−z)∘n + z∘h, n = tanh(x_n + r∘q) with q = W_hn h + b_hn, or W_hn (r∘h) in its place.
+    """h' = (1−z)∘n + z∘h, n = tanh(x_n + r∘q), q = W_hn h + b_hn; or W_hn (r∘h) + b_hn for r∘q.
 
-    da_z = dh'∘(h−n)∘σ′(z), da_n = dh'∘(1−z)∘tanh′(n), and dh gains dh'∘z; n and h change places
+    da_z = dh'∘(h−n)∘σ′(z), da_n = dh'∘(1−z)∘tanh′(n), and dh gains dh'∘z; n and h swap places
     where `update_keeps` is false.  With the reset after the product, da_r = da_n∘q∘σ′(r) and
     dq = da_n∘r; before it, with p = da_n W_hn, da_r = p∘h∘σ′(r), and dh gains p∘r.
     """

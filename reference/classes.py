@@ -1,6 +1,6 @@
-"""The classes that a subject may stand in for, in one table, and groups of them.
+"""The table of classes, and groups of them.  Each subject is tested as one of these classes.
 
-A class is a kind as a layer or as a cell, and has torch.nn's name for it: LSTM, LSTMCell.
+A class is a kind as a layer or as a cell, under torch.nn's name: LSTM, LSTMCell.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from .kinds import KINDS, Kind
 
 @dataclass(frozen=True)
 class Class:
-    """What a subject stands in for: a kind as a layer or as a cell.
+    """The class of a subject: a kind as a layer or as a cell.
 
-    `torch` says whether torch.nn has it.  A `function` on sequences is put to cases of its kind.
+    `torch` is true if torch.nn has the class.  `function` is true for a function on sequences,
+    which is tested on the cases of its kind.
     """
 
     name: str
@@ -54,9 +55,9 @@ CLASSES: dict[str, Class] = {
 
 
 def add_kind(kind: Kind) -> None:
-    """Put a kind of one's own into `KINDS`, and its cell and its layer into `CLASSES`.
+    """Add a new kind to `KINDS`, and its cell and its layer to `CLASSES`.
 
-    Raises `ValueError` where a kind has that name already.
+    Raises `ValueError` if a kind has that name already.
     """
     if kind.name in KINDS:
         raise ValueError(f"kind {kind.name!r} exists; the kinds are {', '.join(KINDS)}")
@@ -77,7 +78,7 @@ def _those(name: str, belong: Callable[[Class], bool]) -> Group[Class]:
 
 
 def only(*names: str) -> Group[Class]:
-    """The classes of some names."""
+    """The classes with the given names."""
     return _those(", ".join(names), lambda c: c.name in names)
 
 
@@ -85,12 +86,12 @@ DROP_IN = _those("layers and cells", lambda c: c.drop_in)
 LAYERS = _those("layers", lambda c: c.drop_in and not c.cell)
 CELLS = _those("cells", lambda c: c.drop_in and c.cell)
 TORCH = _those("torch.nn's", lambda c: c.torch)
-#: The classes that torch.nn has as well, for claims that put its module beside the subject.
+#: Layers that torch.nn has too, for properties that compare the subject with torch.nn's module.
 TORCH_LAYERS = _those("torch.nn's layers", lambda c: c.torch and not c.cell)
 RNNS = only("RNN", "RNNCell")
 LSTMS = only("LSTM", "LSTMCell")
 GRUS = only("GRU", "GRUCell")
 CONCAT_CELLS = _those("cells on [x, h]", lambda c: KINDS[c.kind].concat)
 TAGGERS = _those("taggers", lambda c: KINDS[c.kind].words)
-#: All that a subject from outside may stand in for.
+#: Every class that a user's subject may have.
 ALL = _those("all", lambda c: not c.function)

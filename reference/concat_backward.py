@@ -1,4 +1,4 @@
-"""Gradients of the cells on [x, h] and of the tagger, by hand, as in `backward`.
+"""Gradients of the cells on [x, h] and of the tagger, derived by hand as in `backward`.
 
 I is the input size, H the hidden size, O the output size, B the batch, V the vocabulary, T time.
 """
@@ -25,10 +25,10 @@ from .unroll import layer
 
 
 class _Linears:
-    """Collects gradients of linear layers, which may be used several times in a step.
+    """Collects the gradients of linear layers.  A step may use a layer several times.
 
-    A sum over the uses of Wᵀd and of d ⊗ u covers the form that first sums the adjoints d of one
-    input u: a term passes as many roundings, and the terms are the same.
+    The sum over these uses of Wᵀd and of d ⊗ u covers the form that first sums the adjoints d of
+    one input u: the terms are the same, and each passes as many roundings.
     """
 
     def __init__(self, weights: Mapping[str, Any]) -> None:
@@ -36,9 +36,10 @@ class _Linears:
         self.gradients: dict[str, Any] = {}
 
     def back(self, layers: Sequence[str], adjoint: Any, u: Any, stacked: Any = None) -> Any:
-        """The adjoint (B, n) of the input u (B, n) of layers, from theirs side by side (B, k·m).
+        """Add the gradients of k layers with one input u (B, n); return the adjoint of u (B, n).
 
-        `stacked` (k·m, n) are their weights; one layer needs none.
+        `adjoint` (B, k·m) is the adjoint of the results of the layers, side by side.  `stacked`
+        (k·m, n) holds their weights; for one layer it may be None.
         """
         whole = adjoint.T @ join([u, np.ones((len(u), 1))])
         if len(set(layers)) == len(layers):
@@ -70,8 +71,8 @@ def concat_backward(
 ) -> dict[str, Any]:
     """Gradients of one step by name: input, h_0, c_0 of an LSTM, and every weight.
 
-    Shapes are those of `concat_cells.step`; `upstream` maps any of output, h and c to the loss's
-    derivative by it; what is absent is zero.
+    Shapes are those of `concat_cells.step`.  `upstream` maps any of output, h and c to the
+    derivative of the loss by it; a missing name means zero.
     """
     with np.errstate(all="ignore"):
         p, size = parts(kind, weights, x, state), x.shape[-1]
@@ -102,7 +103,7 @@ def _elementwise(
     dh: Any,
     dc: Any,
 ) -> tuple[Any, ...]:
-    """RNN and LSTM: the adjoint of u, and of c."""
+    """RNN and LSTM: the adjoint of u = [x, h], and that of c."""
     if len(state) == 1:
         return (linears.back(layers, product(tanh_slope(p["h"]), dh), p["u"]),)
     factors, through_c = lstm_factors(p["gates"], p["tanh_c"], state[1])
@@ -114,7 +115,10 @@ def _elementwise(
 def _gru(
     linears: _Linears, layers: tuple[str, ...], p: Mapping[str, Any], h: Any, dh: Any, size: int
 ) -> tuple[tuple[Any], Any]:
-    """h' = (1−z)∘h + z∘n, n = tanh(W [x, r∘h] + b); both forms as in `gru_backward`."""
+    """h' = (1−z)∘h + z∘n, n = tanh(W [x, r∘h] + b): the adjoints ((dh,), dx).
+
+    `gru_local` charges the other form of h' as well.
+    """
     H = h.shape[-1]
     by_rz, by_n, to_h = gru_local(p["rz"], p["n"], h, h, update_keeps=False)
     dv = settled(linears.back(layers[2:], product(by_n, dh), p["v"]))
@@ -127,10 +131,10 @@ def _gru(
 def tag_backward(
     weights: Mapping[str, Any], ids: npt.NDArray[np.int64], upstream: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Gradients of a tagger's weights by name, from a zero state; ids (T,), upstream (T, O).
+    """Gradients of a tagger's weights by name; ids (T,), upstream["output"] (T, O).
 
-    The embedding's row of a word gains the adjoint of every place where the word stands, in any
-    order; rows of absent words are exactly zero.
+    The initial state is zero.  A word's row of the embedding gets the sum, in any order, of the
+    adjoints at all positions of the word.  Rows of absent words are exactly zero.
     """
     words = weights["word_embeddings.weight"][ids]
     V, H = weights["word_embeddings.weight"].shape[0], weights["hidden2tag.weight"].shape[1]

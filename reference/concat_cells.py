@@ -1,8 +1,9 @@
-"""Cells whose linear layers act on [x, h]: with one layer for all gates, or one for each.
+"""Cells whose linear layers act on [x, h], with one layer for all gates or one for each gate.
 
-They are the cells of a tutorial ("shared") and of what its text describes ("independent").  I is
-the input size, H the hidden size, O the output size, B the batch; weights have torch.nn.Linear's
-names and shapes, and a layer `gate` is the pair `gate.weight` (H, I+H), `gate.bias` (H,).
+A tutorial's code has one layer for all gates ("shared").  Its text describes one layer for each
+gate ("independent").  I is the input size, H the hidden size, O the output size, B the batch.
+Weights have torch.nn.Linear's names and shapes: a layer `gate` is the pair `gate.weight`
+(H, I+H), `gate.bias` (H,).
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ from .log_softmax import log_softmax
 
 
 def _linear(kind: Kind) -> bool:
-    """Whether it has a single gate in a shared layer: an RNN without a nonlinearity."""
+    """Whether the kind is the shared RNN: one gate, without a nonlinearity."""
     return kind.shared and len(kind.gates) == 1
 
 
 def gate_layers(kind: str) -> tuple[str, ...]:
-    """Name of the layer of each gate, in torch.nn's order of gates; shared layers repeat."""
+    """Name of the layer of each gate, in torch.nn's order of gates; a shared layer is repeated."""
     own = KINDS[kind]
     if _linear(own):
         return ("i2h",)
@@ -46,7 +47,7 @@ def weight_shapes(
 
 
 def gate_count(kind: str, input_size: int, hidden_size: int) -> int:
-    """Number of parameters of the gates: (I+H)·H + H for each layer that is not shared."""
+    """Number of parameters of the gates: (I+H)·H + H for each layer; a shared one counts once."""
     shapes = weight_shapes(kind, input_size, hidden_size, 1)
     layers = set(gate_layers(kind))
     return sum(prod(s) for n, s in shapes.items() if n.partition(".")[0] in layers)
@@ -58,17 +59,17 @@ def linear(weights: Mapping[str, Any], layer: str, u: Any) -> Any:
 
 
 def side_by_side(weights: Mapping[str, Any], layers: Sequence[str]) -> tuple[Any, Any]:
-    """Several layers' weights (k·H, I+H) and biases (k·H,), one above the other."""
+    """Weights (k·H, I+H) and biases (k·H,) of k layers, concatenated along the first axis."""
     parts = ([weights[f"{layer}.{part}"] for layer in layers] for part in ("weight", "bias"))
     w, b = (np.concatenate(part) for part in parts)
     return w, b
 
 
 def parts(kind: str, weights: Mapping[str, Any], x: Any, state: tuple[Any, ...]) -> dict[str, Any]:
-    """One step with all that it goes through, by the letters of the equations in `step`.
+    """One step with all its values, named by the letters of the equations in `step`.
 
     `gates` are i, f, g, o of an LSTM side by side, `rz` the gates of a GRU, and `stacked` the
-    weights of their layers.
+    weights of the layers of these gates.
     """
     own, layers, u = KINDS[kind], gate_layers(kind), join([x, state[0]])
     if _linear(own):

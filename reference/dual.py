@@ -1,15 +1,17 @@
-"""Forward-mode numbers: a value and its tangent, whose parts are arrays or Balls.
+"""Dual numbers for forward-mode differentiation: a value and its tangent, each an array or a Ball.
 
-Through the forward formulas a Dual is the Jacobian–vector product, through the backward formulas
-the Hessian–vector product (Pearlmutter 1994): f(x + εẋ) = f(x) + ε f′(x)ẋ, to first order in ε.
+f(x + εẋ) = f(x) + ε f′(x)ẋ, to first order in ε.  In the forward formulas, Duals give the
+Jacobian–vector product.  In the backward formulas, they give the Hessian–vector product
+(Pearlmutter 1994).
 
-The radius of a tangent covers every correct implementation, as `backward` argues for a gradient.
-Forward mode has one tangent for each value of the forward pass.  So has reverse mode over reverse
-mode: its second pass gives the adjoint of each adjoint, which is the tangent of the value, and
-adds to each value's adjoint what the first pass used it for, which is the tangent of its adjoint.
-Both sum the same products; what differs is whether a factor is taken before or after a sum.
-A sum of tangents, (A + B)∘c, may therefore be A∘c + B∘c: in `product`, which the backward formulas
-alone use, each term of a tangent is charged `SPREAD` roundings more, for as many factors.  The
+The radius of a tangent covers every correct implementation, by the argument that `backward` gives
+for a gradient.  Forward mode has one tangent for each value of the forward pass.  Reverse mode
+over reverse mode has the same tangents.  Its second pass gives the adjoint of each adjoint, which
+is the tangent of the value.  It also adds, to the adjoint of each value, the contribution of every
+use of this value in the first pass; this is the tangent of the value's adjoint.  So both modes
+sum the same products.  They differ only in whether a factor is applied before or after a sum: a
+sum of tangents (A + B)∘c may be A∘c + B∘c.  This is charged in `product`, which only the backward
+formulas use: each term of a tangent gets `SPREAD` more roundings, one for each such factor.  The
 second derivative of tanh may come from 1−t² or from (1−t)(1+t), and is charged for the latter.
 """
 
@@ -35,15 +37,17 @@ from .log_softmax import log_softmax, log_softmax_backward, softmax, through_log
 from .recurrence import plus
 from .slopes import also_summed, large, lstm_slopes, product, relu_slope, sigmoid_slope, tanh_slope
 
-#: Factors that may be taken before a sum of tangents where they are here taken after it.  The
-#: longest are those of da_r in a GRU, dh·(1−z)·tanh′(n)·q·σ′(r), less the one of the term itself.
+#: How many factors an implementation may apply before a sum of tangents, where this code applies
+#: them after it.  The longest product is da_r of a GRU, dh·(1−z)·tanh′(n)·q·σ′(r): five
+#: factors, less the term itself.
 SPREAD = 4
 
 
 class Dual:
     """A value `v` and its tangent `d` of the same shape, or None for a tangent of zero.
 
-    Supports what Ball does.  Anything else raises `TypeError`, so no derivative is left out.
+    Supports the operations of `Ball`.  Anything else raises `TypeError`, so that no derivative is
+    left out.
     """
 
     __slots__ = ("d", "v")
@@ -72,7 +76,7 @@ class Dual:
     def __add__(self, other: Any) -> Dual:
         other = _lift(other)
         v, d = self.v + other.v, plus(self.d, other.d)
-        # A constant may have widened the value.
+        # Broadcasting with a constant may have enlarged the value.
         return Dual(v, d if d is None or d.shape == v.shape else np.broadcast_to(d, v.shape))
 
     __radd__ = __add__
@@ -84,7 +88,7 @@ class Dual:
         return -self + other
 
     def __neg__(self) -> Dual:
-        return self._map(lambda part: -part)
+        return self.mapped(lambda part: -part)
 
     def __mul__(self, other: Any) -> Dual:
         return _bilinear(lambda a, b: a * b, self, _lift(other))
@@ -105,25 +109,25 @@ class Dual:
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         if func in _OF_ONE:
-            return args[0]._map(lambda part: func(part, *args[1:], **kwargs))
+            return args[0].mapped(lambda part: func(part, *args[1:], **kwargs))
         rule = _FUNCTIONS.get(func)
         return NotImplemented if rule is None else rule(*args, **kwargs)
 
-    def _map(self, part: Callable[[Any], Any]) -> Dual:
-        """A linear function of one argument, which the tangent goes through as the value does."""
+    def mapped(self, part: Callable[[Any], Any]) -> Dual:
+        """Apply a linear function `part` of one argument to the value and to the tangent."""
         return Dual(part(self.v), None if self.d is None else part(self.d))
 
     def __getitem__(self, index: Any) -> Dual:
-        return self._map(lambda part: part[index])
+        return self.mapped(lambda part: part[index])
 
     def reshape(self, *shape: int) -> Dual:
         """The same elements in another shape."""
-        return self._map(lambda part: part.reshape(*shape))
+        return self.mapped(lambda part: part.reshape(*shape))
 
     @property
     def T(self) -> Dual:
         """The transpose."""
-        return self._map(lambda part: part.T)
+        return self.mapped(lambda part: part.T)
 
     def __repr__(self) -> str:
         return f"Dual({self.v!r} + ε {self.d!r})"
@@ -139,10 +143,10 @@ def _bilinear(f: Callable[[Any, Any], Any], a: Dual, b: Dual) -> Dual:
 
 
 def _times(slope: Any, d: Any) -> Any:
-    """slope∘d, with the size of d kept as its reach, however small the slope makes the product.
+    """slope∘d.  The product keeps the size of d as its `reach`, even if the slope is small.
 
-    Reverse mode over reverse mode may multiply d by all that follows before it comes to the
-    slope: where that is past the largest number, 0·∞ is NaN.
+    Reverse mode over reverse mode may multiply d by all later factors first, and by the slope
+    last.  Where the first product is past the largest number, a slope of 0 gives 0·∞ = NaN.
     """
     return None if d is None else product(large(d), slope)
 
@@ -153,7 +157,7 @@ def _tanh(x: Dual) -> Dual:
 
 
 def _maximum(x: Dual, other: Dual) -> Dual:
-    """max(x, 0) alone, since the slope is that of relu."""
+    """max(x, 0).  Raises `TypeError` for any other constant: the slope is that of relu."""
     if other.d is not None or np.any(other.v != 0):
         raise TypeError("np.maximum of a Dual and anything but 0 is not supported")
     return Dual(np.maximum(x.v, other.v), _times(relu_slope(x.v), x.d))
@@ -174,7 +178,7 @@ _UFUNCS: dict[np.ufunc, Callable[..., Any]] = {
 
 
 def _together(items: Sequence[Any], join: Callable[[list[Any]], Any]) -> Dual:
-    """Several side by side; a tangent of zero is written out where another is not zero."""
+    """Combine several Duals by `join`.  If one has a tangent, a tangent of None becomes zeros."""
     duals = [_lift(x) for x in items]
     v = join([x.v for x in duals])
     if all(x.d is None for x in duals):
@@ -222,24 +226,24 @@ def _(like: Dual, value: Any) -> Any:
 
 @settled.register
 def _(x: Dual) -> Dual:
-    return x._map(settled)
+    return x.mapped(settled)
 
 
 @rounded_apart.register
 def _(x: Dual) -> Dual:
-    return x._map(rounded_apart)
+    return x.mapped(rounded_apart)
 
 
 @also_summed.register
 def _(x: Dual, additions: int) -> Dual:
-    """A tangent of a sum of products has twice its terms."""
+    """The tangent of a sum of products has twice as many terms as the sum."""
     d = None if x.d is None else also_summed(x.d, 2 * additions + 1)
     return Dual(also_summed(x.v, additions), d)
 
 
 @large.register
 def _(x: Dual) -> Dual:
-    return x._map(large)
+    return x.mapped(large)
 
 
 # ---------------------------------------------------------------------- activations and slopes
@@ -259,7 +263,7 @@ def _(x: Dual) -> Dual:
 
 @blend.register
 def _(z: Dual, kept: Any, new: Any) -> Dual:
-    """(1−z)∘ṅ + z∘k̇, in all its forms, and ż∘(k−n) or ż∘k and −ż∘n apart."""
+    """Tangent: (1−z)∘ṅ + z∘k̇ in all its forms, plus ż∘(k−n), which may also be ż∘k − ż∘n."""
     kept, new = _lift(kept), _lift(new)
     v, d = blend(z.v, kept.v, new.v), None
     if kept.d is not None or new.d is not None:
@@ -306,13 +310,13 @@ def _(s: Dual) -> Dual:
 
 @relu_slope.register
 def _(a: Dual) -> Dual:
-    """Constant on either side of 0, and at 0 too as torch defines it."""
+    """The slope is constant on both sides of 0, and at 0 as torch defines it: no tangent."""
     return Dual(relu_slope(a.v))
 
 
 @product.register
 def _(first: Dual, *others: Any) -> Dual:
-    """Σ_k of the product with the k-th factor's tangent in its place."""
+    """Tangent: Σ_k of the product with the k-th factor replaced by its tangent."""
     factors = [first, *(_lift(f) for f in others)]
     values = [f.v for f in factors]
     d = None

@@ -56,7 +56,7 @@ class Format:
         x = np.asarray(x, dtype=np.float64)
         if self is FLOAT64:
             return x
-        # frexp's exponent less the significand bits is the weight of the last place.
+        # The weight of the last place: frexp's exponent less the number of significand bits.
         exponent = np.frexp(x)[1] - 1
         last = np.maximum(exponent, self.min_exponent) - (self.significand - 1)
         with np.errstate(over="ignore", invalid="ignore"):
@@ -72,20 +72,21 @@ BFLOAT16 = Format("bfloat16", 8, -126, 127)
 TFLOAT32 = Format("tfloat32", 11, -126, 127)
 
 
-#: Charges are rounded up by so much: what float64 may lose over a million operations on radii.
+#: Every charge is multiplied by this, as float64 may lose so much in a million operations on radii.
 SLACK = 1.0 + 2.0**-20
 
 
-#: An underflow is charged larger by so much: factors below 1 that carry it on may be a few
-#: roundings above it.
+#: Every charge for underflow is multiplied by this.  Later factors of at most 1 multiply the
+#: underflow, and rounding may make them slightly larger than 1.
 UNDERFLOW_SLACK = 1.0 + 2.0**-4
 
 
 class Charge(NamedTuple):
-    """What a sum of magnitude m may be off by: rate·m + floor, in arrays of no dimension.
+    """Bound on the error of a sum of magnitude m: m·scale·rate + floor, in arrays of shape ().
 
-    `rate` is divided by `scale`, which takes m past float64's largest number where m(1+rate) is
-    past the storage's: m·scale is infinite there, and its product with `rate` stays so.
+    `scale` makes m·scale larger than float64's largest number where m(1+rate) is larger than the
+    storage format's.  There m·scale is infinite, and so is its product with `rate`.  The field
+    `rate` is divided by `scale` already.
     """
 
     scale: Array
@@ -95,16 +96,16 @@ class Charge(NamedTuple):
 
 @dataclass(frozen=True)
 class Precision:
-    """What an implementation states that it computes in.
+    """The formats in which an implementation states that it computes.
 
-    `storage` is the format of every tensor that it may keep between operations, `products` that
-    of the factors of a matrix product, `accumulation` that of its sums and of the activation
-    functions, `ulps` the largest error of σ and tanh in units in the last place of
-    `accumulation`.  The default of 4 is the largest that the libraries behind torch state: 4 for
+    `storage` is the format of every tensor that it may keep between operations.  `products` is
+    that of the factors of a matrix product.  `accumulation` is that of its sums and of the
+    activation functions.  `ulps` is the largest error of σ and tanh, in units in the last place
+    of `accumulation`.  The default of 4 is the largest that the libraries behind torch state: 4 for
     tanh in MKL VML's LA mode, 2 in CUDA's, 1 in SLEEF's; and 1/(1+exp(-x)) has 2 for CUDA's exp
     (the CUDA C++ Programming Guide's table), 0.5 for the sum and 0.5 for the quotient.
-    `floor` is what σ and tanh may be off by whatever their value, in units of `u_accumulation`:
-    for a library whose σ is accurate beside 1 and not beside itself in its tail.
+    `floor` is an absolute error of σ and tanh, in units of `u_accumulation`.  It is for a library
+    whose σ is accurate relative to 1, but not relative to the small values in its tail.
     """
 
     name: str
@@ -116,7 +117,7 @@ class Precision:
 
     @property
     def u(self) -> float:
-        """Charge of one rounding to `storage`, the float64 reference's own included."""
+        """Charge for one rounding to `storage`, with the rounding of the float64 reference."""
         return self.storage.u + FLOAT64.u
 
     @property
@@ -126,28 +127,29 @@ class Precision:
 
     @property
     def u_accumulation(self) -> float:
-        """Charge of one rounding to `accumulation`, the float64 reference's own included."""
+        """Charge for one rounding to `accumulation`, with the rounding of the float64 reference."""
         return self.accumulation.u + FLOAT64.u
 
     @property
     def u_products(self) -> float:
-        """Relative charge for rounding both factors of a product before it is formed."""
+        """Relative charge for rounding both factors of a product before the multiplication."""
         if self.products.significand >= self.storage.significand:
             return 0.0  # the factors are exact in their storage already
         return 2 * self.products.u + self.products.u**2
 
     @cached_property
     def library(self) -> tuple[Array, Array]:
-        """A library function's own error, 2·ulps·u of its value, and its underflow and `floor`."""
+        """Error of a library function: 2·ulps·u relative to its value, and underflow + `floor`."""
         least = self.accumulation.eta + self.floor * self.u_accumulation
         parts = (2.0 * self.ulps * self.u_accumulation, least)
         return np.asarray(SLACK * parts[0]), np.asarray(SLACK * parts[1])
 
     @cached_property
     def slope(self) -> tuple[Array, Array, Array]:
-        """Own error of σ′ or tanh′: rates of the slope and of the activation's square, floor.
+        """Error of computing σ′ or tanh′: rate of the slope, rate of the square, absolute floor.
 
-        Three roundings or the library's error of two activations, and the square's rounding.
+        The first rate covers three roundings and the library's error of two activations.  The
+        second is relative to the square of the activation, and covers its rounding.
         """
         rate = 3.0 * self.u + 4.0 * self.ulps * self.u_accumulation
         least = 2.0 * UNDERFLOW_SLACK * (self.storage.eta + self.floor * self.u_accumulation)
@@ -156,13 +158,13 @@ class Precision:
 
     @cached_property
     def cache(self) -> dict[Any, Any]:
-        """Constants of this precision by name; hashing the precision itself takes a microsecond."""
+        """Cached constants by name.  To hash a precision, as a global cache must, takes 1 µs."""
         return {}
 
     def charge(self, products: int, roundings: int, underflows: int = 0) -> Charge:
         """The charge for `products` summed in accumulation and `roundings` to storage.
 
-        `underflows` are those beside the one of each product and of each rounding.
+        Each product and each rounding may underflow once; `underflows` is the number beyond that.
         """
         found: Charge | None = self.cache.get((products, roundings, underflows))
         if found is None:
@@ -194,7 +196,7 @@ PRECISIONS: dict[str, Precision] = {
 def gamma(n: float, u: float) -> float:
     """γₙ = nu/(1−nu), the relative error of n roundings (Higham, ASNA 2nd ed., lemma 3.1).
 
-    Infinite where nu >= 1, where the lemma says nothing.
+    Infinite where nu >= 1, because the lemma does not apply there.
     """
     nu = n * u
     return nu / (1.0 - nu) if nu < 1.0 else float("inf")

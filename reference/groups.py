@@ -1,4 +1,4 @@
-"""Groups of the rows of a table, looked up at each use: a row that is added is in its groups."""
+"""Groups of rows of a table.  Each use looks the rows up again, so a group has new rows too."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Row = TypeVar("Row")
 
 @dataclass(frozen=True, eq=False)
 class Group(Generic[Row]):
-    """The names of the rows of `table` that belong; `name` is what a person reads of them."""
+    """The names of those rows of `table` for which `belongs` is true; `name` is shown to users."""
 
     name: str
     table: Mapping[str, Row]

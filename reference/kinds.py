@@ -1,7 +1,7 @@
-"""The kinds of recurrent cell, in one table.
+"""The table of the kinds of recurrent cell.
 
-All else reads it: whether there is a cell state, how many gates there are, which options a
-constructor takes, and the step and its backward pass.
+All other code reads this table: whether a kind has a cell state, how many gates it has, which
+options its constructor takes, its step and its backward pass.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from .cells import Parts, Weights, gru_parts, lstm_parts, rnn_parts
 from .cells_backward import Adjoints, gru_backward, lstm_backward, rnn_backward
 from .options import Options
 
-#: (options, weights, x_share, state) → the new states, then what else the step went through.
+#: (options, weights, x_share, state) → the new states, then the other values of the step.
 Step = Callable[[Options, Weights, Any, tuple[Any, ...]], Parts]
 #: (options, weights, tape, loop, last) → the adjoints of one direction of a layer.
 Backward = Callable[..., Adjoints]
@@ -22,17 +22,18 @@ Backward = Callable[..., Adjoints]
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """One recurrence.
+    """One kind of recurrent cell.
 
-    `gates` are the letters of its blocks of weights, in torch.nn's order, `aliases` letters that
-    some write for them, and `states` the letters of its states.  `options` are the constructor's
-    options beside those of every layer, and `forms` the fields of `Options` that choose between
-    published forms of its equations.  `sums_biases` says that b_ih and b_hh enter as one sum.
-    `step` is one step; `backward` goes back through all steps, and is None where the reference
-    has no gradient.
+    `gates` are the letters of its blocks of weights, in torch.nn's order.  `aliases` maps other
+    letters in use to these.  `states` are the letters of its states.  `options` are the options
+    of its constructor that not every layer has.  `forms` are the fields of `Options` that choose
+    between published forms of its equations.  `sums_biases` is true if b_ih and b_hh enter as one
+    sum.  `step` is one step.  `backward` is BPTT over all steps, or None if the reference has no
+    gradient.
 
     A network has a `base`, the kind whose equations it uses.  A cell on [x, h] has one linear
-    layer for all gates (`shared`) or one for each; a network of `words` takes ids as its input.
+    layer for all gates (`shared`) or one for each gate.  A network of `words` takes word ids as
+    its input.
     """
 
     name: str

@@ -26,17 +26,21 @@ def log_softmax(x: Any) -> Any:
 
 @log_softmax.register
 def _(x: Ball) -> Ball:
-    """The argument's radius, then the rounding of either order of subtraction.
+    """Charge the radius of the argument, then the roundings of both orders of subtraction.
 
     ∂y_i/∂x_j = δ_ij − p_j with p ≥ 0, Σp = 1, so |y_i(s) − y_i(v)| ≤ r_i + max_j r_j.
 
-    A correct implementation with n terms forms d_j = x_j − m with m the maximum, e_j = exp(d_j),
+    A correct implementation with n terms computes d_j = x_j − m with the maximum m, e_j = exp(d_j),
     t = Σ e_j ≥ 1 in any order, L = log t, and (x_i − m) − L or x_i − (m + L).  It may store each
-    of them, so every one is charged w = u_accumulation, and u beside where storage is another
-    format.  Then e_j has relative error w|d_j| + w and 2·ulps·u_accumulation of its own, as in
-    `Ball.tanh`; t has γₙ, w and n underflows beside; L has ρ/(1−ρ) from a relative error ρ of t
-    and its own; and d_i, m, m + L and y_i are rounded.  Magnitudes are taken at the far end of
-    the argument's ball.
+    of these values.  So each is charged w: u_accumulation, plus u if storage is another format.
+    The errors are:
+
+    - of e_j, relative: w|d_j| + w, and 2·ulps·u_accumulation of exp, as in `ball_rules.tanh`;
+    - of t, relative: those of e_j, γₙ and w, and n underflows; ρ is their sum;
+    - of L: ρ/(1−ρ), and the error of log;
+    - of d_i, m, m + L and y_i: one rounding each.
+
+    Magnitudes are taken at the far end of the argument's ball.
     """
     p, r = x.precision, x.radius
     w, w_ulps, rho_0, own_0 = _rates(p, x.v.shape[-1])
@@ -50,7 +54,7 @@ def _(x: Ball) -> Ball:
     relative = _over_last(np.add, share * (w * d + w_ulps))
     rho = relative + rho_0
     own = rho / (_ONE - rho) + w * (d + m + np.abs(y)) + own_0
-    # exp(ε) − 1 ≤ 2ε for the small ε of the exponents, and every charge above is one of these.
+    # exp(ε) − 1 ≤ 2ε for the small exponents ε, and every charge above is such an ε.
     radius = moved + _TWICE * own
     if not rho.max() < 0.5:
         radius = np.where(rho < 0.5, radius, np.inf) + 0.0 * widest
@@ -58,7 +62,7 @@ def _(x: Ball) -> Ball:
 
 
 def _rates(p: Precision, n: int) -> tuple[Array, ...]:
-    """w, w + ulps, and what of ρ and of the whole does not depend on the argument."""
+    """w, w + ulps, and the parts of ρ and of the radius that do not depend on the argument."""
     found: tuple[Array, ...] | None = p.cache.get(("log_softmax", n))
     if found is None:
         w, eta = p.u_accumulation + p.stores * p.u, p.accumulation.eta
@@ -71,7 +75,7 @@ def _rates(p: Precision, n: int) -> tuple[Array, ...]:
 
 
 def _over_last(ufunc: np.ufunc, a: Array) -> Array:
-    """A reduction over the last axis, which stays; in half of np.sum's and np.max's time."""
+    """Reduce over the last axis and keep it.  Takes half the time of np.sum and np.max."""
     reduced: Array = ufunc.reduce(a, axis=-1, keepdims=True)
     return reduced
 
@@ -84,10 +88,10 @@ def softmax(y: Any) -> Any:
 
 @softmax.register
 def _(y: Ball) -> Ball:
-    """y's radius R is charged for every rounding of x − m, exp and log.
+    """The radius R of y covers every rounding of x − m, exp and log.
 
-    Those are the roundings of a softmax formed as e/Σe too; so p̃ = p·e^δ with |δ| ≤ R, and the
-    exponential or the quotient is off once more, by less than a slope's own rate.
+    A softmax that is computed as e/Σe has the same roundings.  So p̃ = p·e^δ with |δ| ≤ R.  Then
+    the exponential or the quotient has its own error, less than the rate of `Precision.slope`.
     """
     p, f = y.precision, np.exp(y.v)
     rate, _, floor = p.slope
@@ -95,7 +99,7 @@ def _(y: Ball) -> Ball:
     if p.stores:
         r = charged(p, f + r, r, p.charge(0, 1))
     ball = settled_ball(p, f, r)
-    ball._absolute = f
+    ball.absolute = f
     return ball
 
 
@@ -107,15 +111,16 @@ def through_log_softmax(y: Any, tangent: Any) -> Any:
 
 @through_log_softmax.register
 def _(y: Ball, tangent: Any) -> Ball:
-    """As the formula; and charged for a maximum that is not cut from the graph.
+    """The formula, charged also for an implementation that differentiates its maximum.
 
-    Then ḋ = ẋ − ẋ_m is what goes on, where m is the place of the maximum or one that may be.
+    Such an implementation uses ḋ = ẋ − ẋ_m in place of ẋ.  Here m is the index of the maximum,
+    or of any value that may be the maximum within its radius.
     """
-    d, p = y._lift(tangent), softmax(y)
+    d, p = y.lift(tangent), softmax(y)
     dy = d - np.sum(p * d, axis=-1, keepdims=True)
     top = y.v + y.radius >= _over_last(np.maximum, y.v - y.radius)
     most = _over_last(np.maximum, np.where(top, d.magnitude, 0.0))
-    # ẋ_m is there twice, in ẋ_i − ẋ_m and in Σ p_j (ẋ_j − ẋ_m), and cancels where Σ p is 1.
+    # ẋ_m enters twice, in ẋ_i − ẋ_m and in Σ p_j (ẋ_j − ẋ_m), and cancels where Σ p is 1.
     r = dy.r + most * _over_last(np.add, p.radius)
     m, roundings = dy.magnitude + 2.0 * most, dy.roundings + 1
     return Ball(dy.v, y.precision, r, m, dy.products, dy.additions + 1, roundings)
@@ -129,15 +134,15 @@ def log_softmax_backward(y: Any, upstream: Any) -> Any:
 
 @log_softmax_backward.register
 def _(y: Ball, upstream: Any) -> Ball:
-    """As the formula; and charged for a maximum that is not cut from the graph.
+    """The formula, charged also for an implementation that differentiates its maximum.
 
-    Where an implementation differentiates its maximum as well, the entry at the maximum
-    gains −Σ_j dx_j, which is zero but for the errors of each dx_j: those are added there, and the
-    entry is charged as if all their terms had been summed on the way.
+    Such an implementation adds −Σ_j dx_j to the entry at the maximum.  This sum is zero except for
+    the errors of each dx_j.  These errors are added to that entry, and it is charged as if all
+    terms of the sum had been added to it.
     """
-    p, share, R, dy = y.precision, softmax(y), y.radius, y._lift(upstream)
+    p, share, R, dy = y.precision, softmax(y), y.radius, y.lift(upstream)
     n, f, r = y.shape[-1], share.v, share.radius
-    # Σ dy as `np.sum`, its product with p and their difference, as Ball's own operations.
+    # The same bounds as Ball's own operations: Σ dy, its product with p, and the difference.
     total, m = _over_last(np.add, dy.v), _over_last(np.add, dy.magnitude)
     moved = None if dy.exact else _over_last(np.add, dy.radius)
     radius = charged(p, m, moved, p.charge(n, p.stores))

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Options:
-    """What decides the weights and the equations of a layer (or, with `cell`, of one step).
+    """The options that decide the weights and equations of a layer (or, with `cell`, of one step).
 
     `reset_after` and `update_keeps` choose the form of the GRU: torch's applies the reset gate
-    after the recurrent matmul and keeps the old state where z = 1.  `biases` names those that
-    there are, of b_ih and b_hh: a GRU without b_hh has no b_hn inside its reset product.
+    after the recurrent matmul and keeps the old state where z = 1.  `biases` names the
+    biases that exist, of b_ih and b_hh: a GRU without b_hh has no b_hn inside its reset product.
     """
 
     kind: str
@@ -46,7 +46,7 @@ class Options:
 def suffixes(options: Options) -> list[str]:
     """Suffix of the weight names of each layer and direction, in the order of the states.
 
-    A cell's is the empty string.
+    The suffix of a cell is the empty string.
     """
     if options.cell:
         return [""]

@@ -33,7 +33,7 @@ def count(options: Options) -> int:
 
 
 def projection_departure(options: Options) -> int:
-    """How many parameters an LSTM with projection has more than 4 × those of the RNN beside it.
+    """Parameters of an LSTM with projection, minus 4 × those of an RNN with equal H, D and L.
 
     With H hidden, P projected, D directions and L layers, each layer and direction gains the
     P·H of `weight_hr` and loses 4H(H−P) in `weight_hh`; above the first layer it also loses

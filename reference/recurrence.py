@@ -1,7 +1,7 @@
-"""The two recurrences of backpropagation through time, last step first; both are linear in dh.
+"""The two recurrences of BPTT.  Both go from the last step to the first and are linear in dh.
 
-`linear` is that of an RNN and of a GRU, `lstm` that of an LSTM, which carries dc as well.  All
-factors of a step are formed before, for all steps at once.
+`linear` is the recurrence of an RNN and of a GRU.  `lstm` is that of an LSTM, which carries dc as
+well.  The factors are computed before the loop, for all steps at once.
 
 T is time, B the batch, H the hidden size, R the width of the hidden state.
 """
@@ -26,14 +26,15 @@ def plus(a: Any, b: Any) -> Any:
 
 
 def through(adjoint: Any, w: Any, gates: int) -> Any:
-    """adjoint W: back through y = W x, as one product or as one for each gate."""
+    """adjoint W: backward through y = W x, by one product or by one product for each gate."""
     return also_summed(adjoint @ w, gates - 1)
 
 
 class Loop:
-    """The steps from last to first: which rows run, and the loss's own adjoints of the outputs.
+    """What the loop over the steps needs: which rows run, and the upstream gradients.
 
-    `upstream` (T, B, R) or None for zero; `running` (T, B, 1) or None where all rows always run.
+    `upstream` (T, B, R) is the derivative of the loss by the hidden states, or None for zero.
+    `running` (T, B, 1) is true where a row runs, or None if all rows always run.
     """
 
     def __init__(self, upstream: Any, running: Running | None) -> None:
@@ -41,7 +42,7 @@ class Loop:
         self.running = running
 
     def arriving(self, t: int, dh: Any) -> Any:
-        """The adjoint by h_t: what came back from step t+1 and what the loss adds at t."""
+        """The adjoint of h_t: the dh that step t+1 gave, plus the upstream gradient at t."""
         return dh if self.upstream is None else plus(dh, self.upstream[t])
 
     def rows(self, t: int) -> Running | None:
@@ -49,27 +50,28 @@ class Loop:
         return None if self.running is None or self.running[t].all() else self.running[t]
 
     def held(self, t: int, before: Any, after: Any) -> Any:
-        """`before`, but `after` in rows whose sequence has ended, where the state is passed on."""
+        """`before`; in rows whose sequence has ended, `after`, since they keep their state."""
         rows = self.rows(t)
         return before if rows is None else np.where(rows, before, after)
 
     def masked(self, factors: Any) -> Any:
-        """The factors, zero where a row does not run: nothing flows into padding."""
+        """The factors, set to zero where a row does not run: nothing flows into padding."""
         return factors if self.running is None else np.where(self.running, factors, 0.0)
 
 
 def backward_stack(parts: list[Any]) -> Any:
-    """Parts collected from last to first, as (T, B, ·) in the order of time."""
+    """Stack parts, collected from the last step to the first, into (T, B, ·) in order of time."""
     parts.reverse()
     return stack(parts)
 
 
 @singledispatch
 def linear(factors: Any, w: Any, gates: int, loop: Loop, dh: Any) -> tuple[Any, Any, Any]:
-    """da_t = factors_t ∘ [dh_t, …], dh_{t−1} = da_t W, and all dh_t, da_t and the last dh.
+    """da_t = factors_t ∘ [dh_t, …], dh_{t−1} = da_t W.
 
-    factors (T, B, k·H), w (m·H, H) with m = k, or m = k−1: then the last block is no adjoint of a
-    pre-activation, but what is kept of dh_t and added to dh_{t−1}.
+    factors (T, B, k·H), w (m·H, H) with m = k or m = k−1.  If m = k−1, the last block of the
+    product is not the adjoint of a pre-activation: it is added to dh_{t−1}.  Returns all dh_t, all
+    da_t, and the dh of the initial state.
     """
     time, _, width = factors.shape
     rows, size = w.shape
@@ -91,8 +93,9 @@ def lstm(
 ) -> tuple[Any, Any, tuple[Any, Any]]:
     """dm = dh or dh W_hr, dc' = dc + dm∘through_c, [da, dc] = factors ∘ [dc', dc', dc', dm, dc'].
 
-    factors (T, B, 5H), through_c (T, B, H), w_hh (4H, R), w_hr (R, H) or None; `last` is (dh, dc),
-    dc None for zero.  Returns all dh_t, all da_t and the last (dh, dc).
+    factors (T, B, 5H), through_c (T, B, H), w_hh (4H, R), w_hr (R, H) or None; `last` is (dh, dc)
+    of the final state, dc None for zero.  Returns all dh_t, all da_t, and (dh, dc) of the initial
+    state.
     """
     (dh, dc), das, ds = last, [], []
     rows = w_hh.shape[0]

@@ -1,7 +1,7 @@
-"""Derivatives of the activation functions, and products of several factors, with their rules.
+"""Derivatives of the activation functions, and products of several factors.
 
-Arrays, complex arrays, Balls and Duals flow through; the rules of Balls cover every form in which
-a correct implementation may write a derivative, each argued at its rule.
+The functions accept arrays, complex arrays, Balls and Duals.  The rules for Balls cover every form
+in which a correct implementation may write a derivative; each rule's docstring has the argument.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from .ball_core import Ball
 from .formats import Array, Precision
 
-#: Most partial products of a nested product: da_r of a GRU is dh·(1−z)·(1−n)·(1+n)·q·r·(1−r).
+#: The most partial products of a nested product; da_r of a GRU is dh·(1−z)·(1−n)·(1+n)·q·r·(1−r).
 NESTED = 7
 
 _ONE, _TWO = np.asarray(1.0), np.asarray(2.0)
@@ -44,13 +44,16 @@ def lstm_slopes(s: Any) -> Any:
 
 @singledispatch
 def relu_slope(a: Any) -> Any:
-    """1 where the pre-activation a > 0, else 0: at 0 as torch defines it."""
+    """1 where the pre-activation a > 0, else 0; so 0 at a = 0, as in torch."""
     return np.where(np.real(a) > 0, 1.0, 0.0)
 
 
 @singledispatch
 def large(x: Any) -> Any:
-    """Return x, a factor of a product that may be above 1, unlike σ, tanh and their derivatives."""
+    """Return x.  This marks a factor that may be above 1; σ, tanh and their derivatives are not.
+
+    A Ball keeps its size as its `reach`.
+    """
     return x
 
 
@@ -65,11 +68,11 @@ def product(first: Any, *others: Any) -> Any:
 
 @singledispatch
 def also_summed(x: Any, additions: int) -> Any:
-    """Return x; a Ball is charged as if its terms had been summed in storage, `additions` times.
+    """Return x.  A Ball is charged `additions` more additions in storage.
 
-    A matrix product over gates or over time may be written as several, each rounded to storage
-    and then added there.  Where storage is the format of accumulation, the product's own γ covers
-    that: a term passes at most as many roundings in any order.
+    An implementation may split a matrix product over gates or over time into several products,
+    round each to storage and add them there.  If storage is the format of accumulation, the γ of
+    the one product covers that: a term passes at most as many roundings in any order.
     """
     return x
 
@@ -88,9 +91,9 @@ def _(x: Ball, additions: int) -> Ball:
 def _(s: Ball) -> Ball:
     """s̃(1−s̃) − s(1−s) = (s̃−s)(1−2s) − (s̃−s)², exactly; then the rounding of every form.
 
-    s·(1−s) rounds twice; s − s² rounds s², which s(1−s) does not; e^−|a|/(1+e^−|a|)², σ(a)σ(−a)
-    and the like, from the pre-activation, have the library's error of two activations instead of
-    what s is off by.
+    s·(1−s) rounds twice.  s − s² rounds s², which s(1−s) does not.  Forms from the pre-activation,
+    such as e^−|a|/(1+e^−|a|)² and σ(a)σ(−a), have the library's error of two activations instead
+    of the error of s.
     """
     p, v, radius = s.precision, s.v, s.radius
     slope = v * (_ONE - v)
@@ -113,7 +116,7 @@ def _(t: Ball) -> Ball:
 
 @lstm_slopes.register
 def _(s: Ball) -> Ball:
-    """Both rules above at once; the block g as tanh′."""
+    """Both rules above in one pass: tanh′ for the block g, σ′ for the others."""
     p, v, radius = s.precision, s.v, s.radius
     size = v.shape[-1] // 4
     g = (..., slice(2 * size, 3 * size))
@@ -125,16 +128,16 @@ def _(s: Ball) -> Ball:
 
 
 def _slope(p: Precision, slope: Array, moved: Array, square: Array) -> Ball:
-    """A slope, off by what the activation moves it and by its own roundings; it is positive."""
+    """Ball of a positive slope: radius `moved`, from the activation, plus its own roundings."""
     rate, u, floor = p.slope
     ball = Ball(slope, p, rate * slope + (u * square + floor) + moved)
-    ball._absolute = slope
+    ball.absolute = slope
     return ball
 
 
 @relu_slope.register
 def _(a: Ball) -> Ball:
-    """Exact where the whole ball lies on one side of 0; 0 and 1 both where it straddles.
+    """Exact where the whole ball lies on one side of 0; covers both 0 and 1 where it straddles 0.
 
     At exactly 0 it is 0: an exact sum of zeros has radius 0.
     """
@@ -162,13 +165,13 @@ def _(x: Ball) -> Ball:
 def _(first: Ball, *others: Any) -> Ball:
     """n factors in any order: n−1 roundings, and an underflow of any partial product.
 
-    What underflows early is multiplied by the factors that follow, of which the large ones carry
-    their size as `reach`; where a partial product of those and of the rest may be past the
-    largest number, it may be infinite.  A factor may be a product or a slope itself, whose own
-    factors may come in any order too: `NESTED` is how many partial products that may add.
+    The factors that follow multiply an early underflow; large factors keep their size as `reach`
+    for this.  A partial product that may be past the largest number may be infinite in a correct
+    implementation, so the radius is infinite there.  A factor may itself be a product or a slope,
+    whose own factors may come in any order too: this adds up to `NESTED` partial products.
     """
     if len(others) == 1:
-        other = first._lift(others[0])
+        other = first.lift(others[0])
         if first.reach is None and other.reach is None:
             ball = first * other
             ball.underflows = NESTED
@@ -177,7 +180,7 @@ def _(first: Ball, *others: Any) -> Ball:
     span = below + grown if reach is None else reach
     for other in others:
         # Π(|v|+r) − Π|v| as a sum of positive terms: nothing cancels.
-        f = first._lift(other)
+        f = first.lift(other)
         own, radius = f.absolute, f.radius
         most = own + radius
         grown = grown * most + below * radius
@@ -191,5 +194,5 @@ def _(first: Ball, *others: Any) -> Ball:
     if reach is not None and not span.max() < room:
         grown = np.where((span < room) | (below + grown == 0), grown, np.inf)
     ball = Ball(v, first.precision, grown, roundings=n - 1)
-    ball._absolute, ball.underflows, ball.reach = below, NESTED, reach
+    ball.absolute, ball.underflows, ball.reach = below, NESTED, reach
     return ball

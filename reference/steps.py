@@ -1,4 +1,4 @@
-"""One step of any kind, and a cell; arrays, complex arrays and Balls all flow through."""
+"""One step of any kind, and a cell, for arrays, complex arrays, Balls and Duals."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .options import Options
 
 
 def parts(options: Options, w: Weights, x_share: Any, state: tuple[Any, ...]) -> Parts:
-    """One step of any kind, with all that it goes through.
+    """One step of any kind, with all its values.
 
     Raises `ValueError` for a kind that has no step of its own.
     """
@@ -27,7 +27,7 @@ def parts(options: Options, w: Weights, x_share: Any, state: tuple[Any, ...]) ->
 def step(
     options: Options, weights: Mapping[str, Any], suffix: str, x_share: Any, state: tuple[Any, ...]
 ) -> tuple[Any, ...]:
-    """One step of any kind: state (h,) or (h, c) → the next state, weights found by `suffix`."""
+    """One step of any kind: state (h,) or (h, c) → the next state; `suffix` selects weights."""
     return tuple(parts(options, weights_of(weights, suffix, x_share), x_share, state))[: len(state)]
 
 

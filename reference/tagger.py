@@ -27,12 +27,12 @@ def tagger_weight_shapes(E: int, H: int, V: int, K: int) -> dict[str, tuple[int,
 
 
 def lstm_weights(weights: Mapping[str, Any]) -> dict[str, Any]:
-    """The LSTM's own weights by its own names."""
+    """The weights of the LSTM, named without the prefix `lstm.`."""
     return {n.removeprefix("lstm."): w for n, w in weights.items() if n.startswith("lstm.")}
 
 
 def tag(weights: Mapping[str, Any], embedded: Any, state: tuple[Any, Any]) -> Any:
-    """Log-probabilities (T, K) of the words embedded (T, E), from a state (h, c) of (1, H)."""
+    """Log-probabilities (T, K) from the embedded words (T, E) and a state (h, c) of (1, H)."""
     E, H = embedded.shape[-1], state[0].shape[-1]
     hidden = layer(Options("LSTM", E, H), lstm_weights(weights), embedded, list(state)).output
     return log_softmax(linear(weights, "hidden2tag", hidden))

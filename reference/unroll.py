@@ -1,7 +1,7 @@
 """A layer: the step unrolled over time, layers and directions.
 
 T is time, B batch, I the input size, L layers, D directions, R the width of the hidden state,
-H the hidden size.  Arrays, complex arrays and Balls all flow through.
+H the hidden size.  The functions accept arrays, complex arrays, Balls and Duals.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ class Unrolled:
 
 
 def reversal(time: int, lengths: Lengths) -> npt.NDArray[np.int64]:
-    """Index (T, B) that reverses each sequence within its own length and leaves its padding."""
+    """Index (T, B) that reverses each sequence within its own length; padding keeps its place."""
     t = np.arange(time)[:, None]
     return np.where(t < lengths, lengths - 1 - t, t)
 
 
 def reversed_in_time(x: Any, lengths: Lengths | None) -> Any:
-    """x (T, B, ·) backward in time, each sequence within its own length; its own inverse."""
+    """Reverse x (T, B, ·) in time, each sequence within its own length.  Twice gives x again."""
     if lengths is None:
         return x[::-1]
     return x[reversal(x.shape[0], lengths), np.arange(x.shape[1])]
@@ -61,11 +61,11 @@ def direction(
     reverse: bool = False,
     tape: list[tuple[tuple[Any, ...], Parts]] | None = None,
 ) -> tuple[list[Any], tuple[Any, ...]]:
-    """One layer in one direction: x (T, B, I), state of (B, ·) → T hidden states and the last.
+    """One layer in one direction: x (T, B, I), state of (B, ·) → T hidden states, last state.
 
-    With `lengths` (B,) a row's state stops changing at its own end, and a hidden state past it
-    is zero, as `pad_packed_sequence` fills it.  A `tape` is given the state before each step and
-    all that the step went through, in the order of the steps.
+    With `lengths` (B,) the state of a row stays the same after the end of its sequence, and the
+    hidden states returned for later steps are zero, as `pad_packed_sequence` fills them.  Each
+    step appends to `tape`, if given, the state before it and all values of the step.
     """
     time = x.shape[0]
     if reverse:
@@ -105,10 +105,10 @@ def walk(
     beside: Callable[[list[Any]], list[Any]] = list,
     order: Callable[[list[State]], list[State]] = list,
 ) -> Unrolled:
-    """Every layer and direction of a layer, each by `leg`; x and states as in `layer`.
+    """Unroll every layer and direction, each by `leg`; x and states as in `layer`.
 
-    `beside` puts the outputs of the directions in the order in which they stand side by side,
-    `order` the final states of all layers and directions in the order of h_n.
+    `beside` puts the outputs of the directions in the order of their concatenation.  `order` puts
+    the final states of all layers and directions in the order of h_n.
     """
     unbatched = x.ndim == 2
     if unbatched:

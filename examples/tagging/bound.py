@@ -1,15 +1,17 @@
-"""What a training step of the tagger must give, with the bound on its rounding.
+"""The expected result of a training step of the tagger, with a bound on its rounding errors.
 
-A step is the loss L = −(1/T) Σ_t log p_t(tag_t) of one sentence, its gradient and the new weights
-w' = w − η ∂L/∂w.  The reference takes the subject's own weights w as exact and computes L, ∂L/∂w
-(backpropagation through time by hand) and w', all in ball arithmetic: the radius bounds how far a
-correct float64 implementation may be, of the loss at w and of the weights after a step from w.
+A step computes the loss L = −(1/T) Σ_t log p_t(tag_t) of one sentence, its gradient, and the new
+weights w' = w − η ∂L/∂w.  The reference takes the subject's own weights w as exact.  It computes L,
+∂L/∂w (backpropagation through time by hand) and w', all in ball arithmetic.  The radius bounds the
+error of a correct float64 implementation: of the loss at w, and of the weights after one step
+from w.
 
-So each curve is bounded step by step, from its own weights, and by induction it is the curve of
-gradient descent up to such roundings.  Two curves are then within r₁ + r₂ + |L(w₁) − L(w₂)| of one
-another at every step, where the last term is the reference's.  One ball carried from the first
-weights through all steps would need no such term, but it grows some 10⁵-fold a step, for a ball
-forgets that the errors of one weight's uses are the same error, and says nothing after two.
+So each curve is bounded step by step, from its own weights.  By induction it is the curve of
+gradient descent up to such roundings.  At every step two curves differ by at most
+r₁ + r₂ + |L(w₁) − L(w₂)|, where the last term is the reference's.  A ball that is carried from the
+first weights through all steps would not need this term.  But a ball forgets that the errors of
+one weight's several uses are the same error.  It would grow some 10⁵-fold a step, and bound
+nothing after two steps.
 """
 
 from __future__ import annotations
@@ -39,13 +41,13 @@ def weights_of(tagger: nn.Module) -> dict[str, Array]:
 
 
 def _reciprocal(n: int, shape: tuple[int, ...] = ()) -> Ball:
-    """1/n, rounded here and in the subject; dividing by n rounds no more than multiplying by it."""
+    """1/n, rounded here and in the subject.  A division by n rounds no more than this product."""
     v = np.full(shape, 1.0 / n)
     return Ball(v, P, 2.0 * P.storage.u * v)
 
 
 def expected_loss(weights: Mapping[str, Array], words: Ids, tags: Ids) -> Ball:
-    """The mean loss () of a sentence, words (T,) and tags (T,), at the weights given."""
+    """The mean loss, of shape (), of a sentence with words (T,) and tags (T,), at the weights."""
     H = weights["hidden2tag.weight"].shape[1]
     zero = exact(np.zeros((1, H)), P)
     y = tag(weights, exact(weights[_EMBEDDING][words], P), (zero, zero))
@@ -55,7 +57,7 @@ def expected_loss(weights: Mapping[str, Array], words: Ids, tags: Ids) -> Ball:
 def expected_weights(
     weights: Mapping[str, Array], words: Ids, tags: Ids, rate: float
 ) -> dict[str, Ball]:
-    """The weights after one step of gradient descent at a rate, by name."""
+    """The weights by name after one step of gradient descent with learning rate `rate`."""
     K = weights["hidden2tag.bias"].shape[0]
     chosen = np.arange(K) == tags[:, None]
     upstream = np.where(chosen, -_reciprocal(len(words), chosen.shape), 0.0)
@@ -74,9 +76,10 @@ class Step:
 
 
 class StepByStep:
-    """Checks steps of one subject and keeps them; `check` counts, `weights` is of new weights.
+    """Checks the training steps of one subject and keeps them.
 
-    Raises `properties.comparison.Mismatch` where a loss or a new weight exceeds its bound.
+    `check` counts the comparisons of losses, `weights` those of new weights.  Raises
+    `properties.checking.comparison.Mismatch` if a loss or a new weight exceeds its bound.
     """
 
     def __init__(self) -> None:
@@ -92,7 +95,7 @@ class StepByStep:
         tags: Ids,
         rate: float,
     ) -> None:
-        """One step, from the weights before it to those after."""
+        """Check one step, given the weights before and after it."""
         turn, want = len(self.steps), expected_loss(before, words, tags)
         self.check.close(f"step {turn}: loss", loss, want)
         for name, ball in expected_weights(before, words, tags, rate).items():

@@ -12,26 +12,27 @@ import numpy.typing as npt
 
 Ids = npt.NDArray[np.int64]
 
-#: The one symbol of every word that training has not seen; its id is 0.
+#: The symbol for every word that is not in the training sentences; its id is 0.
 UNKNOWN = "<unknown>"
 
 
 class DataError(ValueError):
-    """Data that cannot be used; the text names the file, the line and what is expected."""
+    """Data that cannot be used; the message names the file, the line and what is expected."""
 
 
 @dataclass(frozen=True)
 class Sentence:
-    """Words and their tags, as many of one as of the other."""
+    """Words and their tags, one tag for each word."""
 
     words: tuple[str, ...]
     tags: tuple[str, ...]
 
 
 def read(path: Path) -> list[Sentence]:
-    """The sentences of a file: a word and its tag by tab, comments by #, blank lines between.
+    """The sentences of a file: a line is a word, a tab and a tag; a blank line ends a sentence.
 
-    Raises `DataError` where there is no such file, no sentence, or a line of another form.
+    Lines that start with "# " are comments.  Raises `DataError` if the file cannot be read as
+    UTF-8, has fewer than 2 sentences, or has a line of another form.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -60,7 +61,7 @@ def read(path: Path) -> list[Sentence]:
 
 
 def split(sentences: Sequence[Sentence], seed: int) -> tuple[list[Sentence], list[Sentence]]:
-    """Four fifths to train on and a fifth held out, by sentence, shuffled by a seed."""
+    """Shuffle the sentences by a seed; return four fifths for training and one fifth held out."""
     order = np.random.RandomState(seed).permutation(len(sentences))
     cut = min(max(1, len(sentences) * 4 // 5), len(sentences) - 1)
     return [sentences[k] for k in order[:cut]], [sentences[k] for k in order[cut:]]
@@ -72,9 +73,9 @@ def words_of(sentences: Iterable[Sentence]) -> int:
 
 
 class Vocabulary:
-    """Ids of the words and tags of the sentences to train on, in alphabetical order.
+    """Ids of the words and tags of the training sentences, in alphabetical order.
 
-    `once` tells for each word id whether the word occurs once.
+    `once` is true for the id of each word that occurs once.
     """
 
     def __init__(self, train: Sequence[Sentence]) -> None:
@@ -84,24 +85,25 @@ class Vocabulary:
         self.once = np.array([counts[w] == 1 for w in self.words])
 
     def encode(self, sentence: Sentence) -> tuple[Ids, Ids]:
-        """Word ids and tag ids (T,); a tag that training has not seen is −1."""
+        """Word ids and tag ids (T,); a tag that is not in the training sentences has the id −1."""
         words = [self.words.get(w, 0) for w in sentence.words]
         tags = [self.tags.get(t, -1) for t in sentence.tags]
         return np.array(words, dtype=np.int64), np.array(tags, dtype=np.int64)
 
     def veiled(self, ids: Ids, rate: float, rng: np.random.RandomState) -> Ids:
-        """The ids with each word that occurs once made unknown at a rate.
+        """The ids, where words that occur once become unknown with probability `rate`.
 
-        Else the unknown symbol would never be trained.
+        Without this, the unknown symbol would never be trained.
         """
         hidden = self.once[ids] & (rng.random_sample(len(ids)) < rate)
         return np.where(hidden, 0, ids)
 
 
 def most_frequent_tags(train: Sequence[Sentence]) -> tuple[dict[str, str], str]:
-    """Each word's most frequent tag, and that of the words which occur once, for unknown words.
+    """The most frequent tag of each word, and a tag for unknown words.
 
-    Of tags that are equally frequent the first in the alphabet is taken.
+    The tag for unknown words is the most frequent one of the words that occur once, or of all words
+    if none occurs once.  Of equally frequent tags, the first in the alphabet is taken.
     """
     by_word: dict[str, Counter[str]] = {}
     for s in train:
@@ -119,7 +121,7 @@ def _first(counts: Counter[str]) -> str:
 def most_frequent_tag_accuracy(
     train: Sequence[Sentence], held_out: Sequence[Sentence]
 ) -> tuple[int, int]:
-    """How many of the held-out words have their most frequent tag, of how many."""
+    """How many of the held-out words have their most frequent tag, and how many words there are."""
     best, unknown = most_frequent_tags(train)
     pairs = [(w, t) for s in held_out for w, t in zip(s.words, s.tags, strict=True)]
     return sum(best.get(w, unknown) == t for w, t in pairs), len(pairs)

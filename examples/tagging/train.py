@@ -3,12 +3,12 @@
 Usage, from the repository's root: python -m examples.tagging.train [--help]
 
 Both start from the same weights and read the same sentences in the same order, in float64.  The
-first steps of each are checked against the reference (`bound.py` says what is bounded), the
-accuracies on held-out sentences are compared with one another and with tagging each word by its
-most frequent tag, and a plot of both loss curves is saved.
+first steps of each are checked against the reference (`bound.py` says what is bounded).  The
+accuracies on held-out sentences are compared with each other, and with tagging each word by its
+most frequent tag.  A plot of both loss curves is saved.
 
-The status is 1 where a bound is exceeded or the accuracies differ, 2 for an option or data that
-cannot be used.
+The exit status is 1 if a bound is exceeded or the accuracies differ, and 2 for an option or data
+that cannot be used.
 """
 
 from __future__ import annotations
@@ -49,17 +49,18 @@ LSTMS: dict[str, Callable[..., nn.Module]] = {
     "gatewise.impl.LSTM": impl.LSTM,
 }
 
-#: The rate falls by this factor after each epoch.
+#: The learning rate is multiplied by this after each epoch.
 DECAY = 0.75
-#: How often a word that occurs once is read as unknown.
+#: Probability that a word that occurs once is read as unknown.
 VEILED = 0.3
-#: Embeddings start at a tenth of torch.nn's N(0, 1), which would drown a word's first updates.
+#: Embeddings start at a tenth of torch.nn's N(0, 1).  At full size, the first updates of a word
+#: would be too small beside its embedding.
 EMBEDDING_SCALE = 0.1
 
 
 @dataclass
 class Curve:
-    """What training one tagger gave: the loss of each step, its checked steps, its accuracy."""
+    """Results of training one tagger: losses, checked steps, right held-out words and seconds."""
 
     losses: list[float] = field(default_factory=list)
     checked: StepByStep = field(default_factory=StepByStep)
@@ -89,9 +90,9 @@ def train(
     options: argparse.Namespace,
     tick: Callable[[], Any],
 ) -> Curve:
-    """Gradient descent, a sentence a step; the first `bounded_steps` are checked.
+    """Train by gradient descent, one sentence a step; check the first `bounded_steps` steps.
 
-    Raises `Mismatch` where one of those exceeds its bound.  `tick` is called after each step.
+    Raises `Mismatch` if one of these exceeds its bound.  Calls `tick` after each step.
     """
     curve, rng = Curve(), np.random.RandomState(options.seed)
     parameters = list(tagger.parameters())
@@ -117,7 +118,7 @@ def train(
 
 
 def right_words(tagger: LSTMTagger, sentences: Sequence[tuple[Ids, Ids]]) -> int:
-    """How many words get their right tag."""
+    """Number of words that get their right tag."""
     with torch.no_grad():
         return sum(
             int((tagger(torch.from_numpy(words)).argmax(dim=1).numpy() == tags).sum())
@@ -168,7 +169,7 @@ def plot(curves: dict[str, Curve], path: Path) -> None:
 
 
 def report(curves: dict[str, Curve], baseline: int, words: int) -> tuple[list[str], bool]:
-    """Lines on the bounds, the curves and the accuracies; and whether the accuracies are equal."""
+    """Lines about the bounds, the curves and the accuracies; True if the accuracies are equal."""
     (_, one), (_, two) = curves.items()
     lines = []
     for name, curve in curves.items():
@@ -194,7 +195,7 @@ def report(curves: dict[str, Curve], baseline: int, words: int) -> tuple[list[st
 
 
 def _installed(name: str) -> ModuleType:
-    """A package that only this script needs; ends the process where there is none."""
+    """Import a package that only this script needs; exits with status 2 if it is missing."""
     try:
         return __import__(name)
     except ImportError:
@@ -232,7 +233,7 @@ def _positive(text: str) -> float:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The options."""
+    """The parser of the command line."""
     made = argparse.ArgumentParser(
         prog="python -m examples.tagging.train", description=__doc__.partition("\n")[0]
     )
@@ -255,7 +256,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Train, compare, plot; returns the status."""
+    """Train, compare and plot.  Returns the exit status."""
     started, options = time.perf_counter(), parser().parse_args(arguments)
     torch.set_num_threads(1)
     tqdm = _installed("tqdm").tqdm

@@ -18,6 +18,10 @@ from gatewise.reference.formats import Array, Format
 
 Regime = Callable[[np.random.RandomState, tuple[int, ...], Format], Array]
 
+#: A pre-activation that puts a gate at its limit: e⁻¹⁰²⁴ is below half of the smallest subnormal in
+#: every format, so σ(−1024) and 1 − σ(1024) round to 0.
+SATURATED = 1024.0
+
 
 def _normal(scale: float) -> Regime:
     return lambda rng, shape, fmt: np.asarray(scale * rng.standard_normal(shape))
@@ -77,7 +81,8 @@ class _NoEntropy(np.random.bit_generator.ISeedSequence):
 
 def seeded(*key: int) -> np.random.RandomState:
     """A generator at the start that `key` names, as `RandomState(key)` is; made in less time."""
-    generator = np.random.RandomState(np.random.MT19937(_NoEntropy()))
+    source: Any = _NoEntropy()  # NumPy's types name its own sequences alone
+    generator = np.random.RandomState(np.random.MT19937(source))
     generator.seed(key)
     return generator
 

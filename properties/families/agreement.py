@@ -9,6 +9,7 @@ from ..checking.comparison import Check
 from ..checking.oracle import compare_all, discriminates, expected
 from ..precisions import OFFERED
 from ..subjects.protocol import Subject
+from .interface import final_states
 from .property import Family
 
 FAMILY = Family("agreement")
@@ -44,4 +45,4 @@ def equals_reference_step_by_step(subject: Subject, case: Case, check: Check) ->
     for t in range(case.time):
         got = subject.run(one, module, x=x[t : t + 1], state=state)
         compare_all(check, got, expected(one, x=x[t : t + 1], state=state), f"step {t}: ")
-        state = [got[name].double().cpu().numpy() for name in ("h_n", "c_n") if name in got]
+        state = final_states(got)

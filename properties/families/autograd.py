@@ -1,4 +1,4 @@
-"""Autograd: what backward passes do beside their values: accumulate, repeat, and skip."""
+"""Autograd: backward passes accumulate gradients, repeat them, and skip frozen leaves."""
 
 from __future__ import annotations
 
@@ -15,15 +15,14 @@ from ..checking.comparison import Check
 from ..checking.derivatives import arguments, compare_gradients, offered, record, tensors
 from ..checking.oracle import expected_gradients, upstream_arrays
 from ..subjects.protocol import Subject
+from .gradients import SHARE
 from .property import Family
 
 FAMILY = Family("autograd", needs=("gradients",))
 
-SHARE = 0.12
-
 
 @FAMILY.claims(
-    "Two backward passes add up in .grad.",
+    "The gradients of two backward passes add up in .grad.",
     ".grad = ∂Σ⟨u₁, result⟩ + ∂Σ⟨u₂, result⟩",
     of=ALL,
     share=SHARE,
@@ -40,7 +39,7 @@ def gradients_accumulate(subject: Subject, case: Case, check: Check) -> None:
 
 
 @FAMILY.claims(
-    "A second backward pass through a retained graph gives the gradient again.",
+    "A second backward pass through a retained graph gives the same gradient again.",
     "retain_graph: ∂₂ = ∂₁",
     of=ALL,
     share=SHARE,
@@ -54,7 +53,7 @@ def retained_graph_gives_the_gradient_again(subject: Subject, case: Case, check:
 
 
 @FAMILY.claims(
-    "What requires a gradient gets one, and nothing else does, for any subset of the leaves.",
+    "For any subset of the leaves, each leaf that requires a gradient gets one, and no other does.",
     "requires_grad(θ) ⇔ θ.grad is not None, for a drawn subset and for what it leaves out",
     of=ALL,
     share=1.5 * SHARE,
@@ -78,7 +77,7 @@ def only_what_requires_a_gradient_gets_one(subject: Subject, case: Case, check: 
 def for_upstream(
     subject: Subject, case: Case, check: Check, upstream: Mapping[str, Array], layout: str
 ) -> None:
-    """All gradients for upstream gradients in a memory layout."""
+    """Compare all gradients, with the upstream gradients placed in a memory layout."""
     run = record(subject, case)
     if layout == "scalar":
         placed = {
@@ -106,7 +105,8 @@ def upstream_may_be_non_contiguous(subject: Subject, case: Case, check: Check) -
 
 
 @FAMILY.claims(
-    "Upstream gradients may be expanded along one axis, or along all as after a sum.",
+    "Upstream gradients may be expanded along one axis, or along all axes as the backward pass of "
+    "a sum gives them.",
     "∂ does not depend on strides of 0 in u",
     of=ALL,
     share=SHARE,

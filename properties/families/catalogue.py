@@ -48,7 +48,7 @@ _MODULES = (
     determinism,
     conduct,
     memory,
-    path_errors,  # the family paths, whose other half it imports
+    path_errors,  # the family paths; it imports the other half, `paths.results`
     rejected_arguments,
     rejected_options,
     rejected_reads,
@@ -63,7 +63,7 @@ _MODULES = (
     compilation,  # last, since it takes the longest by far
 )
 
-#: The families in the order of a report; several modules may hold the parts of one.
+#: The families in the order of a report.  Several modules may hold the parts of one family.
 FAMILIES = tuple(dict.fromkeys(module.FAMILY for module in _MODULES))
 
 #: Name → property, in the order of the families.
@@ -71,6 +71,6 @@ CATALOGUE: dict[str, Property] = {p.name: p for family in FAMILIES for p in fami
 
 
 def properties_for(like: str, precision: str, device: str = "cpu") -> list[Property]:
-    """The properties that are claimed of a class in a precision on a device."""
+    """The properties that are claimed of a class, in a precision, on a device."""
     of = [p for p in CATALOGUE.values() if p.claimed_of(like, device)]
     return [p for p in of if precision in p.precisions]

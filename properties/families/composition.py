@@ -4,37 +4,28 @@ from __future__ import annotations
 
 import numpy as np
 
-from gatewise.reference.ball import Ball
 from gatewise.reference.classes import LAYERS, TORCH_LAYERS, class_of
-from gatewise.reference.formats import Array
 
 from ..cases.case import Case
 from ..checking.comparison import Check, agree
 from ..checking.oracle import expected
 from ..subjects.builtin import torchs
 from ..subjects.protocol import Results, Subject, Unsupported
-from .property import Family
+from .interface import FINALS, final_states
+from .property import UNPACKED, Family
 
 FAMILY = Family("composition")
 
 
-def _states(got: Results) -> list[Array]:
-    return [got[n].double().cpu().numpy() for n in ("h_n", "c_n") if n in got]
-
-
-def _state_balls(want: dict[str, Ball]) -> list[Ball]:
-    return [want[n] for n in ("h_n", "c_n") if n in want]
-
-
 def _names(got: Results) -> list[str]:
-    return [n for n in ("h_n", "c_n") if n in got]
+    return [n for n in FINALS if n in got]
 
 
 @FAMILY.claims(
     "A layer equals the torch.nn cell of its kind applied step by step.",
     "output_t = h_t with s_{t+1} = cell(x_t, s_t)",
     of=TORCH_LAYERS,
-    forms=("dense", "unbatched"),
+    forms=UNPACKED,
     num_layers=1,
     bidirectional=False,
     batch_first=False,
@@ -47,7 +38,7 @@ def layer_equals_unrolled_cell(subject: Subject, case: Case, check: Check) -> No
     one = case.but(cell=True, time=1, with_state=True, biases=("ih", "hh"))
     w = {name.removesuffix("_l0"): v for name, v in case.weight_arrays.items()}
     for name, shape in one.weight_shapes.items():
-        w.setdefault(name, np.zeros(shape))  # a bias that the subject does without
+        w.setdefault(name, np.zeros(shape))  # a bias that the subject does not have
     got, module = subject.run(case), cell.build(one, w)
     want = expected(case)
     state = [s[0] for s in case.state_arrays]
@@ -62,11 +53,12 @@ def layer_equals_unrolled_cell(subject: Subject, case: Case, check: Check) -> No
 
 
 @FAMILY.claims(
-    "Two halves of a sequence with the carried state equal the whole.",
+    "A sequence run in two parts equals the whole, where the second part starts from the final "
+    "state of the first.",
     "f(x, s) = [f(x_{<k}, s), f(x_{>=k}, s_k)]",
     of=LAYERS,
     least={"time": 2},
-    forms=("dense", "unbatched"),
+    forms=UNPACKED,
     bidirectional=False,
     batch_first=False,
 )
@@ -76,10 +68,10 @@ def time_split(subject: Subject, case: Case, check: Check) -> None:
     whole = subject.run(case, module)
     first = subject.run(case.but(time=k), module, x=x[:k])
     second_case = case.but(time=case.time - k, with_state=True)
-    second = subject.run(second_case, module, x=x[k:], state=_states(first))
+    second = subject.run(second_case, module, x=x[k:], state=final_states(first))
     want = expected(case)
-    halves = np.concatenate([first["output"].double().cpu(), second["output"].double().cpu()])
-    agree(check, "output", whole["output"], halves, want["output"], want["output"])
+    parts = np.concatenate([first["output"].double().cpu(), second["output"].double().cpu()])
+    agree(check, "output", whole["output"], parts, want["output"], want["output"])
     for name in _names(whole):
         agree(check, name, whole[name], second[name], want[name], want[name])
 
@@ -88,7 +80,7 @@ def time_split(subject: Subject, case: Case, check: Check) -> None:
     "L layers equal L single layers stacked.",
     "f_L = f^(L) ∘ … ∘ f^(1), each with its own weights and state",
     of=LAYERS,
-    forms=("dense", "unbatched"),
+    forms=UNPACKED,
     batch_first=False,
     num_layers=2,
 )
@@ -107,7 +99,7 @@ def layers_stack(subject: Subject, case: Case, check: Check) -> None:
         state = [s[rows] for s in case.state_arrays]
         results = subject.run(one, x=x, state=state, weights=w)
         x = results["output"].double().cpu().numpy()
-        ends.append(_states(results))
+        ends.append(final_states(results))
     agree(check, "output", got["output"], x, want["output"], want["output"])
     for i, name in enumerate(_names(got)):
         stacked = np.concatenate([end[i] for end in ends])
@@ -115,10 +107,11 @@ def layers_stack(subject: Subject, case: Case, check: Check) -> None:
 
 
 @FAMILY.claims(
-    "A bidirectional layer is a forward one beside one that reads the input reversed.",
+    "A bidirectional layer equals two layers side by side: one reads the input forward, the other "
+    "in reverse order.",
     "output = [f(x), reverse(f′(reverse(x)))]",
     of=LAYERS,
-    forms=("dense", "unbatched"),
+    forms=UNPACKED,
     bidirectional=True,
     num_layers=1,
     batch_first=False,
@@ -138,7 +131,7 @@ def directions_are_independent(subject: Subject, case: Case, check: Check) -> No
         results = subject.run(one, x=np.ascontiguousarray(x), state=state, weights=w)
         output = results["output"].double().cpu().numpy()
         halves.append(output[::-1] if d else output)
-        ends.append(_states(results))
+        ends.append(final_states(results))
     both = np.concatenate(halves, axis=-1)
     agree(check, "output", got["output"], both, want["output"], want["output"])
     for i, name in enumerate(_names(got)):
@@ -147,7 +140,8 @@ def directions_are_independent(subject: Subject, case: Case, check: Check) -> No
 
 
 @FAMILY.claims(
-    "The final hidden state is the last output forward and the first output backward.",
+    "The final hidden state is the last output of the forward direction and the first output of "
+    "the reverse direction.",
     "h_n[-D] = output[T−1, :, :R],  h_n[-1] = output[0, :, R:]",
     of=LAYERS,
     forms=("dense", "unbatched", "ragged"),

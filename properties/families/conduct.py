@@ -15,8 +15,8 @@ FAMILY = Family("conduct")
 
 
 @FAMILY.claims(
-    "Construction and a call leave the process as they found it: default dtype and device, "
-    "threads, grad mode, autocast, determinism, rounding, directory; and print nothing.",
+    "Construction and a call print nothing and change no setting of the process: default dtype and "
+    "device, threads, grad mode, autocast, determinism, rounding, directory.",
     "state after f = state before f",
     of=ALL,
     precisions=precisions_of("float32", "bfloat16"),

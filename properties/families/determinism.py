@@ -29,7 +29,10 @@ FAMILY = Family("determinism")
 def _same(
     check: Check, subject: Subject, case: Case, first: Results, again: Results, when: str
 ) -> None:
-    """Require the same bits on a CPU; elsewhere atomics may reorder sums, within the bound."""
+    """Require the same bits on a CPU.
+
+    On other devices atomic operations may reorder a sum, so results must agree within the bound.
+    """
     check.same(f"the names of the results {when}", sorted(again), sorted(first))
     if row_of(subject.device).repeats_bits:
         for name, result in first.items():
@@ -67,7 +70,7 @@ def two_threads_get_the_same_bits(subject: Subject, case: Case, check: Check) ->
     together, threads = Barrier(2), torch.get_num_threads()
 
     def same() -> Results:
-        # A new thread has OpenMP's default number, and the number may decide how a sum is split.
+        # A new thread starts with OpenMP's default number, which may decide how a sum is split.
         torch.set_num_threads(threads)
         together.wait(60)
         return subject.run(case, module)
@@ -109,7 +112,7 @@ def _reseeded(subject: Subject, case: Case, module: nn.Module) -> None:
     process_state.seed(case.seed)
 
 
-#: What happens between two calls, by the name of a variant.
+#: What happens between two calls, by its name in a message.
 BETWEEN: dict[str, Callable[[Subject, Case, nn.Module], None]] = {
     "a call on another input": _other_input,
     "a call of other sizes": _other_sizes,
@@ -120,7 +123,7 @@ BETWEEN: dict[str, Callable[[Subject, Case, nn.Module], None]] = {
 
 
 @FAMILY.claims(
-    "Nothing that happens between two calls is seen by the second: no state is kept.",
+    "A module keeps no state: nothing that happens between two calls changes the second.",
     "f(x) after anything = f(x)",
     of=ALL,
     share=0.1,
@@ -136,7 +139,7 @@ def unrelated_calls_change_no_bit(subject: Subject, case: Case, check: Check) ->
 
 
 @FAMILY.claims(
-    "A backward pass between two calls is not seen by the second.",
+    "A backward pass between two calls does not change the second.",
     "f(x) after ∂f/∂w = f(x)",
     of=ALL,
     precisions=FLOAT32,
@@ -153,7 +156,7 @@ def backward_pass_changes_no_bit(subject: Subject, case: Case, check: Check) -> 
 
 
 @FAMILY.claims(
-    "Dropout draws from torch's generator in training, from none in evaluation.",
+    "In training, dropout draws from torch's generator alone; in evaluation it draws from none.",
     "states of the generators of NumPy and Python, and in evaluation of torch, before f = after f",
     of=LAYERS,
     precisions=FLOAT32,
@@ -174,7 +177,7 @@ def dropout_draws_from_torch_alone(subject: Subject, case: Case, check: Check) -
 
 @contextmanager
 def _generators_kept() -> Iterator[None]:
-    """Put the generators of torch (CPU), NumPy and random back to where they were."""
+    """Restore the generators of torch (on the CPU), NumPy and `random` at the end."""
     before = (torch.get_rng_state(), np.random.get_state(), random.getstate())
     try:
         yield
@@ -185,7 +188,7 @@ def _generators_kept() -> Iterator[None]:
 
 
 @FAMILY.claims(
-    "Initial weights follow from torch's seed, and no other generator is drawn from.",
+    "Torch's seed decides the initial weights, and construction draws from no other generator.",
     "seed s ⇒ the same weights, bit for bit",
     of=ALL,
     precisions=FLOAT32,

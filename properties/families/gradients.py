@@ -1,8 +1,8 @@
-"""Gradients: backpropagation through time, each gradient by its own name.
+"""Gradients: backpropagation through time (BPTT), with a claim for each input, state and weight.
 
-Upstream gradients are drawn for every result; the reference's BPTT on Balls gives each gradient
-and its bound.  A layer in a 16-bit format is put to one step from a state of its own, since the
-bound of a whole sequence soon exceeds what it bounds.
+Upstream gradients are drawn for every result, and the reference's BPTT on Balls gives each gradient
+and its bound.  For a layer in a 16-bit format one step is compared, from the subject's own state:
+over a whole sequence the bound soon grows larger than the gradient itself.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from gatewise.reference.options import suffixes
 
 from ..cases.arrays import as_array
 from ..cases.case import Case
-from ..cases.values import ORDINARY, seeded
+from ..cases.values import ORDINARY, SATURATED, seeded
 from ..checking.comparison import Check, Expected, agree
 from ..checking.derivatives import (
     STATES,
@@ -47,32 +47,30 @@ from ..checking.oracle import expected_gradients, upstream_arrays
 from ..precisions import PLAIN, SHORT
 from ..subjects.builtin import torchs
 from ..subjects.protocol import Subject, Unsupported
-from .property import Claim, Family
+from .interface import final_states
+from .property import STATEFUL, UNPACKED, Claim, Family
 
 FAMILY = Family("gradients", needs=("gradients",))
 
-#: Of a profile's examples: there are many claims here, and each case costs a BPTT on Balls.
+#: The share of these claims is small: they are many, and each case costs a BPTT on Balls.
 SHARE = 0.12
-#: σ(−1024) is below the smallest subnormal of every format.
-SATURATED = 1024.0
-STATEFUL = DROP_IN + CONCAT_CELLS
-#: Those with a cell state.
+#: The classes with a cell state.
 WITH_C = only("LSTM", "LSTMCell", "SharedLSTMCell", "IndependentLSTMCell")
 
 
 def one_step(subject: Subject, case: Case) -> tuple[Case, Array, list[Array]]:
-    """A step of a layer, at a drawn time, from the subject's own state there."""
+    """One step of a layer, at a drawn time, from the subject's own state at that time."""
     axis = 1 if case.batch_first and case.batch is not None else 0
     t, dense = case.seed % case.time, case.but(lengths=None)
     x, state = case.input_array, list(case.state_arrays)
     if t:
         before = subject.run(dense.but(time=t), x=np.take(x, range(t), axis=axis), state=state)
-        state = [before[n].double().cpu().numpy() for n in ("h_n", "c_n") if n in before]
+        state = final_states(before)
     return dense.but(time=1, with_state=True), np.take(x, [t], axis=axis), state
 
 
 def first_order(subject: Subject, case: Case) -> tuple[Gradients, dict[str, Ball]]:
-    """All gradients of a case and their balls; of one step where a layer's format is short."""
+    """All gradients of a case and their balls; of one step, for a layer in a 16-bit format."""
     given, x, state = None, None, None
     if case.precision in SHORT and not case.cell and not KINDS[case.kind].words:
         case, x, state = one_step(subject, case)
@@ -84,9 +82,9 @@ def first_order(subject: Subject, case: Case) -> tuple[Gradients, dict[str, Ball
 
 
 def _by_name(what: str, part: str, of: Group[Class], **constraints: Any) -> Claim:
-    """Register the claim of the gradients in whose names `part` is found, and return it.
+    """Register and return the claim of the gradients whose names match the pattern `part`.
 
-    The caller binds it to its own name, by which another process finds it.
+    The caller binds the claim to a module attribute of its name, so that another process finds it.
     """
 
     def claim(subject: Subject, case: Case, check: Check) -> None:
@@ -127,7 +125,7 @@ gradient_of_word_embeddings = _by_name("word_embeddings", "word_embeddings", TAG
 
 
 def through(subject: Subject, case: Case, check: Check, *results: str) -> None:
-    """All gradients, with an upstream gradient for the named results alone."""
+    """Compare all gradients, with upstream gradients for the named results alone."""
     upstream = {n: u for n, u in upstream_arrays(case).items() if n in results}
     run = record(subject, case)
     run.backward(tensors(subject, case, upstream))
@@ -165,12 +163,13 @@ def gradients_through_the_cell_state_alone(subject: Subject, case: Case, check: 
 
 
 @FAMILY.claims(
-    "From the final states gradients reach the first step through all steps, layers, directions.",
+    "Gradients flow from the final states to the first step, through all steps, layers and "
+    "directions.",
     "∂⟨u, s_T⟩/∂s_0 and ∂⟨u, s_T⟩/∂x_1 with T ≥ 10",
     of=LAYERS,
     share=SHARE,
     least={"time": 10},
-    forms=("dense", "unbatched"),
+    forms=UNPACKED,
     with_state=True,
     regimes=ORDINARY,
 )
@@ -208,7 +207,7 @@ def no_gradient_flows_into_padding(subject: Subject, case: Case, check: Check) -
 
 
 @FAMILY.claims(
-    "The slope of relu at exactly 0 is 0, as torch has it.",
+    "The slope of relu at exactly 0 is 0, as in torch.",
     "W_ih x + b_ih + W_hh h + b_hh = 0 ⇒ ∂ = 0",
     of=RNNS,
     share=SHARE,
@@ -229,7 +228,7 @@ def relu_has_slope_zero_at_zero(subject: Subject, case: Case, check: Check) -> N
     for d, end in enumerate(suffixes(case.options)):
         h = states if case.cell else states[d]
         first, *rest = (f"bias_{name}{end}" for name in case.biases)
-        # Sums of multiples of 1/16, which every order of summation gives exactly.
+        # Sums of multiples of 1/16, which are exact in every order of summation.
         a = x @ w[f"weight_ih{end}"].T + h @ w[f"weight_hh{end}"].T + sum(w[b] for b in rest)
         w[first] = -a[0]
     run = record(subject, case, module=subject.build(case, w))
@@ -241,7 +240,7 @@ def relu_has_slope_zero_at_zero(subject: Subject, case: Case, check: Check) -> N
 
 
 @FAMILY.claims(
-    "Where every gate is saturated, gradients are finite, and right however small.",
+    "Where every gate is saturated, gradients are finite, and right however small they are.",
     "|a| ≥ 512 ⇒ σ′(a), tanh′(a) → 0, never NaN",
     precisions=PLAIN,
     share=SHARE,
@@ -265,11 +264,11 @@ def saturated_gates_give_finite_gradients(subject: Subject, case: Case, check: C
 
 
 @FAMILY.claims(
-    "The gradients of a torch.nn cell iterated by hand equal the layer's.",
+    "The gradients of a layer equal those of the torch.nn cell of its kind, applied step by step.",
     "∂ of output_t = h_t, s_{t+1} = cell(x_t, s_t)",
     of=LAYERS,
     share=SHARE,
-    forms=("dense", "unbatched"),
+    forms=UNPACKED,
     num_layers=1,
     bidirectional=False,
     batch_first=False,
@@ -300,12 +299,12 @@ def gradients_equal_those_of_the_unrolled_cell(subject: Subject, case: Case, che
 
 
 def unrolled_cell(subject: Subject, case: Case) -> Recorded:
-    """torch.nn's cell of the layer's kind, iterated over time with its graph."""
+    """The torch.nn cell of the layer's kind, unrolled over time with its autograd graph."""
     cell = torchs(class_of(case.kind, cell=True), subject.device)
     one = case.but(cell=True, time=1, biases=("ih", "hh"))
     weights = {name.removesuffix("_l0"): v for name, v in case.weight_arrays.items()}
     for name, shape in one.weight_shapes.items():
-        weights.setdefault(name, np.zeros(shape))  # a bias that the subject does without
+        weights.setdefault(name, np.zeros(shape))  # a bias that the subject does not have
     module, given = cell.build(one, weights), arguments(cell, case)
     leaves = {**given, **dict(module.named_parameters())}
     for leaf in leaves.values():

@@ -1,4 +1,4 @@
-"""Interface: shapes, dtypes, devices and the innocence of a call."""
+"""Interface: names, shapes, dtypes and devices of results, a missing state, and requires_grad."""
 
 from __future__ import annotations
 
@@ -6,21 +6,32 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gatewise.reference.classes import ALL, CONCAT_CELLS, DROP_IN
+from gatewise.reference.classes import ALL
+from gatewise.reference.formats import Array
 
 from ..cases.case import Case
 from ..checking.comparison import Check, agree
+from ..checking.derivatives import STATES
 from ..checking.oracle import expected
 from ..precisions import PLAIN, dtype_of
-from ..subjects.protocol import Subject
-from .property import Family
+from ..subjects.protocol import Results, Subject
+from .property import STATEFUL, Family
 
 FAMILY = Family("interface")
 
 
-def _state_names(case: Case) -> tuple[str, ...]:
-    names = ("h", "c") if case.cell else ("h_n", "c_n")
-    return names[: len(case.state_shapes)]
+#: The names of a layer's final states.
+FINALS = ("h_n", "c_n")
+
+
+def state_names(case: Case) -> tuple[str, ...]:
+    """The names of the states that a call returns."""
+    return (("h", "c") if case.cell else FINALS)[: len(case.state_shapes)]
+
+
+def final_states(got: Results) -> list[Array]:
+    """The final states that a layer returned, as initial states of another call."""
+    return [got[name].double().cpu().numpy() for name in FINALS if name in got]
 
 
 @FAMILY.claims(
@@ -31,7 +42,7 @@ def _state_names(case: Case) -> tuple[str, ...]:
 )
 def result_shapes(subject: Subject, case: Case, check: Check) -> None:
     got = subject.run(case)
-    shapes = dict(zip(_state_names(case), case.state_shapes, strict=True))
+    shapes = dict(zip(state_names(case), case.state_shapes, strict=True))
     if case.output_size:
         rows = case.input_shape[:-1] if case.cell else (case.time,)
         shapes["output"] = (*rows, case.output_size)
@@ -57,7 +68,7 @@ def result_dtype_and_device(subject: Subject, case: Case, check: Check) -> None:
 
 def _given(subject: Subject, case: Case) -> dict[str, Tensor]:
     given = {"input": subject.input_tensor(case.input_array, case)}
-    for name, state in zip(("h_0", "c_0"), case.state_arrays, strict=False):
+    for name, state in zip(STATES, case.state_arrays, strict=False):
         given[name] = subject.tensor(state, case)
     return given
 
@@ -65,7 +76,7 @@ def _given(subject: Subject, case: Case) -> dict[str, Tensor]:
 @FAMILY.claims(
     "No initial state means an initial state of zeros.",
     "f(x) = f(x, 0)",
-    of=DROP_IN + CONCAT_CELLS,
+    of=STATEFUL,
     with_state=False,
 )
 def missing_state_is_zero(subject: Subject, case: Case, check: Check) -> None:

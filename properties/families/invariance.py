@@ -1,4 +1,4 @@
-"""Invariance: what may change in a case without changing its results, or only by relabelling."""
+"""Invariance: changes of a case that leave its results as they are, or only reorder them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.reference.classes import CONCAT_CELLS, DROP_IN, GRUS, LAYERS, RNNS
+from gatewise.reference.classes import DROP_IN, GRUS, LAYERS, RNNS
 from gatewise.reference.formats import Array
 from gatewise.reference.kinds import KINDS
 
@@ -15,7 +15,7 @@ from ..cases.values import ORDINARY
 from ..checking.comparison import Check, agree
 from ..checking.oracle import compare_all, expected
 from ..subjects.protocol import Subject, Unsupported
-from .property import Family
+from .property import STATEFUL, UNPACKED, Family
 
 FAMILY = Family("invariance")
 
@@ -36,7 +36,7 @@ def _rows(case: Case, index: Any) -> tuple[Array, list[Array]]:
 @FAMILY.claims(
     "A batch row alone gives what it gives in the batch.",
     "f(x)_b = f(x_b)",
-    of=DROP_IN + CONCAT_CELLS,
+    of=STATEFUL,
     least={"batch": 2},
     forms=("dense", "ragged"),
 )
@@ -66,7 +66,7 @@ def batch_rows_are_independent(subject: Subject, case: Case, check: Check) -> No
 @FAMILY.claims(
     "Permuting the batch permutes the results.",
     "f(Px) = P f(x)",
-    of=DROP_IN + CONCAT_CELLS,
+    of=STATEFUL,
     least={"batch": 2},
     forms=("dense",),
 )
@@ -125,10 +125,10 @@ def batch_first_transposes(subject: Subject, case: Case, check: Check) -> None:
 
 
 @FAMILY.claims(
-    "Relabelling the hidden units relabels the states.",
+    "Permuting the hidden units permutes the states.",
     "W_ih, b → P·, W_hh → P W_hh Pᵀ, s_0 → P s_0 gives P s_t",
     of=DROP_IN,
-    forms=("dense", "unbatched"),
+    forms=UNPACKED,
     num_layers=1,
     bidirectional=False,
     proj_size=0,
@@ -146,12 +146,12 @@ def hidden_permutation(subject: Subject, case: Case, check: Check) -> None:
     state = [s[..., order] for s in case.state_arrays]
     moved = subject.run(case, state=state, weights=weights)
     for name, ball in expected(case).items():
-        relabelled = got[name].double().cpu().numpy()[..., order]
-        agree(check, name, moved[name], relabelled, ball[..., order], ball[..., order])
+        permuted = got[name].double().cpu().numpy()[..., order]
+        agree(check, name, moved[name], permuted, ball[..., order], ball[..., order])
 
 
 def _exchanged_biases(case: Case) -> dict[str, Array]:
-    """Weights with b_ih and b_hh exchanged; the rows of a candidate that is reset stay."""
+    """Weights with b_ih and b_hh exchanged, except the rows of a candidate that is reset."""
     if len(case.biases) < 2:
         raise Unsupported(f"there is one bias, b_{case.biases[0]}")
     reset = not KINDS[case.kind].sums_biases and case.reset_after
@@ -167,7 +167,7 @@ def _exchanged_biases(case: Case) -> dict[str, Array]:
 
 
 @FAMILY.claims(
-    "It does not matter which of b_ih and b_hh holds a bias, but for the GRU's candidate.",
+    "b_ih and b_hh may be exchanged, except in the rows of the GRU's candidate.",
     "(b_ih, b_hh) → (b_hh, b_ih) gives the same; in a GRU for the rows of r and z",
     bias=True,
 )
@@ -203,7 +203,7 @@ def candidate_bias_is_reset(subject: Subject, case: Case, check: Check) -> None:
 
 
 @FAMILY.claims(
-    "A tanh RNN without bias is odd.",
+    "A tanh RNN without bias is an odd function of its input and its state.",
     "f(−x, −h) = −f(x, h)",
     of=RNNS,
     bias=False,

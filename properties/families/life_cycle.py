@@ -1,4 +1,4 @@
-"""Life cycle: copies, files, loading, the meta device, hooks and what a module says of itself."""
+"""Life cycle: copies, files, loading, the meta device, hooks, the repr and deleted weights."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gatewise.reference.classes import ALL, CONCAT_CELLS, DROP_IN
+from gatewise.reference.classes import ALL, DROP_IN
 
 from ..cases.case import Case
 from ..checking.comparison import Check, bits
@@ -23,9 +23,9 @@ from ..checking.oracle import compare_all, expected
 from ..precisions import FLOAT32, dtype_of
 from ..subjects.protocol import Subject, Unsupported, load
 from .modes import made
-from .property import Family
+from .property import STATEFUL, UNPACKED, Family
 
-FAMILY = Family("life cycle", needs=("torch_names",))
+FAMILY = Family("life_cycle", needs=("torch_names",))
 
 
 def owner(module: nn.Module, name: str) -> tuple[nn.Module, str]:
@@ -35,23 +35,23 @@ def owner(module: nn.Module, name: str) -> tuple[nn.Module, str]:
 
 
 def chosen(case: Case) -> str:
-    """The name of one weight, by the case's seed."""
+    """The name of one weight, chosen by the case's seed."""
     names = list(case.weight_arrays)
     return names[case.seed % len(names)]
 
 
-#: Which weight a claim is about, where a known issue may be one of some weights alone.
+#: Variants that say which weight a claim changes: a known issue may concern some weights alone.
 PLACES = ("first", "middle", "last")
 
 
 def placed(case: Case) -> str:
-    """The name of the weight that the variant places, of `PLACES`."""
+    """The name of the weight at the place of the variant, one of `PLACES`."""
     names = list(case.weight_arrays)
     return names[{"first": 0, "middle": len(names) // 2, "last": -1}[case.variant]]
 
 
 def other_weights(case: Case) -> Case:
-    """The same call with other values of everything."""
+    """The same call with other values: weights, input and states."""
     return case.but(seed=case.seed ^ 1)
 
 
@@ -96,7 +96,8 @@ def _copied(subject: Subject, case: Case, check: Check, copies: Copies) -> None:
 
 
 @FAMILY.claims(
-    "A deep copy is equal, and neither it nor the module sees changes of the other.",
+    "A deep copy equals the module and shares no memory with it: a change of one does not change "
+    "the other.",
     "f_copy(x) = f(x), also after w_copy ← w′",
     of=ALL,
     precisions=FLOAT32,
@@ -107,7 +108,8 @@ def deep_copy_is_equal_and_independent(subject: Subject, case: Case, check: Chec
 
 
 @FAMILY.claims(
-    "A module comes back from pickle, and from torch.save, equal and independent.",
+    "A module that is stored and loaded by pickle or by torch.save equals the first one and "
+    "shares no memory with it.",
     "f_copy(x) = f(x), also after w_copy ← w′",
     of=ALL,
     precisions=FLOAT32,
@@ -119,14 +121,14 @@ def stored_module_is_equal_and_independent(subject: Subject, case: Case, check: 
         found: Any = sys.modules.get(cls.__module__)
         for step in cls.__qualname__.split("."):
             found = getattr(found, step, None)
-        if found is not cls:  # Python's own limit, which says nothing of the module
+        if found is not cls:  # pickle's own limit, and no fault of the module
             raise Unsupported(f"pickle finds no class {cls.__qualname__} in {cls.__module__}")
     stored = {"pickle": _through_pickle, "torch.save": _through_file}
     _copied(subject, case, check, stored)
 
 
 def _state(subject: Subject, case: Case) -> dict[str, Tensor]:
-    """A state_dict with the case's weights, apart from any module."""
+    """A state_dict of the case's weights, which shares no memory with a module."""
     state = subject.build(case).state_dict()
     return {name: t.clone() for name, t in state.items()}
 
@@ -153,7 +155,7 @@ LOADS: dict[str, Callable[[nn.Module, dict[str, Tensor]], Any]] = {
 
 
 @FAMILY.claims(
-    "Weights that are loaded after a call are used by the next call.",
+    "After load_state_dict, the next call uses the loaded weights.",
     "f(x; w′) after load_state_dict(w′)",
     of=ALL,
     precisions=FLOAT32,
@@ -171,7 +173,8 @@ def loaded_weights_are_used(subject: Subject, case: Case, check: Check) -> None:
 
 
 @FAMILY.claims(
-    "load_state_dict refuses a missing, a strange and a misshapen weight, and names it.",
+    "load_state_dict refuses a missing weight, an unexpected weight and a weight of a wrong shape, "
+    "and names it.",
     "RuntimeError with the weight's name",
     of=ALL,
     precisions=FLOAT32,
@@ -197,7 +200,7 @@ def load_state_dict_is_strict(subject: Subject, case: Case, check: Check) -> Non
 
 @contextmanager
 def _swapping() -> Iterator[None]:
-    """Have torch swap parameters instead of copying into them."""
+    """Make torch swap parameters instead of copying into them."""
     future = torch.__future__
     if not hasattr(future, "set_swap_module_params_on_conversion"):
         raise Unsupported(f"torch {torch.__version__} does not swap parameters")
@@ -210,7 +213,7 @@ def _swapping() -> Iterator[None]:
 
 
 @FAMILY.claims(
-    "Parameters may be swapped, as torch will do by default, where none is held by a graph.",
+    "Parameters may be swapped, as torch will do by default, while no autograd graph holds one.",
     "f(x; w′) after load_state_dict(w′) or .to(dtype) under set_swap_module_params_on_conversion",
     of=ALL,
     precisions=FLOAT32,
@@ -234,13 +237,14 @@ def parameters_may_be_swapped(subject: Subject, case: Case, check: Check) -> Non
 
 
 @FAMILY.claims(
-    "On the meta device a module gives shapes; with memory and weights it computes.",
+    "On the meta device a module gives the shapes of its results; after to_empty and with weights "
+    "it computes.",
     "shape f_meta(x) = shape f(x), and after to_empty and load: |f − v| ≤ r",
     of=ALL,
     precisions=FLOAT32,
     share=0.1,
     variants=("with torch.device", "device="),
-    forms=("dense", "unbatched"),  # pack_padded_sequence has no data to sort on meta
+    forms=UNPACKED,  # on meta pack_padded_sequence has no data to sort
 )
 def meta_module_gives_shapes_then_computes(subject: Subject, case: Case, check: Check) -> None:
     if case.variant == "device=":
@@ -263,13 +267,13 @@ def meta_module_gives_shapes_then_computes(subject: Subject, case: Case, check: 
 
 
 @FAMILY.claims(
-    "Each hook runs once, and what a forward hook returns is the result.",
+    "Each hook runs once, and the value that a forward hook returns is the result of the call.",
     "pre-hook, hook, backward pre-hook, backward hook; f(x) = 0 if the hook says so",
     of=ALL,
     precisions=FLOAT32,
     needs=("gradients",),
     share=0.2,
-    forms=("dense", "unbatched"),  # torch's backward hooks do not look into a PackedSequence
+    forms=UNPACKED,  # torch's backward hooks do not look into a PackedSequence
 )
 def hooks_run_once_and_may_replace_the_result(subject: Subject, case: Case, check: Check) -> None:
     module, ran = subject.build(case), []
@@ -280,7 +284,7 @@ def hooks_run_once_and_may_replace_the_result(subject: Subject, case: Case, chec
     x, states = subject.given(case)
     results = subject.call(case, module, x.requires_grad_(x.is_floating_point()), states)
     with warnings.catch_warnings():
-        # Where no input is differentiable torch warns that a backward hook sees outputs alone.
+        # Where no input is differentiable, torch warns that a backward hook gets outputs only.
         warnings.simplefilter("ignore")
         torch.autograd.backward([r.sum() for r in results.values()])
     order = ["forward pre-hook", "forward hook", "backward pre-hook", "backward hook"]
@@ -296,12 +300,12 @@ def _zeros(out: Any) -> Any:
 
 
 @FAMILY.claims(
-    "What a forward pre-hook returns is what the module is called with.",
+    "The module is called with the value that a forward pre-hook returns.",
     "f(x) = f(0) if the pre-hook says so",
-    of=DROP_IN + CONCAT_CELLS,
+    of=STATEFUL,
     precisions=FLOAT32,
     share=0.1,
-    forms=("dense", "unbatched"),
+    forms=UNPACKED,
 )
 def pre_hook_may_replace_the_input(subject: Subject, case: Case, check: Check) -> None:
     module = subject.build(case)
@@ -324,10 +328,15 @@ def repr_names_what_differs(subject: Subject, case: Case, check: Check) -> None:
     if not module.extra_repr():
         raise Unsupported(f"{subject.name} has no extra_repr")
     text, (sizes, options) = repr(module), subject.arguments(case)
-    check.same(f"the sizes in {text}", [int(n) for n in re.findall(r"\d+", text)[:2]], [*sizes])
+    # The name of a class may have digits as well: a number stands alone, after the name.
+    shown = _NUMBER.findall(text.removeprefix(type(module).__name__))
+    check.same(f"the sizes in {text}", [int(n) for n in shown[:2]], [*sizes])
     for name in ("num_layers", "bias", "batch_first", "dropout", "bidirectional", "proj_size"):
         _named(check, text, name, options)
     _named(check, text, "nonlinearity", options)
+
+
+_NUMBER = re.compile(r"(?<![\w.])\d+(?![\w.])")
 
 
 def _named(check: Check, text: str, name: str, options: dict[str, Any]) -> None:
@@ -337,7 +346,7 @@ def _named(check: Check, text: str, name: str, options: dict[str, Any]) -> None:
 
 
 @FAMILY.claims(
-    "A module whose weight was deleted after a call raises, and does not go on with the old one.",
+    "A call after a weight was deleted raises, and does not compute with the old weight.",
     "del w ⇒ f(x) raises",
     of=ALL,
     precisions=FLOAT32,

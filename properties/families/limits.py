@@ -1,4 +1,4 @@
-"""Limits: saturated gates and the ranges that states cannot leave."""
+"""Limits: saturated gates, and the ranges in which states stay."""
 
 from __future__ import annotations
 
@@ -14,22 +14,18 @@ from gatewise.reference.kinds import KINDS
 from gatewise.reference.steps import input_share
 
 from ..cases.case import Case
-from ..cases.values import ORDINARY
+from ..cases.values import ORDINARY, SATURATED
 from ..checking.comparison import Check, Expected, agree
 from ..checking.oracle import expected
 from ..precisions import PLAIN
 from ..subjects.protocol import Subject
-from .property import Family
+from .property import UNPACKED, Family
 
 FAMILY = Family("limits")
 
 
-#: e⁻¹⁰²⁴ is below half of the smallest subnormal in every format: 1 − σ(1024) rounds to 0.
-SATURATED = 1024.0
-
-
 def _forced(case: Case, **gates: float) -> dict[str, Array]:
-    """Weights in which the named gates' pre-activations are ±SATURATED whatever the input."""
+    """Weights with which the named gates' pre-activations are ±SATURATED, whatever the input."""
     weights = {name: w.copy() for name, w in case.weight_arrays.items()}
     bias = f"bias_{case.biases[0]}"
     for gate, sign in gates.items():
@@ -43,12 +39,12 @@ def _forced(case: Case, **gates: float) -> dict[str, Array]:
 
 
 def _limit(ball: Ball, value: Array) -> Expected:
-    """The limit, which is what the equations give exactly, with the radius of the ball."""
+    """The limit, which is the exact value of the equations, with the radius of the ball."""
     return Expected(value, ball.radius, "ball radius around the limit")
 
 
 def _last(case: Case) -> str:
-    """The name of the last state among the results: that of c where there is one."""
+    """The name of the kind's last state among the results: of c where it has a cell state."""
     return KINDS[case.kind].states[-1] + ("" if case.cell else "_n")
 
 
@@ -98,7 +94,7 @@ def closed_forget_gate_erases_the_cell(subject: Subject, case: Case, check: Chec
     share=0.5,
     bias=True,
     with_state=True,
-    forms=("dense", "unbatched"),
+    forms=UNPACKED,
     regimes=ORDINARY,
 )
 def cell_state_decays_at_the_forget_gates_rate(subject: Subject, case: Case, check: Check) -> None:
@@ -130,7 +126,7 @@ def closed_output_gate_hides_the_cell(subject: Subject, case: Case, check: Check
 
 
 def _update(case: Case, kept: bool) -> float:
-    """The sign of z's pre-activation that keeps the state, or takes the candidate."""
+    """The sign of z's pre-activation that keeps the state (`kept`), or else takes the candidate."""
     return 1.0 if kept == case.update_keeps else -1.0
 
 
@@ -168,7 +164,7 @@ def update_gate_at_zero_takes_the_candidate(subject: Subject, case: Case, check:
 
 
 @FAMILY.claims(
-    "With the reset gate at 0, the recurrent part of the candidate is cut.",
+    "With the reset gate at 0, the candidate does not depend on the recurrent weights.",
     "r = 0 ⇒ n does not depend on W_hn, nor on a b_hn that is reset",
     of=GRUS,
     precisions=PLAIN,

@@ -1,4 +1,4 @@
-"""Modes: what holds when a module trains, infers, is under autocast or has another dtype."""
+"""Modes: training and evaluation, grad modes, autocast, other dtypes and other devices."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from ..devices import CUDA, for_torch, type_of
 from ..precisions import PLAIN, SHORT, dtype_of
 from ..precisions import only as precisions_of
 from ..subjects.protocol import Subject, Unsupported, load
-from .property import Family
+from .property import UNPACKED, Family
 
 FAMILY = Family("modes")
 
 
 @FAMILY.claims(
-    "Without dropout, training mode and evaluation mode give the same.",
+    "Without dropout, training mode and evaluation mode give the same results.",
     "f(x) in train() and in eval(): |f − v| ≤ r",
     of=ALL,
     share=0.2,
@@ -39,7 +39,7 @@ def training_and_evaluation_give_the_same(subject: Subject, case: Case, check: C
 
 
 @FAMILY.claims(
-    "Results do not depend on whether, or of what, gradients are recorded.",
+    "Results do not depend on whether gradients are recorded, nor on which tensors require them.",
     "f(x) with grad, in inference_mode, with frozen weights: |f − v| ≤ r",
     of=ALL,
     needs=("gradients",),
@@ -62,14 +62,17 @@ def grad_modes_give_the_same(subject: Subject, case: Case, check: Check) -> None
 
 @contextmanager
 def _autocast(subject: Subject, case: Case, precision: str) -> Iterator[None]:
-    """Autocast to a low precision; `Unsupported`, in torch's words, where it is not offered."""
+    """Autocast to a low precision.
+
+    Raises `Unsupported`, with torch's message, where torch does not offer it.
+    """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             context = torch.autocast(type_of(subject.torch_device), dtype=dtype_of(precision))
         except RuntimeError as error:
             raise Unsupported(str(error)) from error
-    for warning in caught:  # an older torch warns that it does nothing
+    for warning in caught:  # an older torch warns that autocast has no effect
         raise Unsupported(str(warning.message))
     with context:
         yield
@@ -78,7 +81,7 @@ def _autocast(subject: Subject, case: Case, precision: str) -> Iterator[None]:
 def _in_float32(
     subject: Subject, case: Case
 ) -> tuple[nn.Module, Tensor, tuple[Tensor, ...] | None]:
-    """A float32 module and arguments holding the case's values, which are exact in less."""
+    """A float32 module and float32 arguments with the case's values, exact in its precision."""
     wide = case.but(precision="float32")
     x = subject.input_tensor(case.input_array, wide)
     states = tuple(subject.tensor(s, wide) for s in case.state_arrays)
@@ -93,17 +96,20 @@ def _in_float32(
     share=0.3,
 )
 def autocast_stays_within_the_low_bound(subject: Subject, case: Case, check: Check) -> None:
-    """The row of the low precision holds, though some operations stay in float32.
+    """The bound of the low precision P holds, though some operations stay in float32.
 
-    Weights and arguments are exact in the low format P, so casting them rounds nothing.  Matrix
-    products take factors in P, accumulate in float32 and give P or more: the row's charge.  Any
-    other value is stored in P, which is what the row charges, or in float32 and cast to P where
-    it is consumed.  Then it pays u_32 for each operation and one u_P for the cast.  The row
-    charges a function's value ulps and one u_P; a sum at least two u_P, since each of its terms
-    is a rounded product and it is added once, and a module adds at least x and h; and the
-    product o∘tanh(c) one u_P beside those of its factors: if both are in P it is exact in
-    float32 and the cast rounds once, and if one is in float32 its own u_P is not spent, which
-    covers u_32.  By each account the row charges at least as much.
+    Weights and arguments are exact in P, so casting them rounds nothing.  A matrix product takes
+    factors in P, accumulates in float32 and gives P or more: the bound charges exactly this.  Any
+    other value is stored in P, which the bound charges, or it is stored in float32 and cast to P
+    where it is used.  In the second case it costs u_32 for each operation and one u_P for the
+    cast, and the bound charges at least as much:
+
+    - A function's value is charged its ulps and one u_P.
+    - A sum is charged at least two u_P: each of its terms is a rounded product and is added once,
+      and a module adds at least the terms of x and of h.
+    - The product o∘tanh(c) is charged one u_P besides those of its factors.  If both factors are in
+      P, the product is exact in float32, and the cast rounds once.  If one factor is in float32,
+      its own u_P is not spent, which covers u_32.
     """
     module, x, states = _in_float32(subject, case)
     with torch.no_grad(), _autocast(subject, case, case.precision):
@@ -112,7 +118,8 @@ def autocast_stays_within_the_low_bound(subject: Subject, case: Case, check: Che
 
 
 @FAMILY.claims(
-    "A backward pass of a forward under autocast gives each weight a gradient of its own dtype.",
+    "After a forward pass under autocast, the backward pass gives each weight a gradient of the "
+    "weight's own dtype.",
     "dtype(∂L/∂w) = dtype(w)",
     of=ALL,
     precisions=SHORT,
@@ -130,7 +137,7 @@ def autocast_trains(subject: Subject, case: Case, check: Check) -> None:
 
 
 @FAMILY.claims(
-    "Autocast leaves a float64 module alone.",
+    "Under autocast a float64 module gives float64 results, within the bound of float64.",
     "|f(x) − v| ≤ r of float64, and float64 results",
     of=ALL,
     precisions=precisions_of("float64"),
@@ -152,7 +159,7 @@ _METHODS = {
     torch.bfloat16: "bfloat16",
 }
 
-#: How a module is converted, by the name of a variant.
+#: How a module is converted, by the name in a message.
 CONVERSIONS: dict[str, Callable[[nn.Module, torch.dtype], nn.Module]] = {
     ".to(dtype)": lambda m, dtype: m.to(dtype),
     ".to(tensor)": lambda m, dtype: m.to(torch.empty(0, dtype=dtype, device=_device(m))),
@@ -166,7 +173,7 @@ def _device(module: nn.Module) -> torch.device:
 
 
 @FAMILY.claims(
-    "A module converted to another dtype, after a call in its first, computes in that dtype.",
+    "A module that was called and then converted to another dtype computes in that dtype.",
     "w → round(w), then |f(x) − v| ≤ r",
     of=ALL,
     precisions=PLAIN,
@@ -192,7 +199,7 @@ def converted_module_computes_in_its_dtype(subject: Subject, case: Case, check: 
 
 
 @FAMILY.claims(
-    "A module moved to another device and back computes there as here.",
+    "A module that is moved to another device and back computes the same results on each device.",
     "|f(x) − v| ≤ r on the CPU, on the device, and on the CPU again",
     of=ALL,
     share=0.25,
@@ -221,7 +228,7 @@ def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
 
 
 @FAMILY.claims(
-    "Construction follows torch's default dtype, and the argument dtype= where it is given.",
+    "The weights of a new module have torch's default dtype, or that of the argument dtype=.",
     "dtype(w) = default dtype, or dtype=",
     of=ALL,
     precisions=PLAIN,
@@ -243,7 +250,7 @@ def construction_follows_the_dtype(subject: Subject, case: Case, check: Check) -
 
 
 def made(subject: Subject, case: Case, **placing: object) -> nn.Module:
-    """`subject.make`; `Unsupported` where the factory has no argument of a name in `placing`."""
+    """`subject.make` with more arguments; raises `Unsupported` where the factory lacks one."""
     try:
         return subject.make(case, **placing)
     except TypeError as error:
@@ -253,12 +260,12 @@ def made(subject: Subject, case: Case, **placing: object) -> nn.Module:
 
 
 @FAMILY.claims(
-    "A call heeds its tensors and not torch's default dtype or device.",
+    "A call takes dtype and device from its tensors, not from torch's defaults.",
     "f(x) under another default: |f − v| ≤ r, dtype and device of x",
     of=ALL,
     precisions=PLAIN,
     share=0.07,
-    forms=("dense", "unbatched"),  # packing is torch's, and makes tensors by the default
+    forms=UNPACKED,  # torch's own packing makes tensors on the default device
 )
 def call_ignores_the_defaults(subject: Subject, case: Case, check: Check) -> None:
     module, given, dtype = subject.build(case), subject.given(case), dtype_of(case.precision)

@@ -1,6 +1,6 @@
-"""Packing: a PackedSequence gives what each of its sequences gives, and padding does not exist.
+"""Packing: a PackedSequence gives what each of its sequences gives alone, whatever the padding.
 
-What `torch.nn.utils.rnn` and the layers promise of packed sequences, each as its own claim.
+Each promise of `torch.nn.utils.rnn` and of the layers about packed sequences is a claim here.
 B is the batch, T the longest length, D the directions, R the width of the hidden state.
 """
 
@@ -26,16 +26,17 @@ from ..cases.values import seeded
 from ..checking.comparison import Check, Expected, agree
 from ..checking.oracle import compare_all, expected
 from ..subjects.protocol import Results, Subject, padded
+from .interface import FINALS
 from .property import Family
 
 FAMILY = Family("packing")
 
-#: Ways that the lengths of a batch may stand to each other.
+#: How the lengths of a batch relate to each other.
 LENGTHS = ("ragged", "equal", "ones", "different")
 
 
 def _with_lengths(case: Case) -> Case:
-    """The case with lengths as its variant says; the input may be padded past the longest."""
+    """The case with lengths of its variant; the input may be longer than the longest of them."""
     batch, time = case.batch, case.time
     assert batch is not None
     rng = seeded(case.seed, 11)
@@ -90,11 +91,12 @@ def _row(case: Case, x: Any, b: int) -> Any:
 
 
 def _finals(want: Any) -> list[str]:
-    return [name for name in ("h_n", "c_n") if name in want]
+    return [name for name in FINALS if name in want]
 
 
 @FAMILY.claims(
-    "A PackedSequence gives a PackedSequence with its batch sizes and both its indices intact.",
+    "For a PackedSequence a layer returns a PackedSequence with the same batch sizes, sorted "
+    "indices and unsorted indices, and does not modify the input.",
     "out.batch_sizes, out.sorted_indices, out.unsorted_indices = those of the input",
     of=LAYERS,
     share=0.25,
@@ -104,7 +106,7 @@ def _finals(want: Any) -> list[str]:
 def packed_gives_packed(subject: Subject, case: Case, check: Check) -> None:
     case = _with_lengths(case)
     sequence, results = _packed(subject, case)
-    # Packed anew, since a subject that writes to what it was given could spoil the comparison.
+    # Packed again, since a subject that writes to its input would spoil the comparison.
     given = subject.pack(case, subject.given(case)[0])
     output = results["output"]
     check.same("the type of the output", type(output).__name__, "PackedSequence")
@@ -120,8 +122,8 @@ def packed_gives_packed(subject: Subject, case: Case, check: Check) -> None:
 
 
 @FAMILY.claims(
-    "A packed sequence's outputs are those of the sequence run alone: lengths ragged, all equal, "
-    "all one or all different.",
+    "A sequence in a packed batch gives the outputs that it gives alone, with lengths that are "
+    "ragged, all equal, all one or all different.",
     "output[t, b] = f(x_b[:ℓ_b])_t for t < ℓ_b",
     of=LAYERS,
     share=0.25,
@@ -146,7 +148,7 @@ def packed_equals_each_sequence_alone(subject: Subject, case: Case, check: Check
 
 
 @FAMILY.claims(
-    "Final states are those at each sequence's true end, in the caller's order.",
+    "The final states are those at the last step of each sequence, in the caller's order.",
     "h_n[:, b], c_n[:, b] = those of f(x_b[:ℓ_b])",
     of=LAYERS,
     share=0.2,
@@ -159,7 +161,7 @@ def final_states_are_at_the_true_end(subject: Subject, case: Case, check: Check)
     lengths, module = np.asarray(_lengths(case)), subject.build(case)
     got, want = subject.run(case, module), expected(case)
     for time in dict.fromkeys((int(lengths.min()), int(lengths.max()), int(lengths[0]))):
-        # A dense batch cut at one length: its rows of that length end where it does.
+        # A dense batch, cut at one length: the rows of that length end at its last step.
         cut = case.but(time=time, lengths=None, layout="contiguous")
         x = _cut(case, case.input_array, time)
         ended = subject.run(cut, module, x=x, state=case.state_arrays)
@@ -170,7 +172,7 @@ def final_states_are_at_the_true_end(subject: Subject, case: Case, check: Check)
 
 
 @FAMILY.claims(
-    "The reverse direction starts at each sequence's true end.",
+    "The reverse direction starts at the last step of each sequence.",
     "output[t, b, R:] = f′(reverse(x_b[:ℓ_b]))_{ℓ_b−1−t}",
     of=LAYERS,
     share=0.2,
@@ -197,8 +199,8 @@ def reverse_starts_at_the_true_end(subject: Subject, case: Case, check: Check) -
 
 
 @FAMILY.claims(
-    "Padding content cannot matter: NaN, infinities and the largest numbers in the padding, or "
-    "NaN in memory before and after the packed data.",
+    "The content of the padding does not change the results: neither NaN, nor infinities, nor the "
+    "largest numbers. NaN in memory before and after the packed data does not change them either.",
     "f(pack(x + padding)) = f(pack(x))",
     of=LAYERS,
     share=0.25,
@@ -225,8 +227,8 @@ def padding_content_cannot_leak(subject: Subject, case: Case, check: Check) -> N
 
 
 @FAMILY.claims(
-    "Sorting is no concern of the caller: enforce_sorted=False in any order gives what "
-    "enforce_sorted=True gives for sorted rows, in the caller's order.",
+    "Rows in any order, packed with enforce_sorted=False, give what sorted rows give with "
+    "enforce_sorted=True, in the caller's order.",
     "f(pack(x, ℓ))_b = f(pack(Px, Pℓ))_{P(b)}, initial states permuted alike",
     of=LAYERS,
     share=0.2,
@@ -237,7 +239,7 @@ def padding_content_cannot_leak(subject: Subject, case: Case, check: Check) -> N
 def unsorted_equals_sorted(subject: Subject, case: Case, check: Check) -> None:
     lengths = _lengths(case)
     order = np.argsort(np.negative(lengths), kind="stable")
-    # Not the order of the lengths: an unsorted batch that happens to be sorted shows nothing.
+    # A batch that happens to be sorted shows nothing, so its lengths are reversed.
     if order.tolist() == list(range(len(lengths))) and len(set(lengths)) > 1:
         case = case.but(lengths=lengths[::-1])
         lengths = _lengths(case)
@@ -277,8 +279,8 @@ def output_pads_to_total_length(subject: Subject, case: Case, check: Check) -> N
 
 
 @FAMILY.claims(
-    "pack_sequence serves as pack_padded_sequence does, and unpack_sequence returns each "
-    "sequence's outputs in the caller's order.",
+    "A layer takes a batch of pack_sequence like one of pack_padded_sequence, and unpack_sequence "
+    "returns each sequence's outputs in the caller's order.",
     "unpack(f(pack_sequence([x_0, …])))_b = f(x_b)",
     of=LAYERS,
     share=0.2,
@@ -301,7 +303,7 @@ def pack_sequence_gives_each_sequence(subject: Subject, case: Case, check: Check
 
 
 @FAMILY.claims(
-    "Packed with equal lengths, a batch gives what it gives dense.",
+    "A batch that is packed with equal lengths gives what the dense batch gives.",
     "f(pack(x, (T, …, T))) = f(x)",
     of=LAYERS,
     share=0.25,
@@ -316,7 +318,7 @@ def equal_lengths_equal_dense(subject: Subject, case: Case, check: Check) -> Non
 
 
 @FAMILY.claims(
-    "batch_first does not concern a PackedSequence.",
+    "batch_first has no effect on a PackedSequence.",
     "f_bf(pack(x)) = f(pack(x))",
     of=LAYERS,
     share=0.2,

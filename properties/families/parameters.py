@@ -19,7 +19,7 @@ from .property import Family
 
 FAMILY = Family("parameters")
 
-#: Claims of torch.nn's own parameters, which an adapter's subject holds in another way.
+#: What these claims need, since a subject behind an adapter holds its parameters in another form.
 NAMES = ("torch_names",)
 
 
@@ -63,7 +63,7 @@ def count_is_exact(subject: Subject, case: Case, check: Check) -> None:
 
 
 @FAMILY.claims(
-    "An LSTM has four times the parameters of the RNN beside it.",
+    "An LSTM has four times the parameters of an RNN with the same options.",
     "#LSTM = 4 · #RNN, for every size, layers, bias and direction",
     of=LSTMS,
     precisions=FLOAT32,
@@ -76,7 +76,7 @@ def lstm_is_four_rnns(subject: Subject, case: Case, check: Check) -> None:
 
 
 @FAMILY.claims(
-    "A GRU has three times the parameters of the RNN beside it.",
+    "A GRU has three times the parameters of an RNN with the same options.",
     "#GRU = 3 · #RNN, for every size, layers, bias and direction",
     of=GRUS,
     precisions=FLOAT32,
@@ -88,7 +88,8 @@ def gru_is_three_rnns(subject: Subject, case: Case, check: Check) -> None:
 
 
 @FAMILY.claims(
-    "With a projection an LSTM departs from four RNNs by an exact number.",
+    "With a projection, the number of an LSTM's parameters differs from that of four RNNs by an "
+    "exact number.",
     "#LSTM − 4·#RNN = LD(PH − 4H(H−P)) − (L−1)·4HD²(H−P)",
     of=only("LSTM"),
     precisions=FLOAT32,
@@ -103,7 +104,7 @@ def projection_departs_exactly(subject: Subject, case: Case, check: Check) -> No
 
 
 @FAMILY.claims(
-    "Initial weights lie within one over the root of the hidden size, and are not all alike.",
+    "Initial weights lie between −1/√H and 1/√H for a hidden size of H, and are not all equal.",
     "w ~ U(−1/√H, 1/√H)",
     precisions=FLOAT32,
     needs=NAMES,

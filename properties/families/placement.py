@@ -1,8 +1,8 @@
-"""Placement: what CUDA and cuDNN change, and what they must not.
+"""Placement: what CUDA and cuDNN may change, and what they must not change.
 
-Claimed on CUDA alone, where every numeric family is run as well: there each result is held to the
-same reference and the same bound as on a CPU.  A machine without a CUDA device plans none of these
-and its header says so.
+These properties are claimed on CUDA devices only.  Every numeric family runs there as well, with
+the same reference and the same bound as on a CPU.  On a machine without a CUDA device none of these
+properties is planned, and the header of the run says so.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from .property import Family
 
 FAMILY = Family("placement")
 
-#: What makes cuBLAS, which cuDNN calls, repeat its bits (CUDA's documentation of cuBLAS).
+#: Settings with which cuBLAS, which cuDNN calls, repeats its bits (CUDA's documentation of cuBLAS).
 REPEATING_WORKSPACES = (":4096:8", ":16:8")
 
 
 @FAMILY.claims(
-    "A CPU and a CUDA device give the same.",
+    "A CPU and a CUDA device give the same results.",
     "|f_cuda(x) − v| <= r and |f_cpu(x) − v| <= r, for one v and r",
     of=ALL,
     precisions=PLAIN,
@@ -43,7 +43,7 @@ def cpu_gives_the_same(subject: Subject, case: Case, check: Check) -> None:
 
 
 @FAMILY.claims(
-    "cuDNN switched off gives the same.",
+    "cuDNN switched off gives the same results.",
     "f(x) = f(x) under torch.backends.cudnn.flags(enabled=False)",
     of=ALL,
     precisions=PLAIN,
@@ -76,7 +76,7 @@ def tf32_keeps_its_own_bound(subject: Subject, case: Case, check: Check) -> None
 
 
 @FAMILY.claims(
-    "flatten_parameters moves the weights and changes nothing.",
+    "flatten_parameters moves the weights, and changes neither their values nor the results.",
     "bytes of every weight, and f(x), before = after flatten_parameters()",
     of=LAYERS,
     share=0.3,
@@ -88,7 +88,7 @@ def flatten_parameters_changes_nothing(subject: Subject, case: Case, check: Chec
     if flatten is None:
         raise Unsupported("the module has no flatten_parameters")
     for parameter in module.parameters():
-        # Each in a memory of its own, so that there is something to flatten.
+        # Each weight gets memory of its own, so that there is something to flatten.
         parameter.data = parameter.data.clone()
     before = {name: bits(p) for name, p in module.named_parameters()}
     plain = subject.run(case, module)
@@ -101,7 +101,7 @@ def flatten_parameters_changes_nothing(subject: Subject, case: Case, check: Chec
 
 
 @FAMILY.claims(
-    "A state on another device than the input is refused, with a message about the device.",
+    "A state that is not on the input's device is refused, with a message that names the device.",
     "raises(f, x on one device, s on another)",
     of=DROP_IN,
     share=0.2,
@@ -124,7 +124,7 @@ def state_on_another_device_is_refused(subject: Subject, case: Case, check: Chec
 
 
 @FAMILY.claims(
-    "With cuDNN told to be deterministic, a call and its gradients repeat their bits.",
+    "With cuDNN set to be deterministic, a call and its gradients repeat their bits.",
     "f(x) = f(x), ∂f/∂W = ∂f/∂W under torch.backends.cudnn.flags(deterministic=True)",
     of=LAYERS,
     needs=("gradients",),

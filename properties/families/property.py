@@ -1,4 +1,4 @@
-"""A property: a named claim, its formula, what it is claimed of, its cases and its check."""
+"""A property: a claim with its formula, its check, its cases, and where it is claimed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis.strategies import SearchStrategy
 
-from gatewise.reference.classes import CLASSES, DROP_IN, Class
+from gatewise.reference.classes import CLASSES, CONCAT_CELLS, DROP_IN, Class
 from gatewise.reference.groups import Group
 from gatewise.reference.kinds import KINDS
 
@@ -22,25 +22,35 @@ from ..subjects.protocol import Subject
 
 Claim = Callable[[Subject, Case, Check], None]
 
-#: What a property may fix or bound of its cases, beside the fields of a `Case`.
+#: The classes that take an initial state.
+STATEFUL = DROP_IN + CONCAT_CELLS
+
+#: The forms of an input that is no PackedSequence.
+UNPACKED = ("dense", "unbatched")
+
+#: The constraints of cases that are not fields of a `Case`.
 _BOUNDS = ("least", "most", "forms", "regimes", "variants")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Property:
-    """One claim.  `constraints` narrow the cases to those that the claim speaks of; `variants`
-    among them may be a function of the name of the subject's class.
+    """One claim, where it is claimed, and which cases check it.
 
-    `of` is the group of classes that it is claimed of, `precisions` and `devices` the groups that
-    it is claimed in and on: elsewhere it is not planned at all, so a claim about CUDA leaves no
-    record where no CUDA device is.  `share` scales the profile's number of examples: more for
-    claims over all options, fewer for discrete ones.  `profile` is the least one that runs it: at
-    a lesser one it leaves a record that says so.  `isolated` cases may kill or hang the process
-    that they run in, and `patience` is how many times the usual time a case may take there;
-    `prepare` is called once before the fork.  `needs` names capabilities, of
-    `subjects.capabilities.OTHER`, that the claim cannot do without.  With `edges` a run ends with
-    a case for every tile edge of every size, and with `sweep` with one for every variant, which
-    drawing meets by chance only.
+    `of`, `precisions` and `devices` are the groups of classes, precisions and devices that it is
+    claimed of.  Elsewhere it is not planned at all: a claim about CUDA leaves no record on a
+    machine without a CUDA device.  `needs` names the capabilities, of
+    `subjects.capabilities.OTHER`, without which a subject cannot be checked.
+
+    `constraints` narrow the cases to those that the claim is about.  Their `variants` may be a
+    function of the name of the subject's class.  `share` scales the profile's number of examples:
+    above 1 for a claim over all options, below 1 for a discrete one.  With `edges` a run ends with
+    a case for every tile edge of every size.  With `sweep` it ends with a case for every variant,
+    since drawing meets a variant only by chance.
+
+    `profile` is the smallest profile that runs it; under a smaller one its record says so.
+    `isolated` says that a case may kill or hang its process, so it runs in a sandbox.  A case may
+    take `patience` times the usual time there.  `native_threads` says that the claim starts
+    torch's own threads.  `prepare` is called once, before the fork.
     """
 
     name: str
@@ -55,6 +65,7 @@ class Property:
     profile: str = "quick"
     isolated: bool = False
     patience: float = 1.0
+    native_threads: bool = False
     prepare: Callable[[], None] | None = None
     needs: tuple[str, ...] = ()
     edges: bool = False
@@ -71,17 +82,20 @@ class Property:
         return draw(own.kind, own.cell, precision, **drawn)
 
     def variants(self, like: str) -> tuple[str, ...]:
-        """The variants of its cases for a class."""
+        """The variants of this property's cases for a class."""
         given = self.constraints.get("variants", ())
         return tuple(given(like) if callable(given) else given)
 
     def claimed_of(self, like: str, device: str) -> bool:
-        """Whether it is claimed of a class on a device, `cuda:1` say."""
-        # A type that is not in the table, such as mps, is in the group of all.
+        """Whether it is claimed of a class on a device, such as `cuda:1`."""
+        # A device type without a row in the table, such as mps, belongs to the group of all.
         return like in self.of and (self.devices is ALL or type_of(device) in self.devices)
 
     def cases_for(self, subject: Subject, precision: str) -> SearchStrategy[Case]:
-        """The strategy of the cases that a subject offers, in what it computes a precision in.
+        """The strategy of the cases that a subject offers.
+
+        A subject may state that it computes `precision` in another precision: the cases are then
+        drawn for the other one.
 
         Raises `Unsupported` where the subject states that it does not offer what is claimed.
         """
@@ -92,7 +106,7 @@ class Property:
         return self.strategy(subject.like, subject.computes.get(precision, precision), within)
 
     def edge_cases(self, subject: Subject, precision: str, seed: int) -> Iterator[Case]:
-        """The cases that a run ends with, within what a subject offers: see `edges`, `sweep`."""
+        """The cases of `edges` and `sweep`, within what a subject offers."""
         computed = subject.computes.get(precision, precision)
         within = narrowed({}, subject.unsupported, subject.form)
         within.pop("forms", None)
@@ -106,7 +120,7 @@ class Property:
                 yield case.but(**{**fixed, **within})
 
 
-#: Field that takes a group → where such groups stand.
+#: Field that takes a group → an example of such a group.
 _GROUPS_OF = {
     "of": "LAYERS of reference.classes",
     "precisions": "WIDE of precisions",
@@ -117,7 +131,7 @@ _CONSTRAINTS = {*Case.__dataclass_fields__, *_BOUNDS}
 
 
 class Family:
-    """Collects the properties of one family; a module holds one.  Each needs what `needs` names."""
+    """Collects the properties of one family.  Each of them needs the capabilities in `needs`."""
 
     def __init__(self, name: str, needs: tuple[str, ...] = ()) -> None:
         self.name = name
@@ -127,8 +141,8 @@ class Family:
     def claims(self, sentence: str, formula: str, **stated: Any) -> Callable[[Claim], Claim]:
         """Register a function `(subject, case, check)` as the property of its name.
 
-        `stated` are fields of `Property`, and constraints of its cases: fields of `Case`, or
-        `least`, `most`, `forms`, `regimes` and `variants`.  Raises `TypeError` for any other.
+        `stated` holds fields of `Property` and constraints of its cases: fields of `Case`, or
+        `least`, `most`, `forms`, `regimes` and `variants`.  Raises `TypeError` for any other name.
         """
         unknown = sorted(set(stated) - _OWN - _CONSTRAINTS)
         if unknown:

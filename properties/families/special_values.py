@@ -1,9 +1,9 @@
 """Special values: NaN, infinities, the largest and the smallest numbers, and the two zeros.
 
-The reference run on NaN tells which results are NaN, by IEEE 754's own rules: those, in every
-correct form of the equations, since NaN passes through each of their operations (but for relu,
-which IEEE 754's maxNum may turn into 0) and 0 · NaN does not arise where no weight is 0.  An
-infinite pre-activation stands for the limit of large ones: σ and tanh are at 0 and ±1.
+The reference runs on NaN too, and IEEE 754's rules give the results that are NaN.  Every correct
+form of the equations gives NaN in the same results: NaN passes through each operation, and 0 · NaN
+does not arise, since no weight is 0.  Only relu may turn NaN into 0, as IEEE 754's maxNum does.  An
+infinite pre-activation stands for the limit of large ones: σ is 0 or 1, and tanh is ±1.
 """
 
 from __future__ import annotations
@@ -15,35 +15,30 @@ import numpy as np
 import torch
 
 from gatewise.reference.ball import Ball
-from gatewise.reference.classes import CONCAT_CELLS, DROP_IN
 from gatewise.reference.formats import Array
 
 from ..cases.case import Case
 from ..cases.values import NONZERO, ORDINARY, seeded
 from ..checking.comparison import Check, agree
+from ..checking.derivatives import STATES
 from ..checking.oracle import compare_all, expected, expected_gradients, upstream_arrays
 from ..precisions import PLAIN
 from ..subjects.protocol import Results, Subject
-from .property import Family
+from .property import STATEFUL, Family
 
 FAMILY = Family("special_values")
 
 
-#: Times the least weight (1/4 over the root of the largest fan-in) this is 2¹⁴ and more, beyond
-#: which σ and tanh are 0 or ±1 in every format; it is far below the largest float32.
+#: A large number in place of an infinity.  Times the least weight (1/4 over the root of the largest
+#: fan-in) it is at least 2¹⁴, where σ is 0 or 1 and tanh ±1 in every format.  It is far below the
+#: largest float32.
 _FAR = 2.0**20
 
 
-def _stream(case: Case, purpose: int) -> np.random.RandomState:
-    """The project's one stream, put to its start once the case has drawn its own arrays from it."""
-    _ = case.weight_arrays, case.input_array, case.state_arrays
-    return seeded(case.seed, purpose)
-
-
 def _place(case: Case) -> tuple[int, tuple[int, ...]]:
-    """A row, and an index of one feature of one of its real steps in the input."""
+    """A drawn row, and the index in the input of a feature at one of its steps, not of padding."""
     assert case.batch is not None
-    rng = _stream(case, 6)
+    rng = seeded(case.seed, 6)
     b, feature = int(rng.randint(case.batch)), int(rng.randint(case.input_size))
     if case.cell:
         return b, (b, feature)
@@ -62,7 +57,7 @@ def _with(array: Array, index: tuple[Any, ...], value: float) -> Array:
 
 
 def _propagated(check: Check, case: Case, got: Results, want: Mapping[str, Ball]) -> None:
-    """Require NaN where the reference has it, and every result that has a bound within it."""
+    """Require NaN where the reference has NaN, and every bounded result within its bound."""
     for name, ball in want.items():
         undefined = np.isnan(ball.v)
         if case.nonlinearity != "relu":
@@ -73,11 +68,11 @@ def _propagated(check: Check, case: Case, got: Results, want: Mapping[str, Ball]
 
 
 @FAMILY.claims(
-    "A NaN or an infinity in one row's input or state leaves the other rows as they are, and the "
-    "steps before it (after it, in reverse); a NaN reaches every result that reads it (through "
-    "relu it may be lost).",
+    "A NaN or an infinity in one row's input or state does not change the other rows, nor the "
+    "steps before it (in the reverse direction, the steps after it); a NaN reaches every result "
+    "that reads it, but relu may lose it.",
     "x_tb = NaN or ±∞: f(x)_b' = reference for b' ≠ b, and for b where t is not read",
-    of=DROP_IN + CONCAT_CELLS,
+    of=STATEFUL,
     share=0.3,
     least={"batch": 2},
     forms=("dense", "ragged"),
@@ -100,8 +95,7 @@ def nonfinite_value_stays_in_its_row(subject: Subject, case: Case, check: Check)
 
 
 @FAMILY.claims(
-    "A NaN in one row's input leaves the gradients of the other rows' inputs and states as they "
-    "are.",
+    "A NaN in one row's input does not change the gradients of the other rows' inputs and states.",
     "x_tb = NaN: ∂L/∂x_b', ∂L/∂s_b' = reference for b' ≠ b",
     share=0.15,
     needs=("gradients",),
@@ -114,7 +108,7 @@ def nan_leaves_other_rows_gradients(subject: Subject, case: Case, check: Check) 
     b, index = _place(case)
     inputs = _with(case.input_array, index, np.nan)
     x, states = subject.given(case, x=inputs)
-    arguments = {"input": x, **dict(zip(("h_0", "c_0"), states or (), strict=False))}
+    arguments = {"input": x, **dict(zip(STATES, states or (), strict=False))}
     for t in arguments.values():
         t.requires_grad_()
     results = subject.call(case, subject.build(case), x, states)
@@ -154,17 +148,17 @@ def infinite_input_saturates(subject: Subject, case: Case, check: Check) -> None
         check.not_a_number(name, got[name], undefined)
         if undefined.all():
             continue
-        # Where nothing is undefined no two infinities met, and large numbers have the same limit.
+        # Where the reference is not NaN, no two infinities met: large numbers have the same limit.
         value = np.where(undefined, np.nan, limit[name].v)
         check.close(name, got[name], Ball(value, case.rounding, limit[name].radius))
 
 
 def _extreme(case: Case) -> tuple[dict[str, Array], Array, Sequence[Array]]:
-    """Weights, input and states for an extreme: one feature a row, at ±1e4 or ±the largest number.
+    """Weights, input and states, with one feature of each row at ±1e4 or ± the largest number.
 
     Weights are a quarter of the case's, at most 1/2, so that no product overflows.
     """
-    fmt, rng = case.rounding.storage, _stream(case, 7)
+    fmt, rng = case.rounding.storage, seeded(case.seed, 7)
     value = 1e4 if case.variant.startswith("1e4") else fmt.largest
 
     def one_a_row(shape: tuple[int, ...]) -> Array:
@@ -198,7 +192,7 @@ def extreme_values_saturate(subject: Subject, case: Case, check: Check) -> None:
 
 
 @FAMILY.claims(
-    "Subnormal numbers count as themselves or as zero: nothing divides by them or traps.",
+    "A subnormal number counts as itself or as zero: no operation divides by it or traps.",
     "|f(x) − v| ≤ r, r a few smallest normal numbers, with x, s or W subnormal and no bias",
     share=0.15,
     bias=False,
@@ -217,13 +211,13 @@ def subnormals_are_kept_or_flushed(subject: Subject, case: Case, check: Check) -
 @FAMILY.claims(
     "The sign of a zero in input, states or weights does not matter.",
     "f(−0) = f(0), as numbers",
-    of=DROP_IN + CONCAT_CELLS,
+    of=STATEFUL,
     share=0.15,
     regimes=ORDINARY,
     with_state=True,
 )
 def sign_of_zero_does_not_matter(subject: Subject, case: Case, check: Check) -> None:
-    rng = _stream(case, 8)
+    rng = seeded(case.seed, 8)
 
     def zeroed(array: Array) -> tuple[Array, Array]:
         where = rng.randint(3, size=array.shape) == 0
@@ -249,15 +243,15 @@ def sign_of_zero_does_not_matter(subject: Subject, case: Case, check: Check) -> 
 
 
 @FAMILY.claims(
-    "A NaN in one weight reaches its unit, then what reads that unit, and nothing else (through "
-    "relu it may be lost).",
+    "A NaN in one weight reaches the weight's unit, then every result that reads that unit, and "
+    "nothing else; relu may lose it.",
     "W_jk = NaN: h_j is NaN from the first step; other units, directions and lower layers as were",
     share=0.25,
     regimes=NONZERO,
     with_state=True,
 )
 def nan_weight_reaches_its_unit(subject: Subject, case: Case, check: Check) -> None:
-    rng, names = _stream(case, 9), list(case.weight_arrays)
+    rng, names = seeded(case.seed, 9), list(case.weight_arrays)
     name = names[rng.randint(len(names))]
     weights = dict(case.weight_arrays)
     shape = weights[name].shape
@@ -275,7 +269,7 @@ def nan_weight_reaches_its_unit(subject: Subject, case: Case, check: Check) -> N
     nonlinearity="tanh",
 )
 def infinite_weight_saturates_its_gate(subject: Subject, case: Case, check: Check) -> None:
-    rng = _stream(case, 10)
+    rng = seeded(case.seed, 10)
     names = [n for n in case.weight_arrays if "bias" in n or n.startswith("weight_ih")]
     # Above the first layer a weight may meet a 0 of the layer below, and 0 · ∞ is NaN.
     names = [n for n in names if "bias" in n or case.cell or n.startswith("weight_ih_l0")]

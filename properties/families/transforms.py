@@ -1,7 +1,7 @@
-"""Transforms: second derivatives, and torch.func, each as a claim of its own.
+"""Transforms: second derivatives and torch.func, with a claim for each.
 
-Where torch lacks a derivative or a batching rule, its own message is the reason why that one
-property is unsupported; the properties beside it are not concerned.
+Where torch lacks a derivative or a batching rule, only the property that needs it is unsupported,
+and torch's own message is the reason.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gatewise.reference.classes import ALL, CONCAT_CELLS, DROP_IN
+from gatewise.reference.classes import ALL
 
 from ..cases.case import Case
 from ..checking.comparison import Check
@@ -37,20 +37,20 @@ from ..checking.oracle import (
     upstream_arrays,
 )
 from ..subjects.protocol import Results, Subject
-from .property import Family
+from .gradients import SHARE
+from .interface import FINALS
+from .property import STATEFUL, UNPACKED, Family
 
 FAMILY = Family("transforms", needs=("gradients",))
 
-SHARE = 0.12
-#: A Hessian on Balls costs three times a gradient.
+#: A Hessian on Balls costs three times as much as a gradient.
 HESSIAN_SHARE = 0.09
 #: torch.func does not go through pack_padded_sequence, which needs a tensor with storage.
-DENSE = ("dense", "unbatched")
-STATEFUL = DROP_IN + CONCAT_CELLS
+FORMS = UNPACKED
 
 
 @FAMILY.claims(
-    "The gradient is the same where it will be differentiated again.",
+    "The gradient is the same with create_graph=True.",
     "∂ with create_graph = ∂",
     of=ALL,
     share=SHARE,
@@ -77,7 +77,7 @@ def double_backward(subject: Subject, case: Case, check: Check) -> None:
         first = run.gradient(tensors(subject, case, upstream), create_graph=True)
         curved = {n: g for n, g in first.items() if g is not None and g.requires_grad}
         if curved:
-            # Not torch.autograd.grad, which passes by the error that @once_differentiable leaves.
+            # Not torch.autograd.grad, which does not reach @once_differentiable's own error.
             torch.autograd.backward(list(curved.values()), [along[n] for n in curved])
     want = expected_hvp(case, upstream, tangents)
     compare_gradients(check, run.gradients, want, "second derivative by ")
@@ -107,7 +107,7 @@ def functional_hvp(subject: Subject, case: Case, check: Check) -> None:
 
 
 def _along(subject: Subject, case: Case, tangents: dict[str, Any], point: Tensors) -> Tensors:
-    """The tangents in the order of the leaves, which torch.func.jvp asks for."""
+    """The tangents in the order of the leaves, as torch.func.jvp requires."""
     return tensors(subject, case, {n: tangents[n] for n in point})
 
 
@@ -119,7 +119,7 @@ def _loss(subject: Subject, case: Case, upstream: dict[str, Any]) -> tuple[Any, 
 
 
 @FAMILY.claims(
-    "torch.func.functional_call computes with the weights that it is given.",
+    "torch.func.functional_call computes with the weights that it receives.",
     "f(θ; x) for θ other than the module's own",
     of=ALL,
     share=SHARE,
@@ -138,7 +138,7 @@ def functional_call_uses_the_weights_given(subject: Subject, case: Case, check: 
     "grad(L)(θ) = ∂L/∂θ",
     of=ALL,
     share=SHARE,
-    forms=DENSE,
+    forms=FORMS,
 )
 def func_grad(subject: Subject, case: Case, check: Check) -> None:
     upstream = upstream_arrays(case)
@@ -153,7 +153,7 @@ def func_grad(subject: Subject, case: Case, check: Check) -> None:
     "vjp(f, θ)(u) = uᵀ J",
     of=ALL,
     share=SHARE,
-    forms=DENSE,
+    forms=FORMS,
 )
 def func_vjp(subject: Subject, case: Case, check: Check) -> None:
     upstream = upstream_arrays(case)
@@ -170,7 +170,7 @@ def func_vjp(subject: Subject, case: Case, check: Check) -> None:
     "jvp(f, θ, t) = J t",
     of=ALL,
     share=SHARE,
-    forms=DENSE,
+    forms=FORMS,
     layout="contiguous",  # forward AD writes to its arguments, so none may be expanded
 )
 def func_jvp(subject: Subject, case: Case, check: Check) -> None:
@@ -187,7 +187,7 @@ def func_jvp(subject: Subject, case: Case, check: Check) -> None:
     "jvp(grad(L), θ, t) = H t",
     of=ALL,
     share=HESSIAN_SHARE,
-    forms=DENSE,
+    forms=FORMS,
     layout="contiguous",  # forward AD writes to its arguments, so none may be expanded
 )
 def func_jvp_of_grad(subject: Subject, case: Case, check: Check) -> None:
@@ -204,7 +204,7 @@ def func_jvp_of_grad(subject: Subject, case: Case, check: Check) -> None:
     "jacrev(y_k) = e_kᵀ J",
     of=ALL,
     share=SHARE,
-    forms=DENSE,
+    forms=FORMS,
 )
 def func_jacrev(subject: Subject, case: Case, check: Check) -> None:
     module = subject.build(case)
@@ -228,7 +228,7 @@ def _axes(case: Case) -> dict[str, int]:
     """The axis of the batch in input, states and results."""
     layer = 0 if case.batch_first else 1
     by_name = {"input": layer, "output": layer}
-    names = ("input", "output", *STATES, "h_n", "c_n", "h", "c")
+    names = ("input", "output", *STATES, *FINALS, "h", "c")
     return {n: 0 if case.cell else by_name.get(n, 1) for n in names}
 
 
@@ -264,7 +264,7 @@ def func_vmap(subject: Subject, case: Case, check: Check) -> None:
 
 
 def _per_sample(subject: Subject, case: Case, check: Check) -> None:
-    """vmap(grad(L)) over a batch of two, against the gradients of each row alone."""
+    """Compare vmap(grad(L)) over a batch of two with the gradients of each row alone."""
     of_row, weights, rows, axes = _rowwise(subject, case)
     upstream, every = upstream_arrays(case), _axes(case)
     given = tensors(subject, case, upstream)
@@ -300,7 +300,7 @@ def per_sample_gradients(subject: Subject, case: Case, check: Check) -> None:
 
 
 @FAMILY.claims(
-    "Per-sample gradients need no initial state to be passed.",
+    "Per-sample gradients are right where no initial state is passed.",
     "vmap(grad(L))(θ, x)_b = ∂L(x_b)/∂θ with s_0 = None",
     of=STATEFUL,
     share=SHARE / 3,

@@ -1,4 +1,4 @@
-"""Weights: updates, ties, parametrizations and freezing are seen; initial weights are uniform."""
+"""Weights: updates, ties, parametrizations, freezing, and the distribution of initial weights."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _vector(module: nn.Module, new: dict[str, Tensor]) -> None:
     vector_to_parameters(torch.cat(parts), module.parameters())
 
 
-#: How weights are changed, by the name of a variant.
+#: How weights are changed, by the name in a message.
 UPDATES: dict[str, Callable[[nn.Module, dict[str, Tensor]], None]] = {
     "in place": _in_place,
     "replaced": _replace,
@@ -75,7 +75,7 @@ UPDATES: dict[str, Callable[[nn.Module, dict[str, Tensor]], None]] = {
 
 
 @FAMILY.claims(
-    "Weights changed after a call, in place or replaced, are used by the next call.",
+    "The next call uses weights that were changed after a call, in place or by replacement.",
     "f(x; w′) after f(x; w)",
     of=ALL,
     share=0.15,
@@ -113,7 +113,7 @@ def _called_with(
 
 
 @FAMILY.claims(
-    "Two weights that are made one stay one: in use, in updates, in copies, in another dtype.",
+    "Two tied weights stay tied: in calls, after updates, in copies and in another dtype.",
     "w_b := w_a ⇒ f(x; w_a, w_a), for every later w_a",
     precisions=FLOAT32,
     share=0.2,
@@ -139,7 +139,7 @@ def tied_weights_stay_tied(subject: Subject, case: Case, check: Check) -> None:
 
 
 @FAMILY.claims(
-    "The gradient of two weights that are made one is the sum of those by each.",
+    "The gradient of two tied weights is the sum of the gradients by each of them.",
     "∂L/∂w with w_a = w_b = w is ∂L/∂w_a + ∂L/∂w_b",
     precisions=FLOAT32,
     needs=("gradients",),
@@ -159,7 +159,7 @@ def tied_weights_gather_their_gradients(subject: Subject, case: Case, check: Che
 
 
 def _pair(case: Case, weights: Arrays) -> tuple[str, str]:
-    """Two weights of one shape, by the case's seed."""
+    """Two weights of one shape, chosen by the case's seed."""
     pairs = [p for p in combinations(weights, 2) if weights[p[0]].shape == weights[p[1]].shape]
     return pairs[case.seed % len(pairs)]
 
@@ -172,7 +172,7 @@ class _Doubled(nn.Module):
 
 
 def _parametrized(module: nn.Module, name: str, how: str) -> tuple[nn.Module, str]:
-    """Parametrize one weight; returns what holds it, and its name there."""
+    """Parametrize one weight; returns the submodule that holds it, and its name there."""
     holder, leaf = owner(module, name)
     if how == "weight_norm":
         if not hasattr(parametrizations, "weight_norm"):
@@ -188,7 +188,8 @@ def _with_value(case: Case, name: str, value: Tensor) -> Arrays:
 
 
 @FAMILY.claims(
-    "A parametrized weight is used as it reads, trains its originals, and sees their updates.",
+    "A call uses the current value of a parametrized weight, its backward pass gives the originals "
+    "gradients, and the next call uses their updates.",
     "W = g(V): f(x; g(V)), ∂L/∂V ≠ None, f(x; g(V′)) after V ← V′",
     of=ALL,
     precisions=FLOAT32,
@@ -236,7 +237,7 @@ def parametrized_module_may_be_copied(subject: Subject, case: Case, check: Check
 
 
 class _Changing(nn.Module):
-    """Another value at each evaluation, as a random mask of weights has: V, V/2, V/4, V/8, V, …"""
+    """Gives another value at each evaluation, like a random mask: V, V/2, V/4, V/8, V, …"""
 
     def __init__(self) -> None:
         super().__init__()
@@ -248,7 +249,7 @@ class _Changing(nn.Module):
 
 
 @FAMILY.claims(
-    "Within parametrize.cached() one evaluation of a parametrization serves a whole forward.",
+    "Within parametrize.cached() a parametrization is evaluated once for a whole forward pass.",
     "h_t = f(x_t, h_{t−1}; g(V)) with one g(V) for every t",
     of=ALL,
     precisions=FLOAT32,
@@ -256,12 +257,12 @@ class _Changing(nn.Module):
     regimes=ORDINARY,
 )
 def cached_parametrization_is_evaluated_once(subject: Subject, case: Case, check: Check) -> None:
-    """Outside of that context the number of evaluations is no promise.
+    """Outside of that context nothing is claimed about the number of evaluations.
 
-    torch.nn.utils.parametrize says that every access evaluates, and `cached` is its remedy: a
-    layer may read a weight at each step (torch.nn's own read one four times a forward and use the
-    last value).  That costs time and is not wrong.  Dropout on weights, which needs one mask for
-    a whole sequence, rests on the context.
+    torch.nn.utils.parametrize says that every access evaluates, and offers `cached` to avoid this.
+    A layer may read a weight at each step, which costs time and is not wrong.  (torch.nn's own
+    layers read a weight four times in a forward pass and use the last value.)  Dropout on weights
+    needs one mask for a whole sequence, and so it needs this context.
     """
     module, name, changing = subject.build(case), chosen(case), _Changing()
     holder, leaf = owner(module, name)
@@ -306,7 +307,8 @@ def frozen_weights_stay(subject: Subject, case: Case, check: Check) -> None:
 
 
 @FAMILY.claims(
-    "Initial weights are uniform: each, all together, and no two of them the same draws.",
+    "Initial weights are uniform, each alone and all together, and no two begin with the same "
+    "draws.",
     "sup|Fₙ − F| ≤ √(ln(2/α)/2n) for F of U(−1/√H, 1/√H)",
     of=DROP_IN,
     precisions=FLOAT32,

@@ -22,6 +22,7 @@ from gatewise.reference.steps import cell
 from gatewise.reference.unroll import layer
 
 from ..cases.case import Case
+from ..cases.values import SATURATED
 
 Weights = dict[str, Array]
 States = Sequence[Array]
@@ -35,8 +36,6 @@ GATE_TITLES = {
     "z": "update gate",
     "n": "candidate",
 }
-#: e⁻¹⁰²⁴ is below half of the smallest subnormal in every format: σ(1024) rounds to 1.
-_SATURATED = 1024.0
 
 
 @dataclass(frozen=True)
@@ -143,7 +142,7 @@ def _held(kind: str, gate: str) -> Fault:
                 held[name] = w
                 bias = name.replace("weight", "bias")
                 b = held.get(bias, np.zeros(len(names) * call.options.hidden_size)).copy()
-                b[rows] = _SATURATED
+                b[rows] = SATURATED
                 held[bias] = b
         return replace(call, weights=held)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -44,6 +45,7 @@ def load(spec):
         sys.path.insert(0, os.path.dirname(os.path.abspath(where)))
         found.loader.exec_module(module)
     else:
+        sys.path.insert(0, FOLDER)
         module = importlib.import_module(where)
     for part in attribute.split("."):
         module = getattr(module, part)
@@ -88,6 +90,20 @@ def importable(subject: Subject) -> str:
     return f"{module}:{name}"
 
 
+def folder_of(subject: Subject) -> str:
+    """The folder that the subject's package or module was imported from; "" where it is a file's.
+
+    A script has its own folder on the path of imports, and not the one that it is run in.
+    """
+    where = subject.name.rpartition(":")[0] or subject.name.rpartition(".")[0]
+    root = sys.modules.get(where.partition(".")[0])
+    file = getattr(root, "__file__", None)
+    if where.endswith(".py") or file is None:
+        return ""
+    path = Path(file).resolve()
+    return str(path.parents[1] if path.name == "__init__.py" else path.parent)
+
+
 def forward_script(subject: Subject, case: Case, head: str) -> str | None:
     """The script of a case whose forward results are wrong; None where they are right."""
     if subject.like not in DROP_IN or case.kind != subject.kind:
@@ -115,6 +131,8 @@ def forward_script(subject: Subject, case: Case, head: str) -> str | None:
         "",
         "inf, nan = float('inf'), float('nan')",
         f"SUBJECT = {importable(subject)!r}",
+        "#: Where the subject's package was imported from.",
+        f"FOLDER = {folder_of(subject)!r}",
         f"DEVICE, DTYPE = {subject.torch_device!r}, {dtype}",
         "",
         "WEIGHTS = {",
@@ -217,4 +235,4 @@ def script(
         plain = forward_script(subject, case, head) if called else None
     except Exception:  # a subject that raises, or has no name to import
         plain = None
-    return plain or bundled_script(subject, case, prop, head)
+    return plain or bundled_script(subject, case, prop, head, folder_of(subject))

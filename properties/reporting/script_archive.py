@@ -76,6 +76,10 @@ from gatewise.properties.cases.case import Case  # noqa: E402
 from gatewise.properties.subjects.builtin import BUILTIN  # noqa: E402
 from gatewise.properties.subjects.loading import load_subject  # noqa: E402
 
+#: Where the subject's package was imported from.
+FOLDER = {folder!r}
+if FOLDER:
+    sys.path.insert(1, FOLDER)
 spec = sys.argv[1] if len(sys.argv) > 1 else {spec!r}
 subject = BUILTIN[spec] if spec in BUILTIN else load_subject(spec, {like!r})
 case = {case}
@@ -89,13 +93,17 @@ print("the property holds of this case")
 '''
 
 
-def bundled_script(subject: Subject, case: Case, prop: Property, head: str) -> str:
-    """The script of a property on a case; `head` is its docstring."""
+def bundled_script(subject: Subject, case: Case, prop: Property, head: str, folder: str) -> str:
+    """The script of a property on a case.
+
+    `head` is its docstring, `folder` the one that the subject's package was imported from.
+    """
     where, colon, attribute = subject.name.rpartition(":")
     spec = f"{Path(where).resolve()}:{attribute}" if where.endswith(".py") else subject.name
     body = _BUNDLED.format(
         archive=_archive(),
         spec=spec,
+        folder=folder,
         like=(AUTO if subject.probed else subject.like) if colon else None,
         case=repr(case),
         prop=prop.name,

@@ -137,9 +137,10 @@ def _issue(entry: dict[str, Any]) -> Issue:
     unknown = set(entry) - {f.name for f in fields(Issue)}
     if unknown:
         raise ValueError(f"known issue {label}: unknown field {sorted(unknown)[0]!r}")
-    lists = {k: tuple(entry[k]) for k in ("subjects", "devices", "precisions") if k in entry}
+    names = [n for n in ("subjects", "devices", "precisions") if n in entry]
+    stated: dict[str, Any] = {**entry, **{n: tuple(entry[n]) for n in names}}
     try:
-        issue = Issue(**{**entry, **lists})
+        issue = Issue(**stated)
         case_from(f"Case('', {issue.witness})")
         in_range(torch.__version__, issue.torch)
     except Exception as error:

@@ -15,6 +15,7 @@ from typing import Any
 import torch.nn
 
 from gatewise.reference.classes import ALL, CLASSES, TORCH
+from gatewise.reference.kinds import KINDS
 
 from .adapting.adapter import Adapter
 from .adapting.identify import identify
@@ -130,9 +131,9 @@ def class_of_subject(spec: str, name: str, target: Callable[..., Any], like: str
     )
 
 
-def _rank(name: str) -> tuple[bool, bool]:
+def _rank(name: str) -> tuple[bool, int]:
     """Cells come first, and an RNN last, since some write "LSTMRNN" for an LSTM."""
-    return not CLASSES[name].cell, CLASSES[name].kind == "RNN"
+    return not CLASSES[name].cell, -len(KINDS[CLASSES[name].kind].gates)
 
 
 def _from_package(spec: str, where: str) -> ModuleType:

@@ -83,7 +83,7 @@ def test_a_pytest_file_fails_and_skips_as_it_says(folder: Path) -> None:
 def test_the_command_prints_what_the_page_says(folder: Path, command: str, printed: str) -> None:
     words = command.split()
     assert words[0] == "gatewise"
-    done = run(folder, "-m", "properties", *words[1:])
+    done = run(folder, "-m", "gatewise", *words[1:])
     assert (done.returncode, done.stdout) == (0, printed)
 
 

@@ -28,7 +28,7 @@ ALONE = {
     "parameters": "GRUCell-initial-bound-rounded-up",
     "interface": "GRUCell-graph-without-grad-mode",
     "modes": "GRUCell-wrong-under-autocast",
-    "life cycle": "GRUCell-copy-shares-weights",
+    "life_cycle": "GRUCell-copy-shares-weights",
     "weights": "GRUCell-initial-weights-in-the-middle",
     "determinism": "GRUCell-weights-of-another-generator",
     "conduct": "GRUCell-deterministic-for-all",

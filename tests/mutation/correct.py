@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from gatewise import impl
+from gatewise.properties.precisions import PLAIN, WIDE
 from gatewise.properties.subjects.protocol import Subject
 from gatewise.reference.classes import CLASSES, TORCH
 
@@ -17,9 +19,8 @@ from .gate_math import State
 from .registry import held, projected, recurrent, stepping
 from .subjects import Named
 
-ALL = ("float64", "float32", "float16", "bfloat16")
-#: A sum that is written out is accumulated in storage, and 16-bit rows state float32 accumulators.
-WIDE = ("float64", "float32")
+# Those that sum in a form of their own are put in WIDE alone: such a sum is accumulated in storage,
+# and the rows of 16-bit precisions state float32 accumulators.
 
 
 @dataclass(frozen=True)
@@ -34,10 +35,10 @@ class Correct:
 CORRECT: dict[str, Correct] = {}
 
 
-def add(name: str, kind: str, factory: Any, precisions: tuple[str, ...] = ALL) -> None:
+def add(name: str, kind: str, factory: Any, precisions: Iterable[str] = PLAIN) -> None:
     """Register a correct subject."""
     full = f"{kind}-{name}"
-    CORRECT[full] = Correct(Named(f"correct.{full}", kind, factory), precisions)
+    CORRECT[full] = Correct(Named(f"correct.{full}", kind, factory), tuple(precisions))
 
 
 def _halved(x: Tensor, w: Tensor) -> Tensor:
@@ -186,11 +187,11 @@ _EVERY = tuple(TORCH)
 for _name, _step, _classes, _precisions in (
     ("columns-in-halves", by(_halved), _EVERY, WIDE),
     ("columns-from-the-last", by(_reversed), _EVERY, WIDE),
-    ("einsum", by(_einsum), _EVERY, ALL),
-    ("gate-by-gate", _gate_by_gate, _EVERY, ALL),
-    ("step-in-double", _in_double, _EVERY, ALL),
-    ("one-minus-z", _one_minus, ("GRU", "GRUCell"), ALL),
-    ("h-minus", _minus, ("GRU", "GRUCell"), ALL),
+    ("einsum", by(_einsum), _EVERY, PLAIN),
+    ("gate-by-gate", _gate_by_gate, _EVERY, PLAIN),
+    ("step-in-double", _in_double, _EVERY, PLAIN),
+    ("one-minus-z", _one_minus, ("GRU", "GRUCell"), PLAIN),
+    ("h-minus", _minus, ("GRU", "GRUCell"), PLAIN),
     ("own-backward", _own_backward, ("RNN", "RNNCell"), WIDE),
 ):
     for _like, _factory in stepping(_step, _classes):

@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
 
+from gatewise.properties.precisions import PLAIN
 from gatewise.properties.running.engine import run
 from gatewise.properties.running.plans import Plan, plans
 from gatewise.properties.running.records import VACUOUS
 from gatewise.properties.subjects.protocol import Subject
 
 ROOT = Path(__file__).resolve().parents[2]
-PRECISIONS = ("float64", "float32", "float16", "bfloat16")
+PRECISIONS = tuple(PLAIN)
 #: Cases of a property that a glance draws.
 GLANCE = 5
 

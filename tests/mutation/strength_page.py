@@ -1,4 +1,4 @@
-"""The page of the suite's strength, from the record that `tests.mutation.strength` writes."""
+"""Makes the page docs/strength.md from the record that `tests.mutation.strength` writes."""
 
 from __future__ import annotations
 
@@ -14,38 +14,41 @@ from .strength import COLUMNS, RECORD, SUITE, lines_of
 _HEAD = """\
 # Strength
 
-Made by `python docs/make.py` from `docs/strength.jsonl`, the record of one run; do not edit. How \
-the record is made stands in `tests/mutation/strength.py`.
+`python docs/make.py` makes this page from `docs/strength.jsonl`, the record of one run. Do not \
+edit it. `tests/mutation/strength.py` says how the record is made.
 
-A mutant is a wrong network with torch.nn's constructor and one fault, most modelled on a fault \
-that was reported of a released implementation (`tests/mutation/`). Each check below is put to the \
-same {total} mutants, with torch {torch} and onnx {onnx}:
+A mutant is a wrong network with torch.nn's constructor and one fault. Most faults are modelled on \
+a fault of a released implementation that somebody reported. The mutants are in `tests/mutation/`. \
+Each check below is applied to the same {total} mutants, with torch {torch} and onnx {onnx}. A \
+check kills a mutant if it fails on it:
 
 - **Gatewise**: this suite at its profile `standard`, until the first property that does not hold.
-- **one example**: `{comparison}` with its default tolerances, against torch.nn's \
-module with the same weights, on the example of that module's page of PyTorch's documentation.
-- **gradcheck**: the same, and `torch.autograd.gradcheck` with its defaults, in float64, of the \
-input, the initial states and every weight.
+- **one example**: `{comparison}` with its default tolerances. It compares the \
+mutant with torch.nn's module with the same weights, on the example from that module's page in \
+PyTorch's documentation.
+- **gradcheck**: the same comparison, and `torch.autograd.gradcheck` with its defaults, in \
+float64, for the input, the initial states and every weight.
 - **ONNX vectors**: the node tests that ONNX publishes for its operators LSTM, GRU and RNN, with \
-weights put into torch's order of gates, ONNX's comparison and its tolerances. Those that \
-torch.nn's own module cannot meet (peepholes, a reverse direction alone, a reset gate before the \
-matmul) are left out. There is none for cells.
+ONNX's comparison and tolerances. The weights are put into torch's order of gates. The tests that \
+torch.nn's own module cannot pass are left out: peepholes, only the reverse direction, a reset \
+gate before the matrix product. ONNX has no test for cells.
 - **ModuleInfo**: PyTorch's own samples for the module with their reference checks, and its \
 samples of wrong arguments, which must raise the stated class of exception.
 
-torch.nn's modules and this project's own pass every one of them.
+The modules of torch.nn and of this project pass every one of these checks.
 """
 
 
 _ALARMS = """\
-{subjects} correct subjects, written in other ways than this project's own (other summation \
-orders, a right custom backward, a wider format inside), were put to every property at the profile \
-`standard`, {runs} runs in all, each subject with several seeds: {false} false alarms."""
+{subjects} correct subjects are written in other ways than this project's modules: other orders of \
+summation, a correct backward of their own, a wider format inside. Each was checked with every \
+property at the profile `standard`, with several seeds. In these {runs} runs there were {false} \
+false alarms."""
 
 _ALONE = """\
-What a suite without a family would let pass: of each mutant here, the properties of its family \
-do not hold, and all others do, at the profile `standard` in every precision of a CPU. \
-`python -m tests.mutation.alone` checks it."""
+These mutants show what a suite without one family would miss. For each mutant, some properties of \
+its family do not hold, and all properties of the other families hold, at the profile `standard` \
+in every precision of a CPU. `python -m tests.mutation.alone` checks this."""
 
 
 def _killed(record: dict[str, Any], check: str) -> bool:
@@ -54,7 +57,7 @@ def _killed(record: dict[str, Any], check: str) -> bool:
 
 
 def _share(records: list[dict[str, Any]], check: str) -> str:
-    """Killed of those that the check can be put to."""
+    """The number of mutants that a check kills, of those that it can be applied to."""
     put = [r for r in records if r["checks"][check] is not None]
     return f"{sum(_killed(r, check) for r in put)} of {len(put)}" if put else "—"
 
@@ -64,11 +67,11 @@ def _row(cells: list[str]) -> str:
 
 
 def page() -> str:
-    """docs/strength.md, from the record and the registry of mutants."""
+    """The text of docs/strength.md, from the record and the registry of mutants."""
     head, *records = lines_of(RECORD)
     classes = list(dict.fromkeys(head["classes"]))
     lines = [_HEAD.format(total=len(records), comparison=COMPARISON, **head["versions"])]
-    lines += ["## Killed, by class of faults", "", _row(["faults", *COLUMNS])]
+    lines += ["## Killed mutants by class of fault", "", _row(["class", *COLUMNS])]
     lines.append("|" + " --- |" * (len(COLUMNS) + 1))
     for fault_class in classes:
         own = [r for r in records if r["class"] == fault_class]
@@ -81,13 +84,13 @@ def page() -> str:
     own_times = timed[SUITE]
     lines += [
         "",
-        "Seconds are without the start of the interpreter and its imports, which take "
-        f"{head['start_up']:.1f} s. {SUITE} takes at most "
+        "The seconds do not include the start of the interpreter and its imports, which take "
+        f"{head['start_up']:.1f} s. {SUITE} needs at most "
         f"{percentile(own_times, 0.95):.1f} s for 95 % of the mutants, and at most "
-        f"{max(own_times):.1f} s for any.",
+        f"{max(own_times):.1f} s for each of the others.",
         "",
     ]
-    lines += ["## Killed by one check alone", ""]
+    lines += ["## Killed by one side only", ""]
     others = [c for c in COLUMNS if c != SUITE]
     for label, mine, rest in (
         (f"{SUITE} and by no other check", [SUITE], others),
@@ -104,8 +107,8 @@ def page() -> str:
     alive = [r["mutant"] for r in records if not any(_killed(r, c) for c in COLUMNS)]
     lines += [f"- by none: {len(alive)}{': ' if alive else ''}{', '.join(alive)}", ""]
     lines += ["## False alarms", "", _ALARMS.format(**head["alarms"]), ""]
-    lines += ["## Seen by one family alone", "", _ALONE, ""]
-    lines += [_row(["family", "mutant", "models"]), "|" + " --- |" * 3]
+    lines += ["## Detected by one family only", "", _ALONE, ""]
+    lines += [_row(["family", "mutant", "modelled on"]), "|" + " --- |" * 3]
     lines += [_row([f, f"`{n}`", MUTANTS[n].models]) for f, n in ALONE.items()]
     lines.append("")
     return "\n".join(lines)

@@ -35,7 +35,7 @@ EXPECTED = {
     "dropout": ("dropout",),
     "special values": ("agreement", "special_values"),
     "parameters": ("parameters", "weights"),
-    "modes": ("modes", "life cycle", "weights", "determinism", "conduct", "interface"),
+    "modes": ("modes", "life_cycle", "weights", "determinism", "conduct", "interface"),
     "memory": ("memory", "interface"),
     "errors": ("rejection", "interface"),
     "paths": ("paths",),

@@ -11,6 +11,7 @@ import pytest
 
 from gatewise.properties.families.catalogue import CATALOGUE
 from gatewise.properties.families.property import Property
+from gatewise.properties.precisions import PLAIN, WIDE
 from gatewise.properties.running.engine import run
 from gatewise.properties.running.plans import Plan
 from gatewise.properties.running.records import FALSIFIED, HOLDS, UNSUPPORTED, Record
@@ -56,7 +57,7 @@ def test_onnx_runtime_agrees(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["LSTM", "GRU"])
 def test_keras_agrees(kind: str) -> None:
-    for precision in ("float64", "float32", "float16", "bfloat16"):
+    for precision in PLAIN:
         record = agreement(f"keras3:{kind}", precision)
         assert (record.status, record.message) == (HOLDS, "")
 
@@ -82,7 +83,7 @@ def test_keras_computes_these_in_float32_whatever_is_asked(kind: str) -> None:
 def test_flax_agrees(kind: str) -> None:
     """Of one size: XLA compiles every operation anew for each shape."""
     sizes = {"input_size": 3, "hidden_size": 2, "batch": 4, "forms": ("dense",)}
-    for precision in ("float64", "float32"):
+    for precision in WIDE:
         record = agreement(f"flax_nnx:{kind}", precision, **sizes)
         assert (record.status, record.message) == (HOLDS, "")
 

@@ -126,6 +126,35 @@ def test_each_direction_has_a_place() -> None:
     ]
 
 
+_MODULE = """
+import torch
+
+class Mine(torch.nn.LSTM):
+    def forward(self, input, hx=None):
+        output, state = super().forward(input, hx)
+        return output + 1, state
+
+class Raises(torch.nn.LSTM):
+    def forward(self, input, hx=None):
+        raise ZeroDivisionError("it is broken")
+"""
+
+
+@pytest.mark.parametrize(("name", "words"), [("Mine", "expected"), ("Raises", "it is broken")])
+def test_a_script_finds_a_module_that_lies_in_the_folder_of_the_run(
+    name: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own_module_of_a_user.py").write_text(_MODULE, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    subject = load_subject(f"own_module_of_a_user:{name}")
+    plan = Plan(CATALOGUE["equals_reference"], subject, "float32")
+    record = diagnosed(plan, run(plan, profile="quick", seed=1), tmp_path / "scripts")
+    done = run_alone(Path(record.script), absent=("hypothesis", "pytest"))
+    assert done.returncode == 1
+    assert words in done.stdout + done.stderr
+    assert "No module named" not in done.stderr
+
+
 def test_a_correct_subject_has_no_diagnosis() -> None:
     case = Case("LSTM", input_size=2, hidden_size=3, batch=2, time=3)
     assert diagnose(Subject("torch.nn.LSTM", "LSTM", nn.LSTM), case) == Diagnosis()

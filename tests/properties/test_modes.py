@@ -1,7 +1,7 @@
 """Modes, life cycle and weights: each planted fault is falsified by a message that names it.
 
 Seen by one family alone, of all at the standard profile: `WrongInInference` by modes,
-`LoadsLeniently` and `WithoutHooks` by life cycle, `NormalInit` by weights.
+`LoadsLeniently` and `WithoutHooks` by life_cycle, `NormalInit` by weights.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from gatewise import impl
 from gatewise.properties.checking.comparison import Check, Mismatch
 from gatewise.properties.checking.uniformity import check_uniform, furthest
 from gatewise.properties.families.catalogue import CATALOGUE
@@ -22,6 +24,7 @@ from gatewise.properties.running.plans import Plan
 from gatewise.properties.running.records import FALSIFIED, KNOWN_ISSUE, Record
 from gatewise.properties.subjects.builtin import BUILTIN
 from gatewise.properties.subjects.loading import load_subject
+from gatewise.properties.subjects.protocol import Subject
 
 BROKEN = str(Path(__file__).with_name("broken_modes.py"))
 
@@ -131,3 +134,22 @@ def test_a_sample_beyond_the_range_or_in_one_place_is_not_uniform() -> None:
     for sample in (torch.full((100,), 0.3), 2 * torch.linspace(-1, 1, 300), torch.zeros(80)):
         with pytest.raises(Mismatch, match=r"w: sup\|Fₙ − F\| = 0\.\d+ from U\(−1, 1\)"):
             check_uniform(Check(), "w", sample, 1.0, 0.0)
+
+
+@pytest.mark.parametrize("name", ["MyLSTM2", "LSTM4_1", "Lstm32x64"])
+@pytest.mark.parametrize("like", ["LSTM", "LSTMCell"])
+def test_the_digits_of_a_classs_name_are_no_sizes(name: str, like: str) -> None:
+    factory = type(name, (getattr(impl, like),), {})
+    plan = Plan(CATALOGUE["repr_names_what_differs"], Subject("mine", like, factory), "float32")
+    assert run(plan, profile="quick", seed=2).status == "holds"
+
+
+def test_a_size_that_the_repr_leaves_out_is_seen_whatever_the_name() -> None:
+    def without_sizes(self: Any) -> str:
+        return "2 layers"
+
+    factory = type("MyLSTM2", (impl.LSTM,), {"extra_repr": without_sizes})
+    plan = Plan(CATALOGUE["repr_names_what_differs"], Subject("mine", "LSTM", factory), "float32")
+    record = run(plan, profile="quick", seed=2)
+    assert record.status == "falsified"
+    assert "the sizes in MyLSTM2(2 layers) is [2], expected" in record.message

@@ -188,8 +188,8 @@ FAULTS = [
     ("projection_picks_units", ProjectsLast, r"h_n with a projection\["),
     ("paths_agree_on_raising", AcceptsWhenPacked, r"packed with equal lengths it returns"),
     ("paths_agree_on_raising", RaisesWithGradients, r"in grad mode it raises NotImplementedError"),
-    ("paths_agree_on_raising_for_c", AcceptsWhenPacked, r"c: \w+ amiss, the plain call raises \w+"),
-    ("paths_agree_on_raising_for_layers", AcceptsWhenPacked, r"h: layers amiss, .* it returns"),
+    ("paths_agree_on_raising_for_c", AcceptsWhenPacked, r"c: \w+ wrong, the plain call raises \w+"),
+    ("paths_agree_on_raising_for_layers", AcceptsWhenPacked, r"h: layers wrong, .* it returns"),
     ("wrong_weights_are_refused", AcceptsAnyWeight, r"\w+_l0 of shape \(.*\), plain: .* returns"),
 ]
 

@@ -51,7 +51,7 @@ PLANTED = [
     ("IgnoresDevices", "GRU", "mixed_devices_are_refused", "h: on meta"),
     ("TakesAnything", "GRU", "arguments_of_wrong_type_are_refused", "input: a"),
     ("ReturnsNothingForNothing", "GRU", "sequence_without_steps_is_refused", "without steps"),
-    ("NamesNothing", "GRU", "refusals_name_the_argument", "names nothing of it: 'invalid argu"),
+    ("NamesNothing", "GRU", "refusals_name_the_argument", "not name what is wrong: 'invalid"),
     ("Asserts", "GRU", "state_of_wrong_rank_is_refused", "raises AssertionError: hx has another"),
     ("RefusesEverything", "GRU", "state_of_wrong_rank_is_refused", "input is wrong, and so is hx"),
     ("ReadsOneTooMany", "GRU", "nothing_outside_the_arguments_is_read", "got nan, expected"),

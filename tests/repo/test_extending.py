@@ -152,5 +152,5 @@ def test_what_a_property_states_wrongly_is_one_clear_line() -> None:
     family = Family("mine")
     with pytest.raises(TypeError, match="'hiden_size' is no field of Property and no constraint"):
         family.claims("s", "f", hiden_size=3)
-    with pytest.raises(TypeError, match="of=.*: expected a Group, such as LAYERS of"):
+    with pytest.raises(TypeError, match=r"of=.*: expected a Group, such as LAYERS of"):
         family.claims("s", "f", of=("LSTM",))

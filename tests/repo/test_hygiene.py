@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import subprocess
+import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -111,4 +115,29 @@ def test_constraints_pin_every_test_requirement_exactly() -> None:
 
 def test_ci_run_covers_tests_lint_and_types() -> None:
     text = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-    assert re.search(r"for env in lint types tests", text)
+    assert re.search(r"for env in lint types wheel tests", text)
+
+
+PROGRAMS = [p for p in sorted((ROOT / "bench").glob("*.py")) if p.stem != "common"]
+PROGRAMS += [*sorted((ROOT / "tools").glob("*.py")), ROOT / "docs" / "make.py"]
+
+
+@pytest.mark.parametrize("path", PROGRAMS, ids=name)
+def test_a_program_that_no_other_test_runs_starts(path: Path) -> None:
+    command = [sys.executable, str(path), "--help"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "usage:" in done.stdout
+
+
+def test_no_condition_is_tested_twice_in_a_row() -> None:
+    """The second of two equal `if`s that end a function never runs."""
+    twice = []
+    for path in CODE:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            body = getattr(node, "body", None)
+            for first, second in pairwise(body if isinstance(body, list) else []):
+                both = isinstance(first, ast.If) and isinstance(second, ast.If)
+                if both and ast.dump(first.test) == ast.dump(second.test):
+                    twice.append(f"{name(path)}:{second.lineno}")
+    assert twice == []

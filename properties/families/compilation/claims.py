@@ -1,7 +1,7 @@
 """Compilation and export: torch's compilers, torch.export and ONNX keep what a module computes.
 
-A compilation costs a hundred times what a case costs elsewhere, so cases are small and few; each
-is put to its graph twice, with weights and inputs that the compiler did not see.
+A compilation costs a hundred times as much as a case of another family, so cases are few and
+small.  Most graphs run twice: the second time with weights or inputs that the compiler did not see.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from gatewise.reference.classes import ALL, CONCAT_CELLS, DROP_IN, LAYERS
+from gatewise.reference.classes import ALL, DROP_IN, LAYERS
 
 from ...cases.case import Case
 from ...checking.comparison import Check
@@ -23,25 +23,25 @@ from ...devices import CPU
 from ...precisions import FLOAT32
 from ...subjects.protocol import Results, Subject, Unsupported, load
 from ..life_cycle import other_weights
-from ..property import Family
+from ..property import STATEFUL, UNPACKED, Family
 from .compilers import compiled, exported, fresh, onnx_results, quiet, refusals
 
 FAMILY = Family("compilation", needs=("torch_names",))
 
-#: One case of a standard run.
+#: The share that gives one case under the profile `standard`.
 ONCE = 1 / 60
 
-#: The first case drawn is the simplest, and should not be one that tells nothing.
+#: Hypothesis draws the simplest case first.  Within these bounds that case can show a fault.
 SMALL: dict[str, Any] = {
     "least": {"input": 2, "hidden": 2, "batch": 2, "time": 2},
     "most": {"input": 4, "hidden": 4, "batch": 3, "time": 3},
     "regimes": st.sampled_from([(r, r, r) for r in ("normal", "spread")]),
-    "forms": ("dense", "unbatched"),
+    "forms": UNPACKED,
 }
 
 
 def _put(subject: Subject, case: Case, module: nn.Module, graph: nn.Module, check: Check) -> None:
-    """Compare a module's graph on a case, and again after its weights and inputs changed."""
+    """Compare a module's graph on a case, and again after the weights and the inputs changed."""
     with torch.no_grad():
         results = subject.call(case, graph, *subject.given(case))
         compare_all(check, results, expected(case), "compiled: ")
@@ -52,7 +52,7 @@ def _put(subject: Subject, case: Case, module: nn.Module, graph: nn.Module, chec
 
 
 def _called_as(name: str, claim: Any) -> Any:
-    """The claim under a name; unlike a closure, it can be sent to another process."""
+    """Set the name of a claim.  The claim is no closure, so it can be sent to another process."""
     claim.__name__ = name
     return claim
 
@@ -76,12 +76,12 @@ def _by_backend(backend: str, **extra: Any) -> None:
 
 _by_backend("eager", forms=("dense", "unbatched", "equal", "ragged"))
 _by_backend("aot_eager")
-#: It calls a C++ or a GPU compiler, for seconds a graph.
+#: inductor calls a C++ or a GPU compiler, which takes seconds for a graph.
 _by_backend("inductor", profile="thorough", share=0.006, patience=10.0)
 
 
 @FAMILY.claims(
-    "The module is one graph to torch.compile, which computes what the module computes.",
+    "torch.compile makes one graph of the module, and the graph computes what the module computes.",
     "compile(f, fullgraph=True)(x): |f − v| ≤ r",
     of=ALL,
     precisions=FLOAT32,
@@ -96,7 +96,8 @@ def compiles_as_one_graph(subject: Subject, case: Case, check: Check) -> None:
 
 
 @FAMILY.claims(
-    "A graph that records gradients, of a layer that dynamo is told to allow, trains the module.",
+    "With dynamo's option allow_rnn, the compiled graph gives the module's results, and its "
+    "backward pass gives the gradients of the module's weights.",
     "compile(f, fullgraph=True, allow_rnn)(x): |f − v| ≤ r, |∂L/∂w − v| ≤ r",
     of=DROP_IN,
     precisions=FLOAT32,
@@ -116,7 +117,7 @@ def compiled_graph_trains(subject: Subject, case: Case, check: Check) -> None:
 
 
 class _Recorder(nn.Module):
-    """Calls a module and keeps the arguments as the module had them."""
+    """Calls a module and keeps the arguments that the module received."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
@@ -129,7 +130,7 @@ class _Recorder(nn.Module):
 
 
 def _called(subject: Subject, case: Case, module: nn.Module) -> tuple[tuple[Any, ...], Results]:
-    """What a module is called with for a case, and its results by name."""
+    """The arguments with which a case calls a module, and the results by name."""
     recorder = _Recorder(module)
     with torch.no_grad():
         results = subject.call(case, recorder, *subject.given(case))
@@ -137,12 +138,12 @@ def _called(subject: Subject, case: Case, module: nn.Module) -> tuple[tuple[Any,
 
 
 def _unseen(case: Case) -> Case:
-    """The same call of the same weights with other inputs and states."""
+    """The same call with other inputs and states; the module keeps the weights of `case`."""
     return case.but(seed=case.seed ^ 1)
 
 
 @FAMILY.claims(
-    "What torch.export makes of a module computes what the module computes.",
+    "The program that torch.export makes of a module computes what the module computes.",
     "export(f)(x): |f − v| ≤ r, also for an x′ that it did not see",
     of=ALL,
     precisions=FLOAT32,
@@ -160,9 +161,9 @@ def exported_program_equals_reference(subject: Subject, case: Case, check: Check
 
 
 @FAMILY.claims(
-    "A program exported with a batch of any size computes another batch size.",
+    "A program that is exported with a dynamic batch size computes a batch of another size.",
     "export(f, B dynamic)(x) for B′ ≠ B: |f − v| ≤ r",
-    of=DROP_IN + CONCAT_CELLS,
+    of=STATEFUL,
     precisions=FLOAT32,
     share=ONCE,
     **{**SMALL, "forms": ("dense",), "with_state": True},
@@ -191,7 +192,7 @@ def _in_onnxruntime(by_dynamo: bool, subject: Subject, case: Case, check: Check)
     args, results = _called(subject, case, module)
     got = onnx_results(module, args, by_dynamo=by_dynamo)
     check.same("the number of results of the ONNX model", len(got), len(results))
-    # onnxruntime's σ is accurate beside 1 and not beside itself; see reference.formats.
+    # onnxruntime's σ has a small absolute error, not a small relative one: see reference.formats.
     want = expected(case.but(precision="float32_absolute"))
     named = {n: torch.from_numpy(a) for n, a in zip(results, got, strict=True)}
     compare_all(check, named, want, "in onnxruntime: ")
@@ -209,5 +210,5 @@ def _onnx(by_dynamo: bool, how: str, **extra: Any) -> None:
 
 
 _onnx(False, "torchscript", of=ALL, share=2 * ONCE)
-#: It builds its table of operators anew for each model, most of a second.
+#: The dynamo exporter builds its table of operators for each model, which takes most of a second.
 _onnx(True, "dynamo", of=LAYERS, share=ONCE)

@@ -1,6 +1,6 @@
-"""torch's compilers and exporters behind one door: what runs, and what is not offered here.
+"""torch's compilers and exporters: a call for each, or `Unsupported` where one is not offered here.
 
-Nothing of them is imported before it is used: torch's compiler alone takes a second to import.
+Each is imported only when it is used: torch's compiler alone takes a second to import.
 """
 
 from __future__ import annotations
@@ -19,18 +19,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ...checking.derivatives import STATES
 from ...devices import type_of
 from ...subjects.protocol import Unsupported
 
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep what a compiler prints, logs and warns of to itself; what it raises is not its own."""
+    """Suppress what a compiler prints, logs and warns of.  Its exceptions pass through."""
     level = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     with contextlib.ExitStack() as stack:
         stack.callback(logging.disable, level)
-        if hasattr(torch._C, "_jit_set_onnx_log_enabled"):  # written past Python's own output
+        if hasattr(torch._C, "_jit_set_onnx_log_enabled"):  # it does not write to sys.stdout
             stack.callback(torch._C._jit_set_onnx_log_enabled, torch._C._jit_is_onnx_log_enabled())
             torch._C._jit_set_onnx_log_enabled(False)
         stack.enter_context(warnings.catch_warnings())
@@ -41,13 +42,13 @@ def quiet() -> Iterator[None]:
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, in a line of at most 200 characters."""
+    """The class and the message of an error, in one line of at most 200 characters."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]
 
 
 @lru_cache
 def unavailable(backend: str, device: str) -> str:
-    """Why torch.compile does not run here at all, with a backend on a device; empty if it does."""
+    """Why torch.compile does not run here with a backend on a device; empty where it does run."""
     if not hasattr(torch, "compile"):
         return f"torch {torch.__version__} has no torch.compile"
     try:
@@ -64,7 +65,10 @@ def _twice(x: Tensor) -> Tensor:
 
 @contextlib.contextmanager
 def fresh(**config: Any) -> Iterator[None]:
-    """No compiled graph from before and none left after; options of dynamo that this torch has."""
+    """Remove dynamo's compiled graphs before and after, and set its options in between.
+
+    An option that this torch does not have is left out.
+    """
     dynamo = importlib.import_module("torch._dynamo")
     known = {k: v for k, v in config.items() if hasattr(dynamo.config, k)}
     dynamo.reset()
@@ -76,7 +80,7 @@ def fresh(**config: Any) -> Iterator[None]:
 
 
 def compiled(module: nn.Module, backend: str, device: str, *, whole: bool = False) -> nn.Module:
-    """torch.compile(module); `whole` has it refuse a graph break.  To be called within `fresh`.
+    """torch.compile(module); with `whole` a graph break raises.  Call this within `fresh`.
 
     Raises `Unsupported` where torch.compile does not run here.
     """
@@ -89,10 +93,11 @@ def compiled(module: nn.Module, backend: str, device: str, *, whole: bool = Fals
 
 @contextlib.contextmanager
 def refusals() -> Iterator[None]:
-    """Turn what a compiler or exporter says that it does not offer into `Unsupported`.
+    """Raise `Unsupported` where a compiler or exporter says that it does not offer something.
 
-    That is a graph break where none may be, control flow that depends on data, an operator
-    without a translation: each is an exception of its own, and any other is a fault.
+    It says so of a graph break where none is allowed, of control flow that depends on data, and of
+    an operator that it cannot translate.  Each of these has its own class of exceptions.  Any other
+    exception passes through, as a fault.
     """
     refused: list[type[BaseException]] = []
     for name, classes in (
@@ -110,9 +115,9 @@ def refusals() -> Iterator[None]:
 
 
 def exported(module: nn.Module, args: tuple[Any, ...], dynamic: Any = None) -> nn.Module:
-    """The program that torch.export makes of a module, to be called like it.
+    """The program that torch.export makes of a module.  Its call is the module's call.
 
-    Raises `Unsupported` where torch.export is not there or says that it does not offer this.
+    Raises `Unsupported` where torch has no torch.export, or torch.export does not offer this.
     """
     if not hasattr(torch, "export") or not hasattr(torch.export, "export"):
         raise Unsupported(f"torch {torch.__version__} has no torch.export")
@@ -133,14 +138,14 @@ def onnx_results(module: nn.Module, args: tuple[Any, ...], *, by_dynamo: bool) -
     takes = inspect.signature(torch.onnx.export).parameters
     if by_dynamo and "dynamo" not in takes:
         raise Unsupported(f"torch {torch.__version__} has no torch.onnx.export(dynamo=True)")
-    inputs = dict(zip(("input", "h_0", "c_0"), _flat(args), strict=False))
+    inputs = dict(zip(("input", *STATES), _flat(args), strict=False))
     options: dict[str, Any] = {"input_names": [*inputs]}
     with quiet(), refusals():
         if by_dynamo:
             program: Any = torch.onnx.export(module, args, dynamo=True, **options)
             model = program.model_proto.SerializeToString()
         else:
-            file: Any = io.BytesIO()  # which the signature does not know of
+            file: Any = io.BytesIO()  # accepted, though the signature does not say so
             options |= {"dynamo": False} if "dynamo" in takes else {}
             torch.onnx.export(module, args, file, **options)
             model = file.getvalue()
@@ -149,7 +154,7 @@ def onnx_results(module: nn.Module, args: tuple[Any, ...], *, by_dynamo: bool) -
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads, settings.log_severity_level = 1, 4
     session = onnxruntime.InferenceSession(model, settings, providers=["CPUExecutionProvider"])
-    # An input that the module does not use is left out of a model.
+    # The exporter leaves out an input that the module does not use.
     asked = {i.name: inputs[i.name].detach().cpu().numpy() for i in session.get_inputs()}
     return list(session.run(None, asked))
 

@@ -1,7 +1,7 @@
-"""Dropout: where it acts, by how much, and that chance is all that decides it.
+"""Dropout: where it acts, how it scales, and how often it drops.
 
-Masks are recovered from results as `properties.masks` says.  Statistical claims are exact
-binomial tests (`properties.binomial`), which fail for a correct subject once in 10⁹ runs.
+The module `masks` reads the dropout masks from the results.  Statistical claims are exact binomial
+tests (`checking.binomial`): a run of a correct subject fails any of them once in 10⁹ runs.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def certain_dropout_silences_between_layers(subject: Subject, case: Case, check:
 
 
 @FAMILY.claims(
-    "With one layer nothing is dropped in training: its output is the last layer's.",
+    "With one layer nothing is dropped in training: the last layer's output is never dropped.",
     "L = 1: f_p(x) = f(x)",
     of=LAYERS,
     share=0.2,
@@ -122,14 +122,14 @@ def single_layer_drops_nothing(subject: Subject, case: Case, check: Check) -> No
 
 
 def _showing(subject: Subject, case: Case) -> tuple[Any, dict[str, Array]]:
-    """A module in training, with the weights that show its mask."""
+    """A module in training mode, with weights that show its mask, and these weights."""
     weights = showing_weights(case)
     return subject.build(case, weights).train(), weights
 
 
 @FAMILY.claims(
-    "Each output of a layer reaches the next as nothing or scaled by 1/(1−p); states and the "
-    "first layer's final states are not dropped.",
+    "Each output of a layer reaches the next layer either as 0 or scaled by 1/(1−p). The states "
+    "are not dropped, nor are the first layer's final states.",
     "x^(2)_tbj ∈ {0, h^(1)_tbj / (1−p)}",
     of=LAYERS,
     share=0.2,
@@ -148,8 +148,8 @@ def survivors_are_scaled(subject: Subject, case: Case, check: Check) -> None:
 
 
 @FAMILY.claims(
-    "Given the mask, which under one seed does not depend on the weights, every result equals the "
-    "reference.",
+    "The seed decides the mask whatever the weights are, and every result equals the reference "
+    "under that mask.",
     "f_p(x; W, seed) = reference(x; W, mask(seed))",
     of=LAYERS,
     share=0.2,
@@ -168,7 +168,7 @@ def equals_reference_given_its_mask(subject: Subject, case: Case, check: Check) 
 
 
 @FAMILY.claims(
-    "Backward masks by the forward's own mask, with the same scale.",
+    "The backward pass applies the mask of the forward pass, with the same scale.",
     "∂L/∂(x, W) = BPTT of the reference under m/(1−p), with m read from the output",
     of=LAYERS,
     share=0.2,
@@ -178,7 +178,7 @@ def equals_reference_given_its_mask(subject: Subject, case: Case, check: Check) 
     variants=PROBABILITIES,
 )
 def backward_uses_the_forward_mask(subject: Subject, case: Case, check: Check) -> None:
-    # Each unit reads an input of its own, so a gradient of the input is that of one unit.
+    # Each unit reads an input of its own, so the gradient of each input belongs to one unit.
     case = _with_dropout(case)
     case = case.but(input_size=case.options.output_size, layout="contiguous")
     module, weights = _showing(subject, case)
@@ -231,8 +231,7 @@ def _equal_by_chance(case: Case) -> Fraction:
 
 
 @FAMILY.claims(
-    "Units are kept at the rate 1 − p, within an exact binomial interval that a correct subject "
-    "leaves once in 10⁹ runs.",
+    "Units are kept at the rate 1 − p, by an exact binomial test at one false alarm in 10⁹ runs.",
     "#kept ~ Binomial(T·B·D·R, 1−p)",
     of=LAYERS,
     share=0.1,
@@ -249,8 +248,8 @@ def keep_rate_is_binomial(subject: Subject, case: Case, check: Check) -> None:
 
 
 @FAMILY.claims(
-    "Each unit of each row and step is dropped on its own: neighbours agree as often as "
-    "independent ones do, by an exact binomial test at one false alarm in 10⁹ runs.",
+    "Each unit of each row and step is dropped independently: neighbours agree as often as "
+    "independent draws do, by an exact binomial test at one false alarm in 10⁹ runs.",
     "#{m_a = m_b} ~ Binomial(pairs, p² + (1−p)²), pairs disjoint in t, in b and in j",
     of=LAYERS,
     share=0.1,
@@ -270,8 +269,7 @@ def units_are_dropped_independently(subject: Subject, case: Case, check: Check) 
 
 
 @FAMILY.claims(
-    "A second call draws a mask of its own, by an exact binomial test at one false alarm in 10⁹ "
-    "runs.",
+    "A second call draws a new mask, by an exact binomial test at one false alarm in 10⁹ runs.",
     "#{m_1 = m_2} ~ Binomial(T·B·D·R, p² + (1−p)²)",
     of=LAYERS,
     share=0.1,
@@ -289,7 +287,7 @@ def each_call_draws_its_mask(subject: Subject, case: Case, check: Check) -> None
 
 
 @FAMILY.claims(
-    "Each pair of adjacent layers has a mask of its own, by an exact binomial test at one false "
+    "Each pair of adjacent layers draws a mask of its own, by an exact binomial test at one false "
     "alarm in 10⁹ runs.",
     "#{m^(1) kept | m^(2) kept} ~ Binomial(#{m^(2) kept}, 1−p)",
     of=LAYERS,
@@ -300,8 +298,8 @@ def each_call_draws_its_mask(subject: Subject, case: Case, check: Check) -> None
     variants=("0.5",),
 )
 def each_layer_draws_its_mask(subject: Subject, case: Case, check: Check) -> None:
-    # The second layer's units read 1 beside their input, so that what the third reads is 0 only
-    # where the second mask made it so, and its value tells the first mask elsewhere.
+    # A bias of 1 keeps the second layer's output away from 0.  So the third layer reads 0 only
+    # where the second mask drops a unit, and elsewhere the value tells the first mask.
     case = _many(case, num_layers=3)
     weights = showing_weights(case, lifted=True)
     module = subject.build(case, weights).train()
@@ -319,7 +317,7 @@ def each_layer_draws_its_mask(subject: Subject, case: Case, check: Check) -> Non
 
 
 @FAMILY.claims(
-    "A seed reproduces the mask: bit for bit on a CPU, unit for unit elsewhere.",
+    "The same seed gives the same mask, and on a CPU results with the same bits.",
     "mask(seed) = mask(seed)",
     of=LAYERS,
     share=0.15,
@@ -343,7 +341,7 @@ def seed_reproduces_the_mask(subject: Subject, case: Case, check: Check) -> None
 
 
 @FAMILY.claims(
-    "A probability set after construction is that of the next call.",
+    "The next call uses a probability that was set after construction.",
     "m.dropout = p, then x^(2)_tbj ∈ {0, h^(1)_tbj / (1−p)}; none at p = 0, all at p = 1",
     of=LAYERS,
     share=0.2,

@@ -1,12 +1,15 @@
-"""Dropout masks recovered from a layer's results.
+"""Dropout masks, read from a layer's results.
 
-The network that shows its masks works on each unit alone: every recurrent weight is 0, every
-gate is held open or shut by a bias of ±1024 (i = o = 1, f = 0; r = 1, and z where it takes the
-candidate), and unit j of direction d of a layer reads, with weight 1, one unit of what lies below.
-Its map is then φ(a) = relu(a) or tanh(a) for an RNN, tanh(tanh(a)) for an LSTM, tanh(a) for a GRU:
-increasing, with φ(0) = 0.  So an output tells what was done to the one unit of the layer below
-that it reads: φ(0) = 0 where that was dropped, φ(y/(1−p)) where it was kept.  Both values are known
-with their bounds, and with inputs in [1/4, 1] they are far apart: y ≥ tanh(tanh(1/4)) > 0.23.
+A network with special weights shows its masks: in it, each unit works alone.  Every recurrent
+weight is 0.  A bias of ±SATURATED holds every gate open or shut: i = o = 1 and f = 0 in an LSTM;
+r = 1 in a GRU, with z at the value that takes the candidate.  Unit j of direction d of a layer
+reads one unit of the layer below, with weight 1.  A unit then maps what it reads by φ(a) = relu(a)
+or tanh(a) in an RNN, tanh(tanh(a)) in an LSTM, tanh(a) in a GRU.  Each φ is increasing, with
+φ(0) = 0.
+
+So an output tells what dropout did to the unit below, which had the value y: the output is
+φ(0) = 0 where dropout dropped it, and φ(y/(1−p)) where dropout kept it.  Both values are known with
+their bounds.  With inputs in [1/4, 1] they are far apart: y ≥ tanh(tanh(1/4)) > 0.23.
 
 p is a multiple of 1/8, so 1−p is exact in every format and 1/(1−p) is one rounding away.
 T is time, B batch, D the directions, R the width of the hidden state.
@@ -29,7 +32,7 @@ from gatewise.reference.options import suffixes
 
 from ...cases.arrays import as_array
 from ...cases.case import Case
-from ...cases.values import seeded
+from ...cases.values import SATURATED, seeded
 from ...checking.comparison import Check, Expected
 from ...checking.oracle import expected
 from ...devices import kept_generators
@@ -37,19 +40,19 @@ from ...subjects.protocol import Results, Subject
 
 Mask = npt.NDArray[np.bool_]
 
-#: e⁻¹⁰²⁴ is below half of the smallest subnormal in every format: 1 − σ(1024) rounds to 0.
-_OPEN = 1024.0
+#: Kind → the pre-activations of its gates in the network that shows its masks.
 _GATES = {
     "RNN": {},
-    "LSTM": {"i": _OPEN, "f": -_OPEN, "o": _OPEN},
-    "GRU": {"z": -_OPEN, "r": _OPEN},
+    "LSTM": {"i": SATURATED, "f": -SATURATED, "o": SATURATED},
+    "GRU": {"z": -SATURATED, "r": SATURATED},
 }
+#: Kind → its candidate, among the names of its gates.
 _CANDIDATE = {"RNN": "h", "LSTM": "g", "GRU": "n"}
 
 
 @contextmanager
 def seeded_generators(subject: Subject, seed: int) -> Iterator[None]:
-    """torch's generators on the CPU and on the subject's device seeded, and restored at the end."""
+    """Seed torch's generators of the CPU and of the subject's device; restore them at the end."""
     with kept_generators(subject.device):
         torch.manual_seed(seed)
         yield
@@ -71,7 +74,7 @@ def time_major(case: Case, x: Any) -> Any:
 def showing_weights(case: Case, lifted: bool = False) -> dict[str, Array]:
     """Weights of the network that shows its masks, for a case with biases.
 
-    `lifted` adds 1 to what the second layer's units read, so that they are never 0.
+    `lifted` adds 1 to what the second layer's units read, so that their outputs are never 0.
     """
     weights = {name: np.zeros(shape) for name, shape in case.weight_shapes.items()}
     names, size, width = KINDS[case.kind].gates, case.hidden_size, case.options.state_size
@@ -96,17 +99,20 @@ def showing_input(case: Case) -> Array:
 
 
 def showing_states(case: Case) -> list[Array]:
-    """Initial states of ones, or zeros where the case passes none: the network reads neither."""
+    """Initial states of ones, or zeros where the case passes none.  The network reads neither."""
     return [np.full(shape, float(case.with_state)) for shape in case.state_shapes]
 
 
 def outputs_with(
     case: Case, weights: dict[str, Array], masks: Sequence[Ball | Array | bool]
 ) -> Any:
-    """The showing network's output (T, B, D·R) when each mask is as given, or all kept or dropped.
+    """The output (T, B, D·R) of the network that shows its masks, under given masks.
 
-    No step reads another, so that all are one batch of the reference; its state of ones charges
-    for the f·c and z·h of every step, since |c| and |h| are at most 1 where f and z do not vanish.
+    A mask of True keeps every unit, and one of False drops every unit.
+
+    No step reads another, so the reference runs all steps as one batch.  The batch starts at states
+    of ones, and so its bound covers the terms f·c and z·h of every step: |c| and |h| are at most 1
+    where f and z do not vanish.
     """
     x = time_major(case, showing_input(case))
     time, batch, width = x.shape
@@ -122,9 +128,10 @@ def outputs_with(
 def nearest(
     check: Check, case: Case, name: str, output: Any, hypotheses: dict[str, Ball]
 ) -> npt.NDArray[np.int64]:
-    """Which of the hypotheses each element of an output fits; padding counts as the last.
+    """The index of the hypothesis that is nearest to each element of an output.
 
-    Raises `Mismatch` where an element is in the ball of none.
+    In padding it is the last index.  Raises `Mismatch` where an element is outside of the ball of
+    its nearest hypothesis.
     """
     got = time_major(case, as_array(output))
     balls = list(hypotheses.values())
@@ -146,17 +153,20 @@ def nearest(
 def run_showing(
     subject: Subject, case: Case, module: Any, check: Check, weights: dict[str, Array]
 ) -> tuple[Mask, Results]:
-    """One call of a two-layer showing network: its mask (T, B, D·R), True where kept; results."""
+    """Call a two-layer network that shows its mask.
+
+    Returns the mask (T, B, D·R), True where kept, and the results.
+    """
     x, states = showing_input(case), showing_states(case)
     results = subject.run(case, module, x=x, state=states)
     return read(check, case, results["output"], weights), results
 
 
 def read(check: Check, case: Case, output: Any, weights: dict[str, Array]) -> Mask:
-    """The mask (T, B, D·R), True where kept, of a two-layer showing network's output.
+    """The mask (T, B, D·R), True where kept, from the output of a two-layer network that shows it.
 
-    Raises `Mismatch` where an output is neither that of a unit dropped nor that of one kept and
-    scaled by 1/(1−p).
+    Raises `Mismatch` where an output fits neither a dropped unit nor a kept unit that is scaled by
+    1/(1−p).
     """
     times = f"kept and scaled by {1.0 / (1.0 - case.dropout):.4g}"
     hypotheses = {

@@ -1,6 +1,6 @@
-"""Memory: layouts do not matter, nothing given is modified, and results belong to the caller.
+"""Memory: layouts do not matter, a call modifies no argument, and the caller owns the results.
 
-torch documents nowhere how a result lies in memory, so no claim is made of its contiguity.
+torch does not document the memory layout of a result, so no property claims that it is contiguous.
 """
 
 from __future__ import annotations
@@ -15,15 +15,16 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from gatewise.reference.ball import Ball
-from gatewise.reference.classes import ALL, CONCAT_CELLS, DROP_IN, LAYERS
+from gatewise.reference.classes import ALL, LAYERS
 
 from ...cases.case import Case
 from ...cases.layouts import ALL_LAYOUTS, fitted, place
 from ...checking.comparison import Check, bits
+from ...checking.derivatives import STATES
 from ...checking.oracle import agree_all, expected
 from ...precisions import PLAIN, dtype_of
 from ...subjects.protocol import Subject, Unsupported
-from ..property import Family
+from ..property import STATEFUL, Family
 from .peak import peak_bytes
 
 FAMILY = Family("memory")
@@ -31,17 +32,17 @@ FAMILY = Family("memory")
 Sequence = Tensor | PackedSequence
 Addresses = np.ndarray[Any, np.dtype[np.int64]]
 
-#: `contiguous` is what the others are compared with.
+#: The layouts that are compared with the first one, `contiguous`.
 STRANGE_LAYOUTS = ALL_LAYOUTS[1:]
 
-#: `chunk` has every weight in one piece of memory, as optimisers that flatten leave them.
+#: In `chunk` all weights lie in one piece of memory, as an optimiser that flattens leaves them.
 WEIGHT_LAYOUTS = ("transposed", "strided", "offset", "expanded", "chunk")
 
 GRAD_MODES = ("no_grad", "grad", "backward")
 
 
 def _packed(subject: Subject, case: Case, x: Tensor, layout: str = "contiguous") -> Sequence:
-    """What the subject is called with for `x`; the data of a packed sequence is laid out."""
+    """`x` itself for a dense case, else a packed sequence whose data has a memory layout."""
     if case.lengths is None:
         return x
     packed = subject.pack(case, x)
@@ -57,7 +58,7 @@ def _call(
     sequence: Sequence,
     states: tuple[Tensor, ...] | None,
 ) -> dict[str, Tensor]:
-    """The results as they were returned, with the data of a packed output and no padded copy."""
+    """The results as the module returned them: of a packed output its data, and no padded copy."""
     if isinstance(sequence, Tensor):
         return subject.call(case.but(lengths=None), module, sequence, states)
     results = subject.returned(module, sequence, states)
@@ -67,16 +68,16 @@ def _call(
 def _named(
     module: nn.Module, sequence: Sequence, states: tuple[Tensor, ...] | None
 ) -> dict[str, Tensor]:
-    """Every tensor that a call is given, by name: input, states and weights."""
+    """Every tensor that a call receives, by name: input, states and weights."""
     given = {"input": sequence if isinstance(sequence, Tensor) else sequence.data}
-    given |= dict(zip(("h_0", "c_0"), states or (), strict=False))
+    given |= dict(zip(STATES, states or (), strict=False))
     return {**given, **dict(module.named_parameters())}
 
 
 @FAMILY.claims(
-    "How the input lies in memory does not matter.",
+    "The memory layout of the input does not matter.",
     "f(x) = f(x as a contiguous copy)",
-    of=DROP_IN + CONCAT_CELLS,
+    of=STATEFUL,
     precisions=PLAIN,
     share=0.2,
     layout="contiguous",
@@ -110,9 +111,9 @@ def _packed_rows(subject: Subject, case: Case, output: Ball) -> Ball:
 
 
 @FAMILY.claims(
-    "How the initial states lie in memory does not matter.",
+    "The memory layout of the initial states does not matter.",
     "f(x, s) = f(x, s as a contiguous copy)",
-    of=DROP_IN + CONCAT_CELLS,
+    of=STATEFUL,
     precisions=PLAIN,
     share=0.25,
     layout="contiguous",
@@ -133,7 +134,7 @@ def state_layout_does_not_matter(subject: Subject, case: Case, check: Check) -> 
 
 
 def _replace(module: nn.Module, name: str, weight: Tensor) -> None:
-    """Have a module hold `weight` by a name; raises `Unsupported` where it refuses."""
+    """Replace a named parameter by `weight`; raises `Unsupported` where the module refuses."""
     owner, _, own = name.rpartition(".")
     try:
         setattr(module.get_submodule(owner), own, nn.Parameter(weight))
@@ -142,7 +143,7 @@ def _replace(module: nn.Module, name: str, weight: Tensor) -> None:
 
 
 @FAMILY.claims(
-    "How the weights lie in memory does not matter.",
+    "The memory layout of the weights does not matter.",
     "f_W(x) = f_{W as a contiguous copy}(x)",
     of=ALL,
     precisions=PLAIN,
@@ -210,7 +211,7 @@ def _addresses(t: Tensor) -> Addresses:
 
 
 def _results(subject: Subject, case: Case) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """What a call is given and what it returns, in grad mode where the variant says so."""
+    """The arguments and the results of a call, in grad mode unless the variant is `no_grad`."""
     module = subject.build(case)
     x, states = subject.given(case)
     sequence = _packed(subject, case, x)
@@ -236,7 +237,7 @@ def results_share_no_memory_with_arguments(subject: Subject, case: Case, check: 
 
 
 @FAMILY.claims(
-    "Writing to one element of a result changes no other, be it of the same or another result.",
+    "Writing to one element of a result changes no other element of that or of another result.",
     "the addresses of the elements of output, h_n and c_n are distinct",
     of=ALL,
     share=0.2,
@@ -254,7 +255,7 @@ def results_share_no_memory_with_each_other(subject: Subject, case: Case, check:
 
 
 @FAMILY.claims(
-    "A further call leaves the results of earlier ones as they are.",
+    "A later call does not change the results of an earlier call.",
     "y = f(x); f(x′) changes no byte of y",
     of=ALL,
     share=0.2,
@@ -273,7 +274,7 @@ def earlier_results_are_kept(subject: Subject, case: Case, check: Check) -> None
 
 
 @FAMILY.claims(
-    "Writing to the results of a call changes no later one.",
+    "The caller may overwrite the results of a call: later calls give the same results.",
     "y = f(x); y ← NaN; f(x) gives the same as before",
     of=ALL,
     share=0.2,
@@ -291,7 +292,7 @@ def results_are_the_callers_to_overwrite(subject: Subject, case: Case, check: Ch
 
 
 @FAMILY.claims(
-    "The memory of a forward pass grows no faster than time.",
+    "The peak memory of a forward pass grows no faster than the number of steps.",
     "peak(4T) − peak(2T) <= 2·(peak(2T) − peak(T)) for T = 8, 16 or 32; peak: bytes alive at once",
     of=LAYERS,
     share=0.03,
@@ -305,11 +306,12 @@ def results_are_the_callers_to_overwrite(subject: Subject, case: Case, check: Ch
     variants=GRAD_MODES[:2],
 )
 def memory_grows_linearly_in_time(subject: Subject, case: Case, check: Check) -> None:
-    """Falsified where the growth of the peak more than doubles whenever time does.
+    """Falsified where the growth of the peak more than doubles each time that T doubles.
 
-    No correct subject's does: with peak(T) = a + bT, whatever the sign of a (a first step may hold
-    less than the others), the growth b·T doubles exactly.  A change to a kernel of another a or b
-    lies between two of the five times, and so leaves one of the three comparisons as it is.
+    A correct subject always passes.  It has peak(T) = a + bT, where a may be negative, since a
+    first step may hold less than the others.  Then the growth from T to 2T is b·T, which exactly
+    doubles with T.  The subject may also switch to a kernel with another a or b.  The switch lies
+    between two of the five times, and so leaves at least one of the three comparisons as it is.
     """
     module = subject.build(case)
     peaks = []

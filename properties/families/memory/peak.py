@@ -1,4 +1,4 @@
-"""Memory that a call needs at once, counted and not timed: the same number on every machine."""
+"""The peak memory of a call.  It is counted, not timed: the same number on every machine."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from ...subjects.protocol import Unsupported
 
 
 class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Bytes of the storages that operations have made and that are still alive, and their peak.
+    """Counts the bytes of the storages that operations made and that are alive, and their peak.
 
-    Every operation that reaches torch's dispatcher is seen, those inside a composite one too; what
-    a kernel allocates and frees within itself is not.
+    It sees every operation that reaches torch's dispatcher, also inside a composite operation.  It
+    does not see what a kernel allocates and frees within itself.
     """
 
     def __init__(self) -> None:
@@ -52,13 +52,13 @@ class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def peak_bytes(call: Callable[[], Any], device: str) -> int:
-    """The most bytes that `call` holds at once, its results among them.
+    """The most bytes that `call` holds at one time, with its results.
 
-    What the device's allocator counts, a kernel's own workspace included; on a CPU, which counts
-    nothing, the storages that the operations made.  Raises `Unsupported` where storages cannot be
-    watched: before torch 2.1 their Python objects do not live as long as they do.
+    A device's allocator counts them, with a kernel's own workspace.  A CPU's allocator counts
+    nothing, so there the storages that the operations made are counted.  Raises `Unsupported`
+    before torch 2.1, where the Python object of a storage does not live as long as the storage.
     """
-    # A cycle that the collector frees now or later would make the peak a matter of chance.
+    # The garbage collector frees cycles at no fixed time, which would make the peak random.
     enabled = gc.isenabled()
     gc.disable()
     try:

@@ -1,1 +1,1 @@
-"""The family paths: every path through an implementation gives the same."""
+"""The family paths: every path through an implementation gives the same results."""

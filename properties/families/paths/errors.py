@@ -1,7 +1,8 @@
 """Paths and errors: what one path refuses, every path refuses.
 
-The second half of the family paths.  Arguments are wrong in ways that leave nothing to read past:
-an input too narrow, a state or a weight with more rows, columns or layers than it should have.
+This is the second half of the family paths.  One argument of a call is wrong: the input is too
+narrow, has no steps or has another dtype; a state has another dtype; a state or a weight has one
+row, column or layer too many, so that a kernel that reads the right size stays inside of it.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from ...checking.comparison import Check
 from ...subjects.protocol import Subject, SubjectFault, Unsupported
 from .results import FAMILY, THREADS, threads, without_onednn
 
-#: What is amiss, as `argument: how`.
+#: What is wrong, as `argument: how`.
 NOTHING = "nothing"
 OF_H = ("input: width", "input: dtype", "h: width", "h: batch", "h: dtype")
 OF_C = ("c: width", "c: batch", "c: dtype")
@@ -47,8 +48,8 @@ def _longer(x: Array, axis: int) -> Array:
     return np.concatenate([x, np.take(x, [-1], axis=axis)], axis=axis)
 
 
-def _amiss(case: Case, fault: str) -> tuple[list[Array], list[str]]:
-    """Input and states, one of them wrong, and the precision to hold each in."""
+def _wrong(case: Case, fault: str) -> tuple[list[Array], list[str]]:
+    """The input and the states, one of them wrong, and the precision of each."""
     what, _, how = fault.partition(": ")
     if fault == "time: 0":
         case = case.but(time=0)
@@ -92,7 +93,7 @@ def _paths(
     """Every path by name, the plain one first, as a call that may raise."""
 
     def call(case: Case, mode: Mode = nullcontext, unbatched: bool = False) -> Any:
-        arrays, precisions = _amiss(case, fault)
+        arrays, precisions = _wrong(case, fault)
         if unbatched:
             first = case.batch_first and not case.cell
             arrays = [np.take(a, 0, axis=0 if first and a is arrays[0] else -2) for a in arrays]
@@ -107,7 +108,7 @@ def _paths(
         (name, partial(call, case, mode)) for name, mode in MODES.items()
     ]
     if not fault.endswith("dtype"):
-        # A float64 module that is given float32 may promote it; the other way round it cannot.
+        # A float64 module may promote a float32 argument, but a float32 module cannot take float64.
         other = _other(case.precision)
         paths.append((f"in {other}", partial(call, case.but(precision=other))))
     if not case.cell and fault != "time: 0":
@@ -129,7 +130,7 @@ def _agree_on_raising(subject: Subject, case: Case, check: Check) -> None:
         except Unsupported as reason:
             reasons.append(reason)
             continue
-        label = f"with {case.variant} amiss, the plain call {plain_line}; {path} it {line}; which"
+        label = f"with {case.variant} wrong, the plain call {plain_line}; {path} it {line}: this"
         check.same(label, got, plain)
     if reasons:
         raise reasons[0]
@@ -168,7 +169,8 @@ def paths_agree_on_raising_for_c(subject: Subject, case: Case, check: Check) -> 
 
 
 @FAMILY.claims(
-    "Whether an input without steps, or states of more layers, are refused, is no matter of path.",
+    "Whether an input without steps, or a state of more layers, is refused does not depend on the "
+    "path.",
     "raises(f, x, s) along every path, or along none",
     of=LAYERS,
     share=0.2,
@@ -200,8 +202,8 @@ class _With(nn.Module):
     **COMMON,
 )
 def wrong_weights_are_refused(subject: Subject, case: Case, check: Check) -> None:
-    kind, _, by = case.variant.partition(": ")
-    name = kind if case.cell else f"{kind}_l0"
+    weight, _, by = case.variant.partition(": ")
+    name = weight if case.cell else f"{weight}_l0"
     wrong = _longer(case.weight_arrays[name], 1 if by == "columns" else 0)
 
     def module(case_: Case) -> nn.Module:
@@ -217,6 +219,6 @@ def wrong_weights_are_refused(subject: Subject, case: Case, check: Check) -> Non
         except Unsupported as reason:
             reasons.append(reason)
             continue
-        check.same(f"{name} of shape {wrong.shape}, {path}: the call {line}; which", got, "raises")
+        check.same(f"{name} of shape {wrong.shape}, {path}: the call {line}: this", got, "raises")
     if reasons:
         raise reasons[0]

@@ -1,8 +1,8 @@
-"""Paths: a module has several kernels behind one door, and a case gives the same along each.
+"""Paths: a call may run one of several kernels, and a case gives the same results along each.
 
-Packing has its own family, which compares packed sequences with dense ones and with each sequence
-alone; `unbatched_is_a_batch_of_one` stands in invariance.  Here are the doors that no argument
-opens: oneDNN, grad and inference mode, threads, the dtype, a projection, an empty batch.
+The paths here are oneDNN, grad mode and inference mode, threads, the dtype, a projection and an
+empty batch.  The family packing compares packed sequences with dense ones and with each sequence
+alone.  `unbatched_is_a_batch_of_one` is in the family invariance.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ import torch
 
 from gatewise.reference.classes import ALL, only
 
-from ... import process_state
 from ...cases.case import Case
 from ...checking.comparison import Check, agree
 from ...checking.oracle import agree_all, expected
 from ...devices import CPU
 from ...precisions import FLOAT32, PLAIN, SHORT, dtype_of
 from ...subjects.protocol import Results, Subject, Unsupported
+from ..interface import state_names
 from ..property import Family
 
 FAMILY = Family("paths")
@@ -35,7 +35,7 @@ THREADS = 3
 
 @contextmanager
 def without_onednn() -> Iterator[None]:
-    """oneDNN's kernels switched off; raises `Unsupported` where torch has none to switch off."""
+    """Switch oneDNN's kernels off; raises `Unsupported` where torch was built without oneDNN."""
     onednn: Any = torch.backends.mkldnn
     if not onednn.is_available():
         raise Unsupported(f"torch {torch.__version__} was built without oneDNN")
@@ -50,9 +50,7 @@ def without_onednn() -> Iterator[None]:
 
 @contextmanager
 def threads(number: int) -> Iterator[None]:
-    """torch's own pool with a number of threads, and then as it was."""
-    if number > 1 and not process_state.threads_work:
-        raise Unsupported("it cannot be sent to a process in which several threads can run")
+    """Set the number of threads of torch's own pool, and restore it at the end."""
     before = torch.get_num_threads()
     torch.set_num_threads(number)
     try:
@@ -61,15 +59,15 @@ def threads(number: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def same_along(check: Check, door: str, got: Results, plain: Results, case: Case) -> None:
-    """Require the results along a door to have the plain ones' dtypes, and values that agree."""
+def same_along(check: Check, path: str, got: Results, plain: Results, case: Case) -> None:
+    """Require the results along a path to have the plain ones' dtypes, and values that agree."""
     for name, result in got.items():
-        check.same(f"dtype of {name} {door}", result.dtype, plain[name].dtype)
-    agree_all(check, got, plain, partial(expected, case), door)
+        check.same(f"dtype of {name} {path}", result.dtype, plain[name].dtype)
+    agree_all(check, got, plain, partial(expected, case), path)
 
 
 @FAMILY.claims(
-    "oneDNN switched off gives the same.",
+    "oneDNN switched off gives the same results.",
     "f(x) = f(x) with torch.backends.mkldnn.enabled = False",
     of=ALL,
     precisions=PLAIN,
@@ -85,7 +83,7 @@ def onednn_off_gives_the_same(subject: Subject, case: Case, check: Check) -> Non
 
 
 @FAMILY.claims(
-    "Grad mode gives the same, whatever requires a gradient.",
+    "Grad mode gives the same results, whichever tensors require a gradient.",
     "f(x) = f(x) under enable_grad, with gradients of weights, of everything or of nothing",
     of=ALL,
     precisions=PLAIN,
@@ -104,7 +102,7 @@ def grad_mode_gives_the_same(subject: Subject, case: Case, check: Check) -> None
 
 
 @FAMILY.claims(
-    "Inference mode gives the same.",
+    "Inference mode gives the same results.",
     "f(x) = f(x) under inference_mode, with tensors made outside it and within",
     of=ALL,
     share=0.2,
@@ -122,12 +120,13 @@ def inference_mode_gives_the_same(subject: Subject, case: Case, check: Check) ->
 
 
 @FAMILY.claims(
-    "One thread and several give the same.",
+    "One thread and several threads give the same results.",
     "f(x) = f(x) with torch.set_num_threads(3), at sizes that are worth sharing out",
     of=ALL,
     devices=CPU,
     share=0.07,
     isolated=True,  # a process that has run several threads cannot be forked any more
+    native_threads=True,
     least={"batch": 9, "hidden": 32},
 )
 def several_threads_give_the_same(subject: Subject, case: Case, check: Check) -> None:
@@ -140,7 +139,7 @@ def several_threads_give_the_same(subject: Subject, case: Case, check: Check) ->
 
 
 @FAMILY.claims(
-    "The same numbers in float64 give the same, and results keep the dtype of either.",
+    "The same numbers in float64 give the same results, and each result has the dtype of its call.",
     "|f(x) − f_float64(x)| <= r + r_float64",
     of=ALL,
     precisions=FLOAT32 + SHORT,
@@ -159,7 +158,8 @@ def float64_gives_the_same(subject: Subject, case: Case, check: Check) -> None:
 
 
 @FAMILY.claims(
-    "A projection that picks the first R units is a plain LSTM that only those units feed.",
+    "An LSTM whose projection picks the first R units equals an LSTM without projection whose "
+    "recurrent weights read only those units.",
     "W_hr = [I 0]: h_t = h′_t[:R] and c_t = c′_t, with W′_hh = [W_hh 0]",
     of=only("LSTM"),
     precisions=PLAIN,
@@ -178,7 +178,7 @@ def projection_picks_units(subject: Subject, case: Case, check: Check) -> None:
             continue
         padded[name] = w
         if w.ndim == 2 and not name.startswith("weight_ih_l0"):
-            # Columns of each direction's hidden state, of which the last H − R count for nothing.
+            # Columns of each direction's hidden state; those of its last H − R units are 0.
             parts = np.split(w, 1 if name.startswith("weight_hh") else directions, axis=1)
             gap = np.zeros((len(w), case.hidden_size - size))
             padded[name] = np.concatenate([p for part in parts for p in (part, gap)], axis=1)
@@ -197,10 +197,6 @@ def projection_picks_units(subject: Subject, case: Case, check: Check) -> None:
         agree(check, f"{name} with a projection", got[name], value, ball, radius)
 
 
-def _state_names(case: Case) -> tuple[str, ...]:
-    return (("h", "c") if case.cell else ("h_n", "c_n"))[: len(case.state_shapes)]
-
-
 @FAMILY.claims(
     "An empty batch gives empty results of the documented shapes, in grad mode and without.",
     "B = 0: output (T, 0, D·R), h_n (L·D, 0, R), c_n (L·D, 0, H); h, c (0, H)",
@@ -211,7 +207,7 @@ def _state_names(case: Case) -> tuple[str, ...]:
 )
 def empty_batch_gives_empty_results(subject: Subject, case: Case, check: Check) -> None:
     module = subject.build(case)
-    shapes = dict(zip(_state_names(case), case.state_shapes, strict=True))
+    shapes = dict(zip(state_names(case), case.state_shapes, strict=True))
     if not case.cell:
         shapes["output"] = (*case.input_shape[:-1], case.options.output_size)
     for grad in (False, True):
@@ -219,9 +215,9 @@ def empty_batch_gives_empty_results(subject: Subject, case: Case, check: Check) 
         with torch.set_grad_enabled(grad):
             got = subject.call(case, module, x, states)
         for name, shape in shapes.items():
-            door = f"of {name} for an empty batch with grad mode {grad}"
-            check.same(f"shape {door}", tuple(got[name].shape), shape)
-            check.same(f"dtype {door}", got[name].dtype, dtype_of(case.precision))
+            label = f"of {name} for an empty batch with grad mode {grad}"
+            check.same(f"shape {label}", tuple(got[name].shape), shape)
+            check.same(f"dtype {label}", got[name].dtype, dtype_of(case.precision))
 
 
 @FAMILY.claims(

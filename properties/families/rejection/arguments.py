@@ -2,7 +2,7 @@
 
 Documented exceptions are those that Python and torch raise for an argument: `TypeError`,
 `ValueError`, `RuntimeError` and `IndexError`; for an argument of a wrong type `AttributeError` as
-well, which is what Python says of a list that is asked for its `dim`.
+well, which Python raises where code reads `dim` of a list.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ from .mistakes import (
     told,
 )
 
-#: Of drop-ins alone: between an adapter's caller and the implementation stands the adapter.
+#: Not claimed behind an adapter: there the adapter gets the wrong argument.
 FAMILY = Family("rejection", needs=("torch_names",))
 
-#: A dense case, which the path of a variant puts as it needs it.
+#: The case is dense; `mistakes.on_path` puts it on the path of the variant.
 GIVEN: dict[str, Any] = {
     "forms": ("dense",),
     "least": {"batch": 2, "time": 2},
@@ -60,7 +60,7 @@ OTHER_MAKES = ("a tuple of h", "h twice", "an array", "a string")
 
 
 def _input_ranks(like: str) -> tuple[str, ...]:
-    # With a dimension more, an unbatched input is a batch; with one fewer, a batch is unbatched.
+    # An unbatched input with a dimension more is a batch; a batch with one fewer is unbatched.
     flat = mistakes.INPUT_RANKS[0 if CLASSES[like].cell else 1]
     more = named(("input",), ("a dimension more",), paths(like), without="unbatched")
     return named(("input",), (flat,), paths(like)) + more
@@ -79,7 +79,7 @@ def _state_rows(like: str) -> tuple[str, ...]:
 
 
 def _state_layers(like: str) -> tuple[str, ...]:
-    return named(states_of(like), mistakes.LAYERS, paths(like)) if like in LAYERS else ()
+    return named(states_of(like), mistakes.LAYER_COUNTS, paths(like)) if like in LAYERS else ()
 
 
 def _state_widths(like: str) -> tuple[str, ...]:
@@ -146,9 +146,9 @@ def state_of_wrong_rank_is_refused(subject: Subject, case: Case, check: Check) -
 
 
 @FAMILY.claims(
-    "A state with one row, a row fewer or a row more than the input's batch is refused by a "
+    "A state with one row, or with one row fewer or more than the input's batch, is refused by a "
     "RuntimeError, ValueError, TypeError or IndexError, on every path: nothing is broadcast, and "
-    "no row left out.",
+    "no row is left out.",
     "raises(f, x, s′), s′ (…, B′, ·), B′ ≠ B",
     share=0.6,
     variants=_state_rows,
@@ -159,8 +159,8 @@ def state_of_wrong_batch_is_refused(subject: Subject, case: Case, check: Check) 
 
 
 @FAMILY.claims(
-    "A state for a layer more or fewer than there are is refused by a RuntimeError, ValueError, "
-    "TypeError or IndexError, on every path.",
+    "A state for one layer more or fewer than the module has is refused by a RuntimeError, "
+    "ValueError, TypeError or IndexError, on every path.",
     "raises(f, x, s′), s′ (N, …), N ≠ L·D",
     of=LAYERS,
     share=0.5,
@@ -184,8 +184,8 @@ def state_of_wrong_width_is_refused(subject: Subject, case: Case, check: Check) 
 
 
 @FAMILY.claims(
-    "An input or a state of another dtype than the weights' is refused by a ValueError, "
-    "RuntimeError, TypeError or IndexError, on every path: nothing is converted in silence.",
+    "An input or a state whose dtype is not that of the weights is refused by a ValueError, "
+    "RuntimeError, TypeError or IndexError, on every path: nothing is converted silently.",
     "raises(f, x, s), dtype(x) or dtype(s) ≠ dtype(W)",
     share=0.4,
     variants=_dtypes,
@@ -196,8 +196,8 @@ def mixed_dtypes_are_refused(subject: Subject, case: Case, check: Check) -> None
 
 
 @FAMILY.claims(
-    "An input or a state on another device than the weights', meta among them, is refused by a "
-    "RuntimeError, ValueError, TypeError or IndexError, on every path.",
+    "An input or a state that is not on the device of the weights, but on meta or on another one, "
+    "is refused by a RuntimeError, ValueError, TypeError or IndexError, on every path.",
     "raises(f, x, s), device(x) or device(s) ≠ device(W)",
     share=0.25,
     prepare=mistakes.import_devices,
@@ -209,7 +209,7 @@ def mixed_devices_are_refused(subject: Subject, case: Case, check: Check) -> Non
 
 
 @FAMILY.claims(
-    "An input that is no tensor, or states that are not what the documentation says (a tensor; "
+    "An input that is not a tensor, or states that are not what the documentation says (a tensor; "
     "for an LSTM a tuple of two), are refused by a TypeError, AttributeError, ValueError, "
     "RuntimeError or IndexError, on every path.",
     "raises(f, x′), raises(f, x, s′)",
@@ -236,7 +236,7 @@ def sequence_without_steps_is_refused(subject: Subject, case: Case, check: Check
 
 @dataclass(frozen=True)
 class _Named:
-    """Mistakes with the words of which a message must have one; no words are those of `what`."""
+    """Mistakes, and words of which a message must have one: without any, the argument's own."""
 
     variants: Callable[[str], tuple[str, ...]]
     mistake: Mistake
@@ -259,8 +259,8 @@ _NAMED = (
 
 
 @FAMILY.claims(
-    "Every such exception names what was wrong: the argument, or the size, number of dimensions "
-    "or device that was given and the one expected; of a dtype, device or type, that it is one.",
+    "Every such exception names what is wrong: the argument, or both the given and the expected "
+    "size, number of dimensions or device; for a wrong dtype, device or type it has a word for it.",
     "argument ∈ message, or {got, expected} ⊂ message",
     share=0.8,
     prepare=mistakes.import_devices,

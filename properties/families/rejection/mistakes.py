@@ -1,8 +1,8 @@
-"""Wrong arguments of a call, one thing wrong at a time, on every path that a module offers.
+"""Wrong arguments of a call: one thing is wrong at a time, on every path that a module offers.
 
-A mistake is named `what: how, path`, as in "h: a row more, packed ragged": that name is the
-variant of a case, and the case gives all that is right.  A module is called with the right
-arguments first, so that one which refuses everything refuses nothing here.
+The name of a mistake is `what: how, path`, such as "h: a row more, packed ragged".  The name is the
+variant of a case, and all else in the case is right.  A module is called with the right arguments
+first.  If it refuses them, that exception falsifies the property and is not taken for a refusal.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ STEP_WORDS = ("length", "step", "time", "empty")
 INPUT_RANKS = ("a scalar", "flattened")
 RANKS = ("a dimension fewer", "a dimension more", "a dimension of its width more")
 ROWS = ("one row", "a row fewer", "a row more")
-LAYERS = ("a layer fewer", "a layer more")
+LAYER_COUNTS = ("a layer fewer", "a layer more")
 WIDTHS = ("one wide", "narrower", "wider")
 
 
@@ -58,7 +58,7 @@ def paths(like: str) -> tuple[str, ...]:
 
 
 def states_of(like: str) -> tuple[str, ...]:
-    """The states that can be wrong: each alone, and both alike."""
+    """The states that can be wrong: each alone, and both together."""
     states = KINDS[CLASSES[like].kind].states
     return (*states, " and ".join(states)) if len(states) > 1 else states
 
@@ -66,13 +66,13 @@ def states_of(like: str) -> tuple[str, ...]:
 def named(
     whats: Iterable[str], hows: Iterable[str], on: Iterable[str], without: str = ""
 ) -> tuple[str, ...]:
-    """The names of mistakes; on no path named `without`."""
+    """The names of mistakes: each argument, each way, each path except `without`."""
     hows, on = list(hows), [path for path in on if path != without]
     return tuple(f"{what}: {how}, {path}" for what in whats for how in hows for path in on)
 
 
 def on_path(case: Case, path: str) -> Case:
-    """A dense case of at least two rows and steps, put on a path."""
+    """The case changed to take a path; it is dense, with at least two rows and two steps."""
     if path == "unbatched":
         return case.but(batch=None)
     if not path.startswith("packed"):
@@ -81,7 +81,7 @@ def on_path(case: Case, path: str) -> Case:
     case = case.but(batch_first=False)
     if path == "packed equal":
         return case.but(lengths=(case.time,) * batch, enforce_sorted=True)
-    # The longest and the shortest differ, so that no kernel for equal lengths is taken.
+    # The longest and the shortest differ, so that no kernel for equal lengths runs.
     drawn = seeded(case.seed, 4).randint(1, case.time + 1, size=batch)
     lengths = [case.time, *sorted((int(n) for n in drawn[1:-1]), reverse=True), 1]
     if path == "packed unsorted":
@@ -90,7 +90,7 @@ def on_path(case: Case, path: str) -> Case:
 
 
 class Arguments:
-    """What a module is called with on a path: an input, and states where the case passes any."""
+    """The arguments of a call on a path: an input, and states where the case passes any."""
 
     def __init__(self, subject: Subject, case: Case) -> None:
         self.subject, self.case = subject, case
@@ -98,7 +98,7 @@ class Arguments:
         self.states: list[Any] = [subject.tensor(s, case) for s in case.state_arrays]
         if case.lengths is not None:
             self.input = subject.pack(case, self.input)
-        #: What stands for the states in the call, where it is neither a tensor nor their tuple.
+        #: An argument of a wrong type, which the call passes in place of the states.
         self.hx: Any = None
 
     def call(self, module: nn.Module) -> Any:
@@ -110,7 +110,7 @@ class Arguments:
             return module(self.input) if hx is None else module(self.input, hx)
 
     def change(self, what: str, change: Callable[[Tensor], Any]) -> None:
-        """Put `change(tensor)` for the input, h, c or both."""
+        """Replace the input, h, c or both states by `change(tensor)`."""
         if what == "input":
             if isinstance(self.input, PackedSequence):
                 self.input = self.input._replace(data=change(self.input.data))
@@ -124,7 +124,7 @@ class Arguments:
 
 
 def spoiled(t: Tensor, how: str) -> Tensor:
-    """A tensor with a rank, or a number of rows, layers or columns that is not its own.
+    """A tensor with a wrong rank, or with a wrong number of rows, layers or columns.
 
     Rows are along the last axis but one, layers along the first, columns along the last.
     """
@@ -136,7 +136,7 @@ def spoiled(t: Tensor, how: str) -> Tensor:
         return t[0]
     if how == "a dimension more":
         return t[None]
-    if how == "a dimension of its width more":  # the size that a check of one axis takes for right
+    if how == "a dimension of its width more":  # right to a check of one axis
         return t.unsqueeze(-2).repeat_interleave(t.shape[-1], -2)
     axis = -1 if how in WIDTHS else -2 if how in ROWS else 0
     size = t.shape[axis]
@@ -160,7 +160,7 @@ Mistake = Callable[[Arguments, str, str], list[object]]
 
 
 def misshapen(given: Arguments, what: str, how: str) -> list[object]:
-    """Make a shape wrong; the sizes or ranks that were got and expected."""
+    """Make a shape wrong; returns the wrong and the right size or rank."""
     sizes: list[object] = []
 
     def change(t: Tensor) -> Tensor:
@@ -178,7 +178,7 @@ def _differing(a: Tensor, b: Tensor) -> tuple[int, int]:
 
 
 def other_dtype(given: Arguments, what: str, how: str) -> list[object]:
-    """Put integers, or the other of float32 and float64, for one tensor or for all."""
+    """Convert one tensor, or all, to integers or to the other of float32 and float64."""
     own = dtype_of(given.case.precision)
     dtype = torch.float32 if own == torch.float64 else torch.float64
     if how == "of integers":
@@ -190,7 +190,7 @@ def other_dtype(given: Arguments, what: str, how: str) -> list[object]:
 
 
 def other_device(given: Arguments, what: str, how: str) -> list[object]:
-    """Put a tensor on the meta device or on one of another type; the two devices' types."""
+    """Move a tensor to meta or to a device of another type; returns the types of both devices."""
     own = type_of(given.subject.device)
     device = "meta" if how == "on meta" else another_than(own)
     if device is None:
@@ -200,7 +200,7 @@ def other_device(given: Arguments, what: str, how: str) -> list[object]:
 
 
 def other_type(given: Arguments, what: str, how: str) -> list[object]:
-    """Put what is no tensor for the input, or what is no tensor or tuple of two for the states."""
+    """Replace the input by an object that is no tensor, or the states by one of a wrong type."""
     h: Tensor = given.states[0]
     makes: dict[str, Callable[[], Any]] = {
         "a list": lambda: given.input.tolist(),
@@ -208,7 +208,7 @@ def other_type(given: Arguments, what: str, how: str) -> list[object]:
         "None": lambda: None,
         "a string": lambda: "zeros",
         "h alone": lambda: h,
-        # Each half has a wrong rank, so that nobody can take it for the two states.
+        # Each half has a wrong rank, so that no module can take the halves for the two states.
         "one tensor of a dimension more": lambda: torch.stack([spoiled(h, RANKS[2])] * 2),
         "a tuple of h": lambda: (h,),
         "h twice": lambda: (h, h),
@@ -224,14 +224,14 @@ def other_type(given: Arguments, what: str, how: str) -> list[object]:
 
 
 def no_steps(given: Arguments, what: str, how: str) -> list[object]:
-    """Take every step from the input."""
+    """Remove every step from the input."""
     time = 1 if given.case.batch is not None and given.case.batch_first else 0
     given.input = given.input.narrow(time, 0, 0)
     return []
 
 
 def import_devices() -> None:
-    """Have torch import what it needs to refuse a mix with meta, a second's worth, once."""
+    """Make torch import what it needs to refuse a mix with meta; the first time takes a second."""
     with contextlib.suppress(RuntimeError):
         one = torch.empty(1, 1)
         torch.nn.functional.linear(one.to("meta"), one, one[0])
@@ -261,7 +261,7 @@ def _shapes(value: Any) -> str:
 
 
 def names_it(message: str, words: Iterable[str], both: Iterable[object] = ()) -> bool:
-    """Whether a message has one of the words, or all of some numbers or devices."""
+    """Whether a message has one of `words`, or all the numbers or devices in `both`."""
     text = message.lower()
     if any(re.search(word, text) for word in words):
         return True
@@ -271,20 +271,21 @@ def names_it(message: str, words: Iterable[str], both: Iterable[object] = ()) ->
 
 
 def refused(check: Check, case: Case, got: str, what: str = "a call") -> None:
-    """Require the outcome of what the case's variant makes wrong to be a refusal."""
+    """Require that the outcome of a call with the mistake of the case's variant is a refusal."""
     check.same(f"{what} with {case.variant}", got, "refused")
 
 
 def told(case: Case, message: str, named: bool) -> None:
-    """Raise `Mismatch` where the message of a refusal has not named the case's variant."""
+    """Raise `Mismatch` where the message of a refusal does not name what is wrong."""
     if not named:
-        raise Mismatch(f"with {case.variant} the message names nothing of it: {message[:200]!r}")
+        shown = f"the message does not name what is wrong: {message[:200]!r}"
+        raise Mismatch(f"with {case.variant} {shown}")
 
 
 def right_call(subject: Subject, case: Case) -> nn.Module:
-    """The module of a case, which has taken the right arguments without complaint.
+    """Build the module of a case, and call it once with the right arguments.
 
-    Raises `Unsupported` where it offers no such call.
+    Raises `Unsupported` where the subject does not offer such a call.
     """
     for word, asked in (("unbatched", case.batch is None), ("packed", case.lengths is not None)):
         if asked and word in subject.unsupported:
@@ -303,7 +304,7 @@ def put_wrong(
     mistake: Mistake,
     refusals: tuple[type[Exception], ...] = REFUSALS,
 ) -> tuple[str, str, list[object]]:
-    """Outcome and message of a call with the variant's mistake; what was given and expected."""
+    """Outcome and message of a call with the variant's mistake; what is given and expected."""
     what, how, path = parts(case.variant)
     case = on_path(case, path)
     module = right_call(subject, case)
@@ -319,6 +320,6 @@ def refuse(
     mistake: Mistake,
     refusals: tuple[type[Exception], ...] = REFUSALS,
 ) -> None:
-    """Require the call with the mistake of the case's variant to be refused."""
+    """Require that the call with the mistake of the case's variant is refused."""
     got, _, _ = put_wrong(subject, case, mistake, refusals)
     refused(check, case, got)

@@ -1,4 +1,4 @@
-"""Rejection of options: a wrong size, rate or name is refused when the module is made."""
+"""Rejection of options: a wrong size, rate or name is refused when the module is constructed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ...subjects.protocol import Subject, Unsupported
 from .arguments import FAMILY
 from .mistakes import names_it, outcome, refused, told
 
-#: What is put for an option, by the words of a variant; a number may depend on the case.
+#: Words of a variant → the value of an option; it may depend on the case.
 VALUES: dict[str, Callable[[Case], Any]] = {
     "0": lambda case: 0,
     "-1": lambda case: -1,
@@ -82,7 +82,7 @@ def made_wrong(subject: Subject, case: Case) -> tuple[str, str, str, Any]:
     def make() -> Any:
         try:
             return subject.factory(*sizes.values(), **options)
-        except NotImplementedError as reason:  # a gap that it states, and no refusal
+        except NotImplementedError as reason:  # the subject states a gap, which is no refusal
             raise Unsupported(str(reason) or f"NotImplementedError for {options}") from reason
 
     return *outcome(make, (TypeError, ValueError, RuntimeError)), option, value
@@ -94,8 +94,8 @@ def _refuse(subject: Subject, case: Case, check: Check) -> None:
 
 
 @FAMILY.claims(
-    "Sizes that are negative or no integers are refused by the constructor, and a size of 0 by "
-    "that of a layer, with a ValueError, TypeError or RuntimeError.",
+    "The constructor refuses a size that is negative or not an integer, and for a layer also a "
+    "size of 0, with a ValueError, TypeError or RuntimeError.",
     "raises(F(I, H, L)), I, H or L ∉ ℕ; of layers, ∉ {1, 2, …}",
     share=0.2,
     variants=_sizes,
@@ -106,7 +106,7 @@ def wrong_sizes_are_refused(subject: Subject, case: Case, check: Check) -> None:
 
 
 @FAMILY.claims(
-    "A dropout that is no number in [0, 1] is refused by the constructor, with a ValueError, "
+    "The constructor refuses a dropout that is not a number in [0, 1], with a ValueError, "
     "TypeError or RuntimeError.",
     "raises(F(dropout=p)), p ∉ [0, 1]",
     of=LAYERS,
@@ -119,9 +119,9 @@ def wrong_dropout_is_refused(subject: Subject, case: Case, check: Check) -> None
 
 
 @FAMILY.claims(
-    "A proj_size that is negative, no integer or not below hidden_size is refused by the "
-    "constructor of an LSTM, and any by that of an RNN or a GRU, with a ValueError, TypeError or "
-    "RuntimeError.",
+    "The constructor of an LSTM refuses a proj_size that is negative, not an integer or not below "
+    "hidden_size; that of an RNN or a GRU refuses every proj_size but 0; with a ValueError, "
+    "TypeError or RuntimeError.",
     "raises(F(proj_size=R)), R ∉ {0, …, H − 1}; raises(GRU(proj_size=R)), R ≠ 0",
     of=LAYERS,
     share=0.1,
@@ -134,7 +134,8 @@ def wrong_projection_is_refused(subject: Subject, case: Case, check: Check) -> N
 
 
 @FAMILY.claims(
-    "proj_size given by its place makes no projected RNN or GRU: it is refused, or is no option.",
+    "A proj_size that is passed by position gives an RNN or a GRU no projection: the constructor "
+    "refuses it, or the module has a proj_size of 0 or none.",
     "GRU(I, H, L, bias, batch_first, dropout, bidirectional, R).proj_size = 0",
     of=only("RNN", "GRU"),
     share=0.1,
@@ -152,8 +153,8 @@ def a_projection_by_position_is_refused(subject: Subject, case: Case, check: Che
 
 
 @FAMILY.claims(
-    "A nonlinearity other than tanh and relu is refused by the constructor, with a ValueError, "
-    "TypeError or RuntimeError.",
+    "The constructor refuses a nonlinearity other than tanh and relu, with a ValueError, TypeError "
+    "or RuntimeError.",
     "raises(F(nonlinearity=σ)), σ ∉ {tanh, relu}",
     of=RNNS,
     share=0.1,

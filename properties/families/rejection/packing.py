@@ -1,4 +1,4 @@
-"""Rejection by torch.nn.utils.rnn: lengths and batch sizes that fit no batch."""
+"""Rejection by torch.nn.utils.rnn: lengths and batch sizes that do not fit a batch."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from ...checking.comparison import Check
 from ...precisions import FLOAT32
 from ...subjects.protocol import Subject
 from .arguments import FAMILY
+from .arguments import GIVEN as DENSE
 from .mistakes import REFUSALS, names_it, on_path, outcome, refused, told
 from .reads import BATCH_SIZES
 
-#: Lengths, longest first, made wrong; T is the first of them.
+#: How lengths are made wrong; they are sorted, longest first.
 LENGTHS: dict[str, Callable[[list[Any]], Any]] = {
     "one fewer": lambda n: n[:-1],
     "one more": lambda n: [*n, 1],
@@ -62,13 +63,10 @@ WORDS = {
     "total_length": ("total_length",),
 }
 GIVEN: dict[str, Any] = {
+    **DENSE,
     "precisions": FLOAT32,
     "share": 0.5,
-    "forms": ("dense",),
-    "least": {"batch": 2, "time": 2},
     "layout": "contiguous",
-    "isolated": True,
-    "sweep": True,
 }
 
 
@@ -111,8 +109,8 @@ def _named(case: Case, check: Check, got: str, message: str) -> None:
 
 @FAMILY.claims(
     "pack_padded_sequence refuses lengths that do not fit the batch (one too few or too many, "
-    "past the end, 0, negative, no integers, not sorted where they must be) and an input that is "
-    "no padded batch, with a RuntimeError, ValueError, TypeError, IndexError or AttributeError.",
+    "past the end, 0, negative, not integers, not sorted where they must be) and an input that is "
+    "not a padded batch, with a RuntimeError, ValueError, TypeError, IndexError or AttributeError.",
     "raises(pack(x, ℓ)), ℓ ∉ {1, …, T}ᴮ",
     of=only("Packing"),
     variants=LENGTH_VARIANTS,
@@ -124,7 +122,7 @@ def packing_refuses_what_does_not_fit(subject: Subject, case: Case, check: Check
 
 
 @FAMILY.claims(
-    "What pack_padded_sequence raises names the argument.",
+    "The exception that pack_padded_sequence raises names the argument.",
     "argument ∈ message",
     of=only("Packing"),
     variants=LENGTH_VARIANTS,
@@ -135,9 +133,9 @@ def packing_refusals_name_the_argument(subject: Subject, case: Case, check: Chec
 
 
 @FAMILY.claims(
-    "pad_packed_sequence refuses batch sizes that do not fit the data, what is no PackedSequence, "
-    "and a total_length below the longest, with a RuntimeError, ValueError, TypeError, IndexError "
-    "or AttributeError.",
+    "pad_packed_sequence refuses batch sizes that do not fit the data, an object that is not a "
+    "PackedSequence, and a total_length that is below the longest length or not an integer, with a "
+    "RuntimeError, ValueError, TypeError, IndexError or AttributeError.",
     "raises(pad(P)), ΣB_t ≠ rows of data, or B_t < B_{t+1}, or B_t < 0",
     of=only("Padding"),
     variants=PADDING_VARIANTS,
@@ -149,7 +147,7 @@ def padding_refuses_what_does_not_fit(subject: Subject, case: Case, check: Check
 
 
 @FAMILY.claims(
-    "What pad_packed_sequence raises names the argument.",
+    "The exception that pad_packed_sequence raises names the argument.",
     "argument ∈ message",
     of=only("Padding"),
     variants=PADDING_VARIANTS,

@@ -1,4 +1,4 @@
-"""Rejection of what lies outside: no argument is read before its start or past its end."""
+"""Reads outside of the arguments: no argument is read before its start or past its end."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from ...checking.comparison import Check
 from ...checking.oracle import compare_all, expected
 from ...precisions import PLAIN
 from ...subjects.protocol import Subject, padded
-from .arguments import FAMILY
+from .arguments import FAMILY, GIVEN
 from .mistakes import REFUSALS, Arguments, on_path, outcome, refused, right_call
 
-#: Elements of NaN before and behind a tensor: more than any vector unit takes at once.
+#: How many NaN lie before and after a tensor: more than any vector unit reads at once.
 BAND = 64
 
 
 def banded(t: Tensor) -> Tensor:
-    """The same values in the midst of NaN, contiguous.
+    """A contiguous copy of a tensor, with `BAND` NaN before and after it in memory.
 
     Raises `AssertionError` where the bands are not where they should be.
     """
@@ -37,8 +37,8 @@ def banded(t: Tensor) -> Tensor:
 
 
 @FAMILY.claims(
-    "Nothing outside of the arguments is read: with NaN before and behind the input, every state "
-    "and every weight, the results are the reference's.",
+    "A call reads nothing outside of its arguments: with NaN before and after the input, every "
+    "state and every weight in memory, the results equal the reference.",
     "f(NaN [x] NaN, NaN [s] NaN; NaN [W] NaN) = f(x, s; W)",
     precisions=PLAIN,
     share=0.4,
@@ -63,11 +63,11 @@ def nothing_outside_the_arguments_is_read(subject: Subject, case: Case, check: C
 
 
 def _grown(sizes: Tensor) -> Tensor:
-    """One row moves from the first step to one after the last: more than at the step before."""
+    """The last step loses a row, and a step follows with more rows than any before it."""
     return torch.cat((sizes[:-1], sizes[-1:] - 1, sizes[:1] + 1))
 
 
-#: What batch sizes say of the rows of data, by the words of a variant.
+#: Words of a variant → how batch sizes are made wrong.
 BATCH_SIZES: dict[str, Callable[[Tensor], Tensor]] = {
     "more rows than there are": lambda sizes: torch.cat((sizes, torch.ones_like(sizes[:1]))),
     "fewer rows than there are": lambda sizes: sizes[:-1],
@@ -80,15 +80,12 @@ BATCH_SIZES: dict[str, Callable[[Tensor], Tensor]] = {
 
 @FAMILY.claims(
     "A PackedSequence whose batch sizes do not fit its data is refused by a RuntimeError, "
-    "ValueError, TypeError or IndexError: no row is left out, and none read past the end.",
+    "ValueError, TypeError or IndexError: no row is left out, and none is read past the end.",
     "raises(f, P), ΣB_t ≠ rows of data, or B_t < B_{t+1}, or B_t < 0",
     of=LAYERS,
     share=0.25,
-    forms=("dense",),
-    least={"batch": 2, "time": 2},
     variants=tuple(f"batch sizes: {how}" for how in BATCH_SIZES),
-    isolated=True,
-    sweep=True,
+    **GIVEN,
 )
 def batch_sizes_that_do_not_fit_are_refused(subject: Subject, case: Case, check: Check) -> None:
     how = case.variant.partition(": ")[2]

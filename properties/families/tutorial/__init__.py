@@ -1,1 +1,1 @@
-"""The families of a tutorial's networks: networks, gates and claims."""
+"""The families of a tutorial's networks: networks, gates, claims and as_stated."""

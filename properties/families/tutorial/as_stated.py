@@ -1,6 +1,7 @@
-"""Claims stated as a tutorial makes them, where no property of the catalogue says the same.
+"""Claims as a tutorial states them, where no property of the catalogue says the same.
 
-They are put to subjects by `properties.article` and refuted; no run of the catalogue has them.
+`reporting.article` checks subjects against them and refutes them.  The catalogue does not have
+them, so no other run checks them.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ from ...subjects.protocol import Subject
 from ..parameters import lstm_is_four_rnns
 from ..property import Family
 from .counts import states_have_one_shape
-from .networks import inverted, original_gru, stacked, torch_case, torch_cell
+from .networks import CONCAT_GRUS, inverted, original_gru, stacked, torch_case, torch_cell
 
-FAMILY = Family("literal")
+FAMILY = Family("as_stated")
 
 
 @FAMILY.claims(
-    "An LSTM has four times the parameters of the RNN beside it, whatever its options.",
+    "An LSTM has four times the parameters of an RNN with the same options, whatever they are.",
     "#LSTM = 4 · #RNN, for every proj_size as well",
     of=only("LSTM"),
     precisions=FLOAT32,
@@ -49,7 +50,7 @@ def states_have_one_shape_whatever_the_options(subject: Subject, case: Case, che
 
 
 @FAMILY.claims(
-    "The GRU is the original one with the gates that its comments name: z resets, r updates.",
+    "The GRU is the original one, with the gates as its comments name them: z resets, r updates.",
     "h' = (1−r)∘h + r∘n, n = tanh(W_n [x, z∘h] + b_n)",
     of=only("SharedGRUCell"),
 )
@@ -62,10 +63,10 @@ def gru_is_the_original_by_its_labels(subject: Subject, case: Case, check: Check
 
 
 def relabellings(case: Case) -> list[dict[str, Array]]:
-    """Weights of torch.nn.GRUCell in which the cell's layers play its gates in another way.
+    """Weights of torch.nn.GRUCell, for every assignment of the cell's layers to its gates.
 
     Any layer may be r, z or n; r and z may be inverted; the bias may be b_ih or b_hh, which
-    differ for n alone.  Weights that are equal, as those of a shared layer are, count once.
+    differ for n alone.  Equal weights, such as those of a shared layer, count once.
     """
     H, w = case.hidden_size, stacked(case)
     found: dict[bytes, dict[str, Array]] = {}
@@ -85,7 +86,7 @@ def relabellings(case: Case) -> list[dict[str, Array]]:
 @FAMILY.claims(
     "The GRU is torch.nn.GRUCell under some relabelling of the gates.",
     "h' = torch.nn.GRUCell with r, z, n permuted, r and z inverted or not, b in b_ih or in b_hh",
-    of=only("SharedGRUCell", "IndependentGRUCell"),
+    of=CONCAT_GRUS,
     inputs="zeros",
 )
 def gru_is_torchs_relabelled(subject: Subject, case: Case, check: Check) -> None:

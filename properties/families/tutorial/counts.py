@@ -1,4 +1,4 @@
-"""Claims that a tutorial makes of recurrent modules, beside those of the families above."""
+"""Counts: a tutorial's claims about the number of parameters, and about the states' shapes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from ...cases.case import Case
 from ...checking.comparison import Check
 from ...precisions import FLOAT32
 from ...subjects.protocol import Subject
+from ..interface import state_names
 from ..parameters import torch_rnn
 from ..property import Family
 
@@ -29,7 +30,7 @@ def own_gate_count(subject: Subject, case: Case) -> int:
 
 
 @FAMILY.claims(
-    "One layer shared by all gates has the parameters of one RNN.",
+    "One layer that all gates share has as many parameters as one RNN.",
     "#gates = 1 · #RNN = (I+H)·H + H",
     of=only("SharedRNNCell", "SharedLSTMCell", "SharedGRUCell", "IndependentRNNCell"),
     precisions=FLOAT32,
@@ -62,7 +63,7 @@ def gru_gates_are_three_rnns(subject: Subject, case: Case, check: Check) -> None
 
 
 @FAMILY.claims(
-    "Each weight and each bias is as many times an RNN's as the kind has gate blocks.",
+    "A kind with G gate blocks has G times the elements of an RNN in each weight and each bias.",
     "#W = 4 · #W of the RNN (LSTM), 3 · #W (GRU), and so #b, name by name",
     of=only("LSTM", "GRU", "LSTMCell", "GRUCell"),
     precisions=FLOAT32,
@@ -89,9 +90,7 @@ def _states(subject: Subject, case: Case) -> dict[str, tuple[int, ...]]:
     share=0.5,
 )
 def number_of_states(subject: Subject, case: Case, check: Check) -> None:
-    names = ["h", "c"] if case.cell else ["h_n", "c_n"]
-    found = list(_states(subject, case))
-    check.same("the states", found, names[: len(case.state_shapes)])
+    check.same("the states", list(_states(subject, case)), list(state_names(case)))
 
 
 def state_shape(case: Case) -> tuple[int, ...]:

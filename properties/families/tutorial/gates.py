@@ -1,4 +1,4 @@
-"""Gates of the cells on [x, h]: what each of them does, at its limits and between."""
+"""Gates of the cells on [x, h]: what each gate does, at its limits and between them."""
 
 from __future__ import annotations
 
@@ -13,22 +13,18 @@ from gatewise.reference.kinds import KINDS
 
 from ...cases.arrays import as_array
 from ...cases.case import Case
-from ...cases.values import ORDINARY, SUMMABLE
+from ...cases.values import ORDINARY, SATURATED, SUMMABLE
 from ...checking.comparison import Check, Expected, agree
 from ...checking.oracle import expected
 from ...subjects.protocol import Subject
 from ..property import Family
+from .networks import CONCAT_GRUS, CONCAT_LSTMS
 
 FAMILY = Family("gates")
 
-#: As in `limits`: σ(±1024) is 0 or 1 in every format.
-SATURATED = 1024.0
-
-LSTMS = only("SharedLSTMCell", "IndependentLSTMCell")
-
 
 def _run_of(subject: Subject, case: Case, xs: list[Array], h: Array) -> tuple[Array, Ball]:
-    """The state after the inputs `xs`, as the subject has it and as a ball."""
+    """The state after the inputs `xs`, as the subject returns it and as a ball."""
     module = subject.build(case)
     got, ball = h, exact(h, case.rounding)
     for x in xs:
@@ -46,7 +42,7 @@ def _run_of(subject: Subject, case: Case, xs: list[Array], h: Array) -> tuple[Ar
     regimes=SUMMABLE,
 )
 def rnn_superposes(subject: Subject, case: Case, check: Check) -> None:
-    """Over one to three steps; a ball is carried through them with the state."""
+    """Runs one to three steps, and carries a ball through them along with the state."""
     steps = range(1 + case.seed % 3)
     one = [case.but(seed=case.seed ^ (2 * t)) for t in steps]
     two = [case.but(seed=case.seed ^ (2 * t + 1)) for t in steps]
@@ -77,9 +73,9 @@ def rnn_state_is_bounded_by_one(subject: Subject, case: Case, check: Check) -> N
 
 
 def held(case: Case, **gates: float) -> dict[str, Array]:
-    """Weights in which gates' pre-activations are the numbers given, whatever the input.
+    """Weights with which the gates' pre-activations are the given numbers, whatever the input.
 
-    The last one given wins where gates share a layer.
+    Where gates share a layer, the last given number counts.
     """
     weights = {name: w.copy() for name, w in case.weight_arrays.items()}
     layer_of = dict(zip(KINDS[case.kind].gates, gate_layers(case.kind), strict=True))
@@ -92,7 +88,7 @@ def held(case: Case, **gates: float) -> dict[str, Array]:
 def _goes_to(
     subject: Subject, case: Case, check: Check, name: str, w: dict[str, Array], limit: Array
 ) -> None:
-    """With weights `w` a result is `limit`, which the equations then give exactly."""
+    """Require that with weights `w` a result is `limit`, the exact value of the equations."""
     ball = expected(case, weights=w)[name]
     want = Expected(np.broadcast_to(limit, ball.shape), ball.radius, "ball radius at the limit")
     check.close(name, subject.run(case, weights=w)[name], want)
@@ -101,7 +97,7 @@ def _goes_to(
 @FAMILY.claims(
     "With the forget gate at 0, nothing of the old cell state is left.",
     "f = 0 ⇒ c' = i∘g does not depend on c",
-    of=LSTMS,
+    of=CONCAT_LSTMS,
     share=0.5,
     with_state=True,
     regimes=ORDINARY,
@@ -141,7 +137,7 @@ def forget_gate_at_one_keeps_the_cell(subject: Subject, case: Case, check: Check
 
 
 @FAMILY.claims(
-    "With the one gate at 1, one is added to the cell state.",
+    "With the one gate at 1, the cell state grows by 1.",
     "f = i = 1, g = tanh(∞) = 1 ⇒ c' = c + 1",
     of=only("SharedLSTMCell"),
     share=0.5,
@@ -149,7 +145,7 @@ def forget_gate_at_one_keeps_the_cell(subject: Subject, case: Case, check: Check
 )
 def shared_gate_at_one_adds_one(subject: Subject, case: Case, check: Check) -> None:
     c = case.state_arrays[1]
-    # c + 1 may need more digits than the format has; in float64 it is right to a rounding.
+    # c + 1 may need more digits than the format has; a float64 holds it up to one rounding.
     w = held(case, f=SATURATED)
     ball = expected(case, weights=w)["c"]
     limit = exact(c, case.rounding) + 1.0
@@ -178,7 +174,7 @@ def cell_decays_at_the_forget_gates_rate(subject: Subject, case: Case, check: Ch
 
 
 @FAMILY.claims(
-    "With one gate for all, the cell state decays to what the gate itself lets in.",
+    "With one gate for all, the gate scales the sum of the cell state and the candidate.",
     "f = i = σ(a), g = tanh(a) ⇒ c' = σ(a) (c + tanh(a))",
     of=only("SharedLSTMCell"),
     share=0.5,
@@ -200,9 +196,9 @@ def shared_gate_scales_cell_and_candidate(subject: Subject, case: Case, check: C
     of=only("SharedLSTMCell"),
 )
 def gates_are_one(subject: Subject, case: Case, check: Check) -> None:
-    """f is read off the cell state, and i and o must be what they are if they equal it.
+    """The cell state gives f, and the results must be those that i = f and o = f give.
 
-    With e^a = f/(1−f), tanh(a) = φ(f) = (2f−1)/(2f²−2f+1).  |φ′| = 4f(1−f)/(2f²−2f+1)² ≤ 4, for
+    With e^a = f/(1−f), tanh(a) = φ(f) = (2f−1)/(2f²−2f+1).  |φ′| = 4f(1−f)/(2f²−2f+1)² ≤ 4, since
     the denominator is at least 1/4 and the numerator at most 1; |φ| ≤ 1, so (f φ(f))′ ≤ 5.
     """
     case = case.but(with_state=True)
@@ -226,7 +222,7 @@ def gates_are_one(subject: Subject, case: Case, check: Check) -> None:
 @FAMILY.claims(
     "The gate z at 0 keeps the hidden state.",
     "z = 0 ⇒ h' = h",
-    of=only("SharedGRUCell", "IndependentGRUCell"),
+    of=CONCAT_GRUS,
     share=0.5,
     with_state=True,
     regimes=ORDINARY,
@@ -237,7 +233,7 @@ def z_at_zero_keeps_the_state(subject: Subject, case: Case, check: Check) -> Non
 
 
 @FAMILY.claims(
-    "The gate z at 1 takes the candidate for the hidden state.",
+    "With the gate z at 1, the hidden state becomes the candidate.",
     "z = 1 ⇒ h' = n = tanh(W_n [x, r∘h] + b_n)",
     of=only("IndependentGRUCell"),
     share=0.5,

@@ -1,4 +1,4 @@
-"""Networks: what ties cells on [x, h] and the tagger to torch.nn's cells and to probability."""
+"""Networks: how cells on [x, h] and taggers relate to torch.nn's cells, and their probabilities."""
 
 from __future__ import annotations
 
@@ -28,11 +28,16 @@ from ..property import Family
 
 FAMILY = Family("networks")
 
+#: Cells on [x, h] of two kinds, each with one layer for all gates or a layer for each gate.
+CONCAT_LSTMS = only("SharedLSTMCell", "IndependentLSTMCell")
+CONCAT_GRUS = only("SharedGRUCell", "IndependentGRUCell")
+
 
 def stacked(case: Case) -> dict[str, Array]:
     """The gates' weights as torch.nn's cell holds them, with a second bias of zeros.
 
-    A shared layer is repeated: [W]ₖ split after column I into weight_ih and weight_hh.
+    The layers are stacked, a shared layer once for each gate.  The first I columns are weight_ih,
+    and the others are weight_hh.
     """
     w, width = case.weight_arrays, case.input_size
     layers = gate_layers(case.kind)
@@ -56,7 +61,7 @@ def inverted(case: Case, weights: dict[str, Array], gate: int) -> dict[str, Arra
 
 
 def original_gru(case: Case, weights: dict[str, Array], update_keeps: bool) -> Ball:
-    """h' of the original GRU, reset before the product, which keeps h where z = 1 or where 0."""
+    """h' of the original GRU, reset before the product; z = 1 keeps h, or z = 0 where stated so."""
     sizes = case.input_size, case.hidden_size
     options = Options("GRU", *sizes, reset_after=False, update_keeps=update_keeps, cell=True)
     x, h = (exact(a, case.rounding) for a in (case.input_array, case.state_arrays[0]))
@@ -91,7 +96,7 @@ def log_probabilities_sum_to_one(subject: Subject, case: Case, check: Check) -> 
 
 
 @FAMILY.claims(
-    "The cell is torch.nn's with its gate layers stacked and a zero second bias.",
+    "The cell equals torch.nn's cell with the gate layers stacked and a second bias of zeros.",
     "h', c' = torch.nn cell with W_ih = [W_x; …], W_hh = [W_h; …], b_ih = [b; …], b_hh = 0",
     of=only("SharedLSTMCell", "IndependentLSTMCell", "IndependentRNNCell"),
 )
@@ -105,7 +110,7 @@ def equals_torch_cell_with_stacked_weights(subject: Subject, case: Case, check: 
 
 
 @FAMILY.claims(
-    "Weights on [x, h] and weights split into those of x and those of h are the same map.",
+    "Weights on [x, h] are the same map as these weights split into those of x and those of h.",
     "W [x, h] + b = W_x x + W_h h + b",
     of=CONCAT_CELLS,
 )
@@ -124,9 +129,9 @@ def split_weights_are_the_same_map(subject: Subject, case: Case, check: Check) -
 
 
 @FAMILY.claims(
-    "The GRU is the original form, reset before the matmul, with its update gate inverted.",
+    "The GRU equals the original form, reset before the matmul, with the update gate inverted.",
     "h' = (1−z)∘n + z∘h with z = σ(−a_z), n = tanh(W_x x + W_h (r∘h) + b)",
-    of=only("SharedGRUCell", "IndependentGRUCell"),
+    of=CONCAT_GRUS,
 )
 def gru_is_the_original_with_z_inverted(subject: Subject, case: Case, check: Check) -> None:
     """Compared within both balls: σ(−a) keeps relative accuracy where 1 − σ(a) has lost it."""
@@ -135,9 +140,9 @@ def gru_is_the_original_with_z_inverted(subject: Subject, case: Case, check: Che
 
 
 @FAMILY.claims(
-    "With one hidden unit the GRU is torch.nn's with its update gate inverted.",
+    "With one hidden unit the GRU equals torch.nn's GRU with the update gate inverted.",
     "H = 1 ⇒ W_h (r∘h) = r∘(W_h h), so h' = torch.nn.GRUCell with z = σ(−a_z), b_hh = 0",
-    of=only("SharedGRUCell", "IndependentGRUCell"),
+    of=CONCAT_GRUS,
     share=0.5,
     hidden_size=1,
 )
@@ -149,7 +154,7 @@ def gru_of_one_unit_is_torchs(subject: Subject, case: Case, check: Check) -> Non
 
 
 @FAMILY.claims(
-    "With equal layers for all gates the independent cell is the shared one.",
+    "With equal layers for all gates the independent cell equals the shared cell.",
     "gate_k = gate for every k ⇒ f_independent = f_shared",
     of=only("IndependentLSTMCell", "IndependentGRUCell"),
 )
@@ -169,7 +174,7 @@ def _part(subject: Subject, module: Any, name: str) -> Any:
 
 
 @FAMILY.claims(
-    "A tagger is its embedding, LSTM and linear layer applied word by word.",
+    "A tagger equals its embedding, its LSTM and its linear layer, applied word by word.",
     "y_t = log_softmax(W h_t + b), (h_t, c_t) = LSTM(e_t, (h_{t−1}, c_{t−1}))",
     of=TAGGERS,
 )
@@ -198,7 +203,7 @@ def _after_another(subject: Subject, case: Case, check: Check, reset: bool) -> N
 
 
 @FAMILY.claims(
-    "A tagger's outputs do not depend on the sentences before.",
+    "A tagger's outputs do not depend on earlier sentences.",
     "f(s₂ after s₁) = f(s₂)",
     of=TAGGERS,
 )
@@ -207,7 +212,7 @@ def earlier_sentences_do_not_matter(subject: Subject, case: Case, check: Check) 
 
 
 @FAMILY.claims(
-    "Once reset, a tagger's outputs do not depend on the sentences before.",
+    "After reset, a tagger's outputs do not depend on earlier sentences.",
     "f(s₂ after s₁ and reset) = f(s₂)",
     of=TAGGERS,
 )
@@ -216,7 +221,7 @@ def reset_forgets_earlier_sentences(subject: Subject, case: Case, check: Check) 
 
 
 @FAMILY.claims(
-    "A tagger trains on one sentence after another: each has a backward of its own.",
+    "A tagger trains on one sentence after another: the backward pass of each sentence works.",
     "∂f(s₂)/∂w exists after ∂f(s₁)/∂w was taken",
     of=TAGGERS,
     precisions=FLOAT32,
@@ -230,7 +235,7 @@ def a_second_backward_works(subject: Subject, case: Case, check: Check) -> None:
         try:
             module(ids).sum().backward()
             raised = "no error"
-        except RuntimeError as error:  # autograd's own, for a graph that was let go
+        except RuntimeError as error:  # autograd raises it for a graph that was freed
             raised = type(error).__name__
         check.same(f"what the {turn} backward raises", raised, "no error")
         without = [name for name, p in module.named_parameters() if p.grad is None]

@@ -79,14 +79,12 @@ def serve(
     timeout: float,
     given: tuple[Subject, Claim | None] | bytes,
     modules: dict[str, str],
-    clean: bool,
 ) -> None:
     """Answer each (claim, case, precision) with an `Answer`, until the end.
 
     The subject comes with a fork, together with a claim that is meant where None is given; or it
-    comes pickled, from `modules`.  A process that is not clean was forked beside native threads.
+    comes pickled, from `modules`.
     """
-    process_state.threads_work = clean
     for other in OPEN:
         other.close()  # so that their processes see the end of this one's parent
     _keep_apart(log)

@@ -121,15 +121,28 @@ class Sandbox:
             self._process = self._channel = None
             self._written = 0
 
-    def put(self, claim: Claim, case: Case, check: Check, precision: str | None = None) -> Any:
+    def put(
+        self,
+        claim: Claim,
+        case: Case,
+        check: Check,
+        precision: str | None = None,
+        threads: bool = False,
+    ) -> Any:
         """What `claim(subject, case, check)` returns; its counts are added to the check.
 
         `precision` is that of the run, by default the case's: see `precisions.switch`.
+        `threads` says that the claim starts torch's own threads, which a fork beside native
+        threads cannot.
 
         Raises what the claim raised: `Mismatch`, `SubjectFault` and `Unsupported` as they are,
         any other as a `Raised` of the same name; `Death` or `Hang` where there is no answer.
         """
         channel, named = self._door(claim)
+        if threads and self._stopgap:
+            raise CannotIsolate(
+                f"{self.subject.name} cannot be sent to a process in which several threads can run"
+            )
         try:
             channel.send(
                 (named, case.but(), precision or case.precision)
@@ -213,7 +226,7 @@ class Sandbox:
         os.close(handle)
         ours, theirs = context.Pipe()
         given, modules = ((self.subject, claim), {}) if payload is None else (payload, files())
-        arguments = (theirs, self._log, self.timeout, given, modules, not self._stopgap)
+        arguments = (theirs, self._log, self.timeout, given, modules)
         process = context.Process(target=serve, args=arguments, daemon=True)
         OPEN.add(ours)
         with warnings.catch_warnings():  # of threads at a fork, which `method` has looked at

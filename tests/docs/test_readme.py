@@ -1,0 +1,109 @@
+"""README and CONTRIBUTING: what they show is what a run gives today."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gatewise.properties import session
+from gatewise.properties.devices import TABLE as DEVICES
+from gatewise.properties.precisions import OFFERED
+from gatewise.properties.running.engine import EXAMPLES
+from gatewise.properties.running.known_issues import parse
+from gatewise.properties.running.records import STATUSES
+from gatewise.reference.classes import ALL
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+FILES = dict(re.findall(r"```python\n# (\w+\.py)\n(.*?)```", README, re.DOTALL))
+((COMMAND, SHOWN),) = re.findall(r"```console\n\$ (.+?)\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The README's files, in an empty folder outside of the checkout."""
+    path = tmp_path_factory.mktemp("readme")
+    for name, text in FILES.items():
+        (path / name).write_text(text, encoding="utf-8")
+    return path
+
+
+def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *command],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+
+def test_the_check_of_a_class_prints_what_the_readme_shows(folder: Path) -> None:
+    words = COMMAND.split()
+    assert words[0] == "python"
+    done = run(folder, *words[1:], "-p", "no:cacheprovider")
+    assert done.returncode == 1
+    printed = iter(done.stdout.splitlines())
+    missing = [line for line in SHOWN.splitlines() if line not in printed]  # in this order
+    assert missing == [], done.stdout
+
+
+def test_the_script_runs_and_finds_the_fault(folder: Path) -> None:
+    done = run(folder, "script.py")
+    assert done.returncode == 0, done.stderr
+    for precision, line in zip(("float64", "float32"), done.stdout.splitlines(), strict=True):
+        assert line.startswith(f"mine.py:MyLSTMCell-cpu-{precision}-equals_reference falsified ")
+
+
+def test_every_file_of_the_readme_is_run() -> None:
+    assert set(FILES) == {"mine.py", "test_mine.py", "script.py"}
+
+
+def test_the_options_are_those_of_a_run() -> None:
+    table = README.partition("## Options")[2].partition("## ")[0]
+    rows = dict(re.findall(r"^\| `(--[\w-]+)` \| (.+?) \|", table, re.MULTILINE))
+    assert set(rows) == {*session.OPTIONS, "--hypothesis-profile", "--hypothesis-seed"}
+    for name in (*ALL, "auto"):
+        assert re.search(rf"\b{name}\b", rows["--like"])
+    for name in OFFERED:
+        assert re.search(rf"\b{name}\b", rows["--precision"])
+    for name in DEVICES:
+        assert re.search(rf"\b{name}\b", rows["--device"])
+    for name, number in EXAMPLES.items():
+        assert name in rows["--hypothesis-profile"]
+        assert str(number) in rows["--hypothesis-profile"]
+
+
+def test_every_status_is_explained() -> None:
+    table = README.partition("| status | meaning |")[2].partition("\n\n")[0]
+    assert tuple(re.findall(r"^\| ([a-z ]+?) \|", table, re.MULTILINE)) == STATUSES
+
+
+@pytest.mark.parametrize("text", [README, CONTRIBUTING], ids=["README", "CONTRIBUTING"])
+def test_every_link_and_path_exists(text: str) -> None:
+    named = set(re.findall(r"\]\(((?!https?:)[^)#]+)\)", text))
+    named |= {p for p in re.findall(r"`((?:[\w.-]+/)+[\w.-]*)`", text) if "NAME" not in p}
+    made = ("build/", "path/to/", ".hypothesis/", "gatewise-report", "error/bound")
+    missing = [p for p in named if not p.startswith(made) and not (ROOT / p).exists()]
+    assert missing == []
+
+
+def test_no_paragraph_is_above_five_lines() -> None:
+    """Five lines of 110 characters; tables and blocks of code are no paragraphs."""
+    for text in (README, CONTRIBUTING):
+        prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+        for paragraph in prose.split("\n\n"):
+            if not paragraph.lstrip().startswith(("|", "#", "-", "    ")):
+                assert len(paragraph) <= 550, paragraph[:80]
+
+
+def test_the_entry_of_a_known_issue_can_be_used() -> None:
+    (entry,) = re.findall(r"```toml\n(.*?)```", CONTRIBUTING, re.DOTALL)
+    (issue,) = parse(entry)
+    assert issue.subjects == ("torch.nn.RNN", "torch.nn.GRU")
