@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Iterator
 from typing import Any
 
 # One thread for each worker: set before torch is imported, since its pools read it once.
@@ -15,7 +16,8 @@ import pytest
 if importlib.util.find_spec("gatewise.reference") is None:
     raise pytest.UsageError("gatewise is not installed here: python -m pip install -e .")
 
-from gatewise.properties import session
+from gatewise.properties import options, session
+from gatewise.properties.reporting.causes import cause_of
 from gatewise.properties.running.plans import Plan
 from gatewise.properties.running.records import Record
 
@@ -24,21 +26,23 @@ RUN = pytest.StashKey[session.Run]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("gatewise", "Gatewise: what is checked, where, and in which precision")
-    for flag, description in session.OPTIONS.items():
+    for flag, description in options.OPTIONS.items():
         group.addoption(flag, **description)
 
 
 @pytest.hookimpl(tryfirst=True)  # before Hypothesis's plugin, which loads the named profile
 def pytest_configure(config: pytest.Config) -> None:
-    flags = [*session.OPTIONS, "--hypothesis-profile", "--hypothesis-seed"]
+    flags = [*options.OPTIONS, "--hypothesis-profile", "--hypothesis-seed"]
     given = {flag: config.getoption(flag, None) for flag in flags}
     worker: dict[str, Any] | None = getattr(config, "workerinput", None)
     if worker is not None:
         given["--hypothesis-seed"] = worker["gatewise_seed"]
     try:
-        config.stash[RUN] = session.configure(given)
-    except session.UsageError as error:
+        config.stash[RUN] = options.configure(given)
+    except options.UsageError as error:
         raise pytest.UsageError(str(error)) from None
+    if worker is None:
+        config.pluginmanager.register(FirstOfEachCause(config))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -57,22 +61,63 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture
-def outcome(request: pytest.FixtureRequest, plan: Plan) -> tuple[Record, str]:
-    """The record of a plan and its explanation; the record goes to the summary."""
-    record, text = request.config.stash[RUN].run(plan)
+def outcome(request: pytest.FixtureRequest, plan: Plan) -> tuple[Record, str, bool]:
+    """The record of a plan, its explanation, and whether it decides the exit status."""
+    run = request.config.stash[RUN]
+    record, text = run.run(plan)
     request.node.user_properties.append(("gatewise", record.as_dict()))
-    return record, text
+    return record, text, run.counts(record)
 
 
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    kinds = ("passed", "failed", "skipped", "error")
+def record_of(report: Any) -> Record | None:
+    """The record that a test has left with its report."""
+    stored = dict(getattr(report, "user_properties", ())).get("gatewise")
+    return None if stored is None else Record.of(stored)
+
+
+class FirstOfEachCause:
+    """Prints a falsified property when it happens, if its cause is new.
+
+    A run that a signal or a time limit ends prints no summary.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.seen: set[str] = set()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        record = record_of(report) if report.when == "call" and report.failed else None
+        reporter = self.config.pluginmanager.get_plugin("terminalreporter")
+        if record is None or reporter is None or cause_of(record) in self.seen:
+            return
+        self.seen.add(cause_of(record))
+        reporter.ensure_newline()
+        reporter.write_line(f"{record.status}: {record.id}: {record.message.partition(chr(10))[0]}")
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # around the one that prints the failures
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Iterator[None]:
+    run = config.stash[RUN]
+    kinds = ("passed", "failed", "skipped", "xfailed", "error")
     reports = [r for kind in kinds for r in terminalreporter.getreports(kind)]
-    lines = config.stash[RUN].summarise(
+    lines = run.summarise(
         (r.nodeid, dict(r.user_properties).get("gatewise"), r.outcome)
         for r in reports
         if hasattr(r, "user_properties")
     )
+    failed = terminalreporter.stats.get("failed", [])
+    own = {r.id: report for report in failed if (r := record_of(report)) is not None}
+    first = [own[r.id] for r in run.shown(map(record_of, own.values()))]
+    others = [report for report in failed if record_of(report) is None]
+    if failed:
+        terminalreporter.stats["failed"] = others + first
+    yield
     if lines:
         terminalreporter.section("gatewise")
         for line in lines:
             terminalreporter.write_line(line)
+        if len(first) < len(own):
+            left = len(own) - len(first)
+            terminalreporter.write_line(f"{left} more are not shown in full; --show all shows them")
+    if failed:
+        terminalreporter.stats["failed"] = failed

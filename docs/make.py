@@ -24,8 +24,8 @@ from gatewise.properties import devices  # noqa: E402
 from gatewise.properties.families.catalogue import CATALOGUE, FAMILIES  # noqa: E402
 from gatewise.properties.families.property import Property  # noqa: E402
 from gatewise.properties.reporting.article import CLAIMS, brief, record  # noqa: E402
-from gatewise.properties.running.engine import profile_settings  # noqa: E402
 from gatewise.properties.running.known_issues import Issue, known_issues  # noqa: E402
+from gatewise.properties.running.profiles import profile_settings  # noqa: E402
 from gatewise.properties.running.records import FALSIFIED  # noqa: E402
 from tests.mutation import strength_page  # noqa: E402
 

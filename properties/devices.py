@@ -1,4 +1,4 @@
-"""The types of device, in one table: whether one is there, its precisions, generators, memory.
+"""The types of device, in one table: availability, precisions, random generators, memory.
 
 A device is named as torch names it, by its type or with an index: `cpu`, `cuda`, `cuda:1`.
 """
@@ -22,12 +22,12 @@ from .precisions import OFFERED, PLAIN, dtype_of
 class DeviceType:
     """One type of device.
 
-    `available` says whether torch finds one here, `precisions` which precisions of
-    `precisions.TABLE` it has, `count` how many there are.  `initialized` says whether this process
-    has used one; only then are its generators seeded (`seed`) and read (`generators`).
-    `memory` is torch's module of its allocator, None where tensors are watched instead.
+    `available` says whether torch finds such a device here, and `count` how many.  `precisions`
+    returns the names of `precisions.TABLE` in which it computes.  `initialized` says whether this
+    process has used one; only then are its generators seeded (`seed`) and read (`generators`).
+    `memory` is torch's module for its allocator; if it is None, the tensors are watched instead.
     `forks` says that a process that has used it may fork, `repeats_bits` that the same call gives
-    the same bits.  `torch_name` is what torch calls it, where that is another name.
+    the same bits.  `torch_name` is torch's name for it, if that is another one.
     """
 
     name: str
@@ -67,14 +67,14 @@ TABLE: dict[str, DeviceType] = {
     )
 }
 
-#: Every device, and those of CUDA.
+#: Groups: every type, the CPU, CUDA.
 ALL = Group("all", TABLE, lambda d: True)
 CPU = Group("cpu", TABLE, lambda d: d.name == "cpu")
 CUDA = Group("cuda", TABLE, lambda d: d.name == "cuda")
 
 
 class DeviceError(ValueError):
-    """A device that cannot be used; the text is one line that says what is there."""
+    """A device that cannot be used; the text is one line that says which devices are here."""
 
 
 def type_of(device: str) -> str:
@@ -83,13 +83,13 @@ def type_of(device: str) -> str:
 
 
 def row_of(device: str) -> DeviceType:
-    """The row of a device's type; raises `DeviceError` where torch knows none."""
+    """The row of a device's type.  Raises `DeviceError` if torch does not know the type."""
     name = type_of(device)
     return TABLE[name] if name in TABLE else _known_to_torch(name)
 
 
 def is_type(name: str) -> bool:
-    """Whether torch knows a type of device by this name, meta among them."""
+    """Whether torch knows a type of device of this name; `meta` is one."""
     try:
         return name in TABLE or torch.device(name).type == name
     except RuntimeError:
@@ -97,7 +97,7 @@ def is_type(name: str) -> bool:
 
 
 def for_torch(device: str) -> str:
-    """A device as torch names it."""
+    """Torch's name for a device."""
     name = row_of(device).torch_name
     return device.replace(type_of(device), name, 1) if name else device
 
@@ -111,7 +111,7 @@ def _known_to_torch(name: str) -> DeviceType:
     except RuntimeError:
         module = None
     if module is None or not callable(getattr(module, "is_available", None)):
-        raise DeviceError(f"torch {torch.__version__} knows no device {name!r}")
+        raise DeviceError(f"torch {torch.__version__} does not know the device {name!r}")
     return DeviceType(
         name=name,
         available=module.is_available,
@@ -128,19 +128,19 @@ def _computes(device: str, precision: str) -> bool:
     try:
         one = torch.ones(1, 1, dtype=dtype_of(precision), device=device)
         return bool((one @ one == 1).all())
-    except Exception:  # a backend may lack anything
+    except Exception:  # a backend may lack any operation
         return False
 
 
 def available() -> list[str]:
-    """The types in the table of which a device is here."""
+    """The types in the table for which a device is here."""
     return [name for name, row in TABLE.items() if row.available()]
 
 
 def resolve(stated: str | None) -> tuple[str, ...]:
-    """The devices that an option names: a device, `all`, or None for all that are here.
+    """The devices that `--device` names: a device, or `all` (the default, None) that are here.
 
-    Raises `DeviceError`, one line, for a device that torch does not know or that is not here.
+    Raises `DeviceError`, one line, if torch does not know the device or the device is not here.
     """
     if stated is None or stated == "all":
         return tuple(available())
@@ -150,35 +150,35 @@ def resolve(stated: str | None) -> tuple[str, ...]:
         index = torch.device(for_torch(stated)).index
     except (DeviceError, RuntimeError):
         raise DeviceError(
-            f"--device {stated!r}: torch {torch.__version__} knows no such device; "
-            f"here are {here}; expected one of them, with an index as in cuda:1, or all"
+            f"--device {stated!r}: torch {torch.__version__} does not know this device; "
+            f"expected all or one of {here}, with or without an index such as cuda:1"
         ) from None
     if not row.available():
         raise DeviceError(
             f"--device {stated!r}: torch {torch.__version__} finds no {row.name} device here; "
-            f"here are {here}"
+            f"expected all or one of {here}"
         )
     if index is not None and index >= row.count():
         raise DeviceError(
-            f"--device {stated!r}: there are {row.count()} {row.name} devices here, "
-            f"with indices from 0"
+            f"--device {stated!r}: the number of {row.name} devices here is {row.count()}; "
+            f"expected an index from 0 to {row.count() - 1}"
         )
     return (stated,)
 
 
 def another_than(device: str) -> str | None:
-    """A device here of another type, or None."""
+    """A type of device that is here and differs from the type of `device`, or None."""
     return next((d for d in available() if d != type_of(device)), None)
 
 
 def used() -> list[DeviceType]:
-    """The types in the table that this process has used, beside the CPU."""
+    """The types in the table that this process has used, without the CPU."""
     return [row for row in TABLE.values() if row.initialized()]
 
 
 @contextmanager
 def kept_generators(device: str) -> Iterator[None]:
-    """torch's generators on the CPU and on a device, put back at the end."""
+    """Restore torch's generators of the CPU and of a device at the end of the block."""
     name = for_torch(device)
     here = torch.device(name)
     others = [] if here.type == "cpu" else [here]
@@ -187,12 +187,18 @@ def kept_generators(device: str) -> Iterator[None]:
 
 
 def may_fork(device: str) -> bool:
-    """Whether a process with a subject on a device may fork: no other device must be here."""
+    """Whether a process with a subject on a device may fork.
+
+    It may if this is safe for the device's type and for every type that is here.
+    """
     return row_of(device).forks and all(TABLE[name].forks for name in available())
 
 
 def peak_of(device: str, call: Callable[[], Any]) -> int | None:
-    """The most bytes that the allocator of a device held during `call`, or None without one."""
+    """The largest number of bytes that `call` adds to what the allocator of a device holds.
+
+    None if torch has no module for this allocator.
+    """
     memory = row_of(device).memory
     if memory is None:
         return None

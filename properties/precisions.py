@@ -1,6 +1,6 @@
-"""The precisions that a property runs in, in one table: dtype, setting of the process, groups.
+"""The precisions of the properties, in one table: dtype, setting of the process, groups.
 
-How the reference charges each of them stands in `reference.formats.PRECISIONS`.
+`reference.formats.PRECISIONS` states how the reference charges each of them.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from gatewise.reference.groups import Group
 class TorchPrecision:
     """How torch computes in a precision.
 
-    `dtype` is that of every tensor.  `tf32` says that a CUDA device rounds the factors of float32
-    products to TF32, a setting of the process.  `offered` precisions are accepted by
-    `--precision`; the others are those that an adapter states it computes in.
+    All tensors have `dtype`.  With `tf32`, a setting of the process makes a CUDA device round the
+    factors of float32 products to TF32.  `--precision` accepts the precisions that are `offered`.
+    An adapter may state that it computes in one of the others.
     """
 
     name: str
@@ -31,7 +31,7 @@ class TorchPrecision:
 
     @property
     def bits(self) -> int:
-        """The width of a number."""
+        """The width of a number in bits."""
         return torch.finfo(self.dtype).bits
 
 
@@ -51,38 +51,39 @@ TABLE: dict[str, TorchPrecision] = {
 
 
 def add_precision(row: TorchPrecision, charged: Precision) -> None:
-    """Put a precision of one's own into this table and into the reference's.
+    """Add a precision to this table and to the reference's.
 
-    Raises `ValueError` where the two names differ or a precision has that name already.
+    Raises `ValueError` if the two names differ, or if another precision has the name.
     """
     if row.name != charged.name:
         raise ValueError(
-            f"precision {row.name!r} is charged as {charged.name!r}; expected one name"
+            f"precision {row.name!r}: charged has the name {charged.name!r}; expected the same name"
         )
     if row.name in TABLE:
-        raise ValueError(f"precision {row.name!r} exists; the precisions are {', '.join(TABLE)}")
+        names = ", ".join(TABLE)
+        raise ValueError(f"precision {row.name!r} exists; expected a name other than {names}")
     TABLE[row.name], CHARGED[row.name] = row, charged
 
 
-def _those(name: str, belong: Callable[[TorchPrecision], bool]) -> Group[TorchPrecision]:
+def _group(name: str, belong: Callable[[TorchPrecision], bool]) -> Group[TorchPrecision]:
     return Group(name, TABLE, belong)
 
 
 def only(*names: str) -> Group[TorchPrecision]:
-    """The precisions of some names."""
-    return _those(", ".join(names), lambda p: p.name in names)
+    """The group of the precisions with these names."""
+    return _group(", ".join(names), lambda p: p.name in names)
 
 
-#: For claims that no precision changes.
+#: For claims that do not depend on the precision.
 FLOAT32 = only("float32")
-#: What `--precision` takes.
-OFFERED = _those("all", lambda p: p.offered)
-#: Those that need no setting of the process: what runs where nothing is stated.
-PLAIN = _those("all but tf32", lambda p: p.offered and not p.tf32)
-#: The two of numerical work; most claims are made in both.
-WIDE = _those("float64, float32", lambda p: p.offered and not p.tf32 and p.bits >= 32)
-#: Those of 16 bits.
-SHORT = _those("float16, bfloat16", lambda p: p.offered and p.bits == 16)
+#: The precisions that `--precision` accepts.
+OFFERED = _group("all", lambda p: p.offered)
+#: The precisions that need no setting of the process; the default of `--precision`.
+PLAIN = _group("all but tf32", lambda p: p.offered and not p.tf32)
+#: The two precisions of numerical work; most claims are made in both.
+WIDE = _group("float64, float32", lambda p: p.offered and not p.tf32 and p.bits >= 32)
+#: The precisions of 16 bits.
+SHORT = _group("float16, bfloat16", lambda p: p.offered and p.bits == 16)
 
 
 def dtype_of(precision: str) -> torch.dtype:
@@ -91,10 +92,12 @@ def dtype_of(precision: str) -> torch.dtype:
 
 
 def switch(precision: str) -> None:
-    """Set what a precision asks of the process: whether CUDA rounds factors to TF32.
+    """Set what a precision needs of the process: whether factors are rounded to TF32.
 
-    cuDNN does so by default.
+    cuDNN rounds them by default.  These two setters set every place where torch keeps the
+    precision, whichever a subject may have set before; places that differ would make torch refuse
+    to read it.
     """
-    allowed = TABLE[precision].tf32
-    torch.backends.cudnn.allow_tf32 = allowed
-    torch.backends.cuda.matmul.allow_tf32 = allowed
+    tf32 = TABLE[precision].tf32
+    torch.set_float32_matmul_precision("high" if tf32 else "highest")
+    torch.backends.cudnn.allow_tf32 = tf32

@@ -1,4 +1,4 @@
-"""What a call must leave as it found it: the state of the process that a subject shares."""
+"""The state of the process that a call must not change: settings and random generators."""
 
 from __future__ import annotations
 
@@ -17,6 +17,45 @@ import torch
 
 from .devices import used
 
+
+def native_threads() -> int:
+    """How many threads of this process Python did not start; 0 where the system does not say."""
+    try:
+        return len(os.listdir("/proc/self/task")) - len(sys._current_frames())
+    except OSError:
+        return 0
+
+
+class _Lost:
+    """Whether a fork has left native threads behind, in this process or in one before it.
+
+    GNU OpenMP waits for ever for the threads that its parent had.  Python's own threads are left
+    behind too, but nothing waits for those.
+    """
+
+    before = False
+    here = False
+
+    @classmethod
+    def parent(cls) -> None:
+        """Count, just before a fork."""
+        cls.before = native_threads() > 0
+
+    @classmethod
+    def child(cls) -> None:
+        """Take over what the parent counted."""
+        cls.here = cls.here or cls.before
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_Lost.parent, after_in_child=_Lost.child)
+
+
+def threads_were_lost() -> bool:
+    """Whether this process is a fork of one that had native threads: none can be started here."""
+    return _Lost.here
+
+
 Read = Callable[[], Any]
 Write = Callable[[Any], Any]
 
@@ -32,7 +71,7 @@ def _set_device(device: str) -> None:
 def _autocast() -> bool:
     try:
         return bool(torch.is_autocast_enabled("cpu"))
-    except TypeError:  # before torch 2.4 it takes no kind of device
+    except TypeError:  # before torch 2.4 it takes no type of device
         return bool(torch.is_autocast_cpu_enabled())
 
 
@@ -47,11 +86,11 @@ def _directory() -> str:
     try:
         return os.getcwd()
     except OSError:
-        return "one that is no more"
+        return "a deleted folder"
 
 
 def _flushes() -> bool:
-    """Whether subnormal numbers count as zero."""
+    """Whether the CPU treats subnormal numbers as zero."""
     return float(torch.tensor(1e-310, dtype=torch.float64, device="cpu") * 1.0) == 0.0
 
 
@@ -64,7 +103,38 @@ def _set_deterministic(state: tuple[bool, bool]) -> None:
     torch.use_deterministic_algorithms(state[0], warn_only=state[1])
 
 
-#: Setting → how it is read, and how it is put back.
+#: Where torch keeps the precision of float32 products, since torch 2.9.
+_PLACES = ("cuda.matmul", "cudnn.conv", "cudnn.rnn", "mkldnn.matmul", "mkldnn.conv", "mkldnn.rnn")
+
+
+def _products() -> dict[str, str]:
+    """The precision of float32 products, in every place where torch keeps it.
+
+    `torch.get_float32_matmul_precision` raises where two places differ, so it is not read there.
+    """
+    found = {place: owner.fp32_precision for place, owner in _owners() if owner is not None}
+    return found or {"": torch.get_float32_matmul_precision()}
+
+
+def _set_products(state: dict[str, str]) -> None:
+    if "" in state:
+        torch.set_float32_matmul_precision(state[""])
+    for place, owner in _owners():
+        if owner is not None and owner.fp32_precision != state.get(place):
+            owner.fp32_precision = state[place]
+
+
+def _owners() -> list[tuple[str, Any]]:
+    """Each place, and the object that has its precision; None where this torch has none."""
+    found = []
+    for place in _PLACES:
+        backend, _, part = place.partition(".")
+        owner = getattr(getattr(torch.backends, backend), part, None)
+        found.append((place, owner if hasattr(owner, "fp32_precision") else None))
+    return found
+
+
+#: Setting → the function that reads it, the function that sets it.
 SETTINGS: dict[str, tuple[Read, Write]] = {
     "the default dtype": (torch.get_default_dtype, torch.set_default_dtype),
     "the default device": (_device, _set_device),
@@ -73,10 +143,7 @@ SETTINGS: dict[str, tuple[Read, Write]] = {
     "autocast on the CPU": (_autocast, _set_autocast),
     "anomaly detection": (torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
     "deterministic algorithms": (_deterministic, _set_deterministic),
-    "the precision of float32 products": (
-        torch.get_float32_matmul_precision,
-        torch.set_float32_matmul_precision,
-    ),
+    "the precision of float32 products": (_products, _set_products),
     "flushing of subnormal numbers": (_flushes, torch.set_flush_denormal),
     "NumPy's handling of floating-point errors": (np.geterr, lambda state: np.seterr(**state)),
     "the current directory": (_directory, os.chdir),
@@ -99,7 +166,7 @@ def _numpy_generator() -> str:
     return _digest(np.asarray(keys).tobytes(), repr((name, rest)).encode())
 
 
-#: Generator of random numbers → a digest of its state.
+#: Random generator → the function that returns a digest of its state.
 GENERATORS: dict[str, Callable[[], str]] = {
     "the state of torch's random generator": _torch_generators,
     "the state of NumPy's random generator": _numpy_generator,
@@ -108,7 +175,7 @@ GENERATORS: dict[str, Callable[[], str]] = {
 
 
 def settings() -> dict[str, Any]:
-    """Every setting of the process as it is now."""
+    """The current value of every setting of the process."""
     return {name: read() for name, (read, _) in SETTINGS.items()}
 
 
@@ -118,7 +185,7 @@ def generators() -> dict[str, str]:
 
 
 def restore(before: Mapping[str, Any]) -> list[str]:
-    """Put back every setting that differs from `before`, and name it."""
+    """Restore every setting that differs from `before`, and return the names of these settings."""
     changed = [name for name, (read, _) in SETTINGS.items() if read() != before[name]]
     for name in changed:
         SETTINGS[name][1](before[name])
@@ -126,8 +193,8 @@ def restore(before: Mapping[str, Any]) -> list[str]:
 
 
 def seed(number: int) -> None:
-    """Put every random generator to a start that the number decides."""
-    torch.default_generator.manual_seed(number)  # torch.manual_seed asks every kind of device
+    """Seed every random generator with a number."""
+    torch.default_generator.manual_seed(number)  # torch.manual_seed calls every type of device
     for row in used():
         row.seed(number)
     np.random.seed(number)
@@ -135,14 +202,14 @@ def seed(number: int) -> None:
 
 
 class Printed:
-    """What went to standard output; `text` is complete when the block has ended."""
+    """What a block wrote to standard output; `text` is set when the block ends."""
 
     text: str = ""
 
 
 @contextlib.contextmanager
 def printing() -> Iterator[Printed]:
-    """Catch what the block writes to standard output, from Python or below it."""
+    """Capture what the block writes to standard output, from Python or from compiled code."""
     found = Printed()
     with tempfile.TemporaryFile() as file:
         sys.stdout.flush()
@@ -152,7 +219,7 @@ def printing() -> Iterator[Printed]:
         try:
             yield found
         finally:
-            with contextlib.suppress(ValueError):  # a subject may have closed it
+            with contextlib.suppress(ValueError):  # a subject may have closed the stream
                 sys.stdout.flush()
                 sys.stdout.close()
             sys.stdout = stream
@@ -167,6 +234,6 @@ _LIBC = None if sys.platform == "win32" else ctypes.CDLL(None)
 
 
 def flush_c() -> None:
-    """Have C's own buffers written out; Python knows nothing of them."""
+    """Flush the buffers of the C library, which Python does not flush."""
     if _LIBC is not None:
         _LIBC.fflush(None)

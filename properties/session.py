@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import platform
 import re
-import subprocess
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -15,70 +12,27 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hypothesis import settings
 from hypothesis.database import DirectoryBasedExampleDatabase
-
-from gatewise.reference.classes import ALL
 
 from .cases.case import Case, case_from
 from .checking.comparison import Check
-from .devices import DeviceError, available, resolve, row_of
+from .devices import available
 from .families.catalogue import CATALOGUE
-from .precisions import OFFERED, PLAIN
+from .levels import CONTRACT, HARDENING, counts
+from .reporting.causes import common_causes, most_telling_first
+from .reporting.constructor import constructor_faults
 from .reporting.diagnosis import diagnose
 from .reporting.explanation import diagnosis_lines, explain
 from .reporting.script import script
-from .reporting.shared_causes import common_causes
-from .running.engine import EXAMPLES, apart, profile_settings, run
-from .running.plans import Plan, plans, subject_of
+from .reporting.verdicts import verdicts
+from .running.engine import apart, run
+from .running.plans import Plan, plans
 from .running.records import CRASHED, Diagnosis, Record, not_offered, summary
 from .running.sandbox.parent import CASE_TIMEOUT, Death
 from .subjects.builtin import BUILTIN
-from .subjects.loading import AUTO, SubjectError
 from .subjects.protocol import Subject
 
-DEFAULT_PROFILE = "standard"
 DEFAULT_REPORT = "gatewise-report"
-
-#: Command-line options, as argparse describes them.
-OPTIONS: dict[str, dict[str, Any]] = {
-    "--subject": {
-        "action": "append",
-        "metavar": "SPEC",
-        "help": "package.module:Name, path/to/file.py:Name, or a built-in name such as "
-        "torch.nn.LSTM; repeat for several (default: all built-in subjects)",
-    },
-    "--like": {
-        "metavar": "CLASS",
-        "help": "the class that the subjects stand in for, where their name does not say it: "
-        f"{', '.join(ALL)}; {AUTO} finds their conventions by probing",
-    },
-    "--device": {
-        "metavar": "DEVICE",
-        "help": "cpu, cuda, cuda:1, any other type that torch knows, or all that are here "
-        "(default: all)",
-    },
-    "--precision": {
-        "action": "append",
-        "metavar": "PRECISION",
-        "help": f"one of {', '.join(OFFERED)}; repeat for several (default: {', '.join(PLAIN)})",
-    },
-    "--case-timeout": {
-        "metavar": "SECONDS",
-        "help": "stop a case of a subject from --subject, or one that may hang, after so long "
-        f"without an answer, and count it as falsified (default: {CASE_TIMEOUT:g}; where the "
-        "system tells how long it waited for a core, that is not counted)",
-    },
-    "--report": {
-        "metavar": "DIR",
-        "help": "folder for records.jsonl, one line for each property that was run, and for "
-        f"scripts that show what was falsified (default: {DEFAULT_REPORT}, scripts alone)",
-    },
-}
-
-
-class UsageError(ValueError):
-    """An option that cannot be used; the text is one line that says what is accepted."""
 
 
 @dataclass(frozen=True)
@@ -91,13 +45,30 @@ class Run:
     profile: str
     seed: int
     report: Path | None = None
+    level: str | None = None
+    chosen: frozenset[str] | None = None
+    show: int | None = 10
     database: str = field(default=".hypothesis/gatewise")
     case_timeout: float = CASE_TIMEOUT
 
     @cached_property
     def by_id(self) -> dict[str, Plan]:
         """Every plan of the session by its id."""
-        return {p.id: p for p in plans(self.subjects, self.devices, self.precisions)}
+        every = plans(self.subjects, self.devices, self.precisions)
+        return {p.id: p for p in every if self.chosen is None or p.prop.name in self.chosen}
+
+    def shown(self, records: Iterable[Record]) -> list[Record]:
+        """The records that a person reads in full, the most telling first."""
+        return most_telling_first(records)[: self.show]
+
+    def counts(self, record: Record) -> bool:
+        """Whether what a record says decides the exit status.
+
+        `level` says up to where; unless it is stated, that is all for a built-in subject, and the
+        contract for any other.
+        """
+        limit = self.level or (HARDENING if record.subject in BUILTIN else CONTRACT)
+        return counts(record.level, limit)
 
     def plans(self) -> list[Plan]:
         """Every plan of the session."""
@@ -146,11 +117,7 @@ class Run:
             if stored is not None:
                 records.append(Record.of(stored))
             elif plan is not None and outcome in ("failed", "error"):
-                p = plan.prop
-                s = plan.subject
-                records.append(
-                    Record(s.name, s.device, plan.precision, p.name, p.family, CRASHED, self.seed)
-                )
+                records.append(plan.record(CRASHED, self.seed))
         if not records:
             return []
         order = {id_: place for place, id_ in enumerate(self.by_id)}
@@ -165,9 +132,23 @@ class Run:
         lines.append(ran + (f"; {left} were not selected or not reached" if left else ""))
         lines += not_offered(records)
         lines += common_causes(records)
-        for record in records:
-            if not record.passed:
-                lines.append(f"{record.status}: {record.id}")
+        lines += verdicts(r for r in records if r.subject not in BUILTIN)
+        return lines + self._listed(most_telling_first(records))
+
+    def _listed(self, wrong: list[Record]) -> list[str]:
+        """A line for each of those that count and of the remarks, up to as many as are shown."""
+        lines = []
+        for decides in (True, False):
+            own = [r for r in wrong if self.counts(r) == decides]
+            lines += [
+                f"{r.status if decides else f'remark at {r.level}'}: {r.id}"
+                for r in own[: self.show]
+            ]
+            left = own[len(own[: self.show]) :]
+            statuses = Counter(r.status for r in left)
+            counted = ", ".join(f"{n} {status}" for status, n in statuses.items())
+            what = "more" if decides else "more remarks"
+            lines += [f"and {what}, {counted}: --show all lists them"] if left else []
         return lines
 
 
@@ -197,114 +178,6 @@ def _look(
     prop: str, name: str, message: str, subject: Subject, case: Case, check: Check
 ) -> tuple[Diagnosis, str]:
     """The diagnosis of a case and its script, which call the subject; put as a claim is."""
-    found = diagnose(subject, case)
+    found = replace(diagnose(subject, case), constructor=constructor_faults(subject, case))
     lines = [message, *diagnosis_lines(found)]
     return found, script(subject, case, CATALOGUE[prop], name, lines)
-
-
-def register_profiles() -> None:
-    """Make `--hypothesis-profile quick|standard|thorough` known to Hypothesis."""
-    for name in EXAMPLES:
-        settings.register_profile(name, profile_settings(name))
-
-
-def configure(given: Mapping[str, Any]) -> Run:
-    """Resolve options by name; raises `UsageError` with one clear line for a bad one."""
-    profile = given.get("--hypothesis-profile") or DEFAULT_PROFILE
-    if profile not in EXAMPLES:
-        raise UsageError(f"--hypothesis-profile {profile!r}: expected {_either(EXAMPLES)}")
-    precisions = tuple(dict.fromkeys(given.get("--precision") or PLAIN))
-    for precision in precisions:
-        if precision not in OFFERED:
-            raise UsageError(f"--precision {precision!r}: expected {_either(OFFERED)}")
-    try:
-        devices = resolve(given.get("--device"))
-    except DeviceError as error:
-        raise UsageError(str(error)) from error
-    _check_precisions(given.get("--precision") or (), devices)
-    try:
-        subjects = _subjects(given.get("--subject"), given.get("--like"))
-    except SubjectError as error:
-        raise UsageError(str(error)) from error
-    report = given.get("--report")
-    stated = given.get("--hypothesis-seed")
-    seed = _default_seed(devices) if stated is None else _integer(str(stated))
-    register_profiles()
-    return Run(
-        subjects,
-        devices,
-        precisions,
-        profile,
-        seed,
-        report and Path(report),
-        case_timeout=_seconds("--case-timeout", given.get("--case-timeout"), CASE_TIMEOUT),
-    )
-
-
-def _either(names: Iterable[str]) -> str:
-    return f"one of {', '.join(names)}"
-
-
-def _check_precisions(stated: Iterable[str], devices: Iterable[str]) -> None:
-    """Raise `UsageError` for a stated precision that none of the devices has."""
-    had = {device: row_of(device).precisions() for device in devices}
-    for precision in stated:
-        if not any(precision in names for names in had.values()):
-            there = "; ".join(f"{device} has {', '.join(names)}" for device, names in had.items())
-            raise UsageError(f"--precision {precision!r}: {there}")
-
-
-def _subjects(specs: list[str] | None, like: str | None) -> tuple[Subject, ...]:
-    if not specs:
-        if like is not None:
-            raise SubjectError(f"--like {like!r} is given without a --subject")
-        return tuple(BUILTIN.values())
-    return tuple(subject_of(spec, like) for spec in dict.fromkeys(specs))
-
-
-def _integer(stated: str) -> int:
-    """A seed as given; a word is hashed, since Hypothesis takes words as well."""
-    return int(stated) if stated.lstrip("-").isdigit() else _hashed(stated)
-
-
-def _seconds(option: str, stated: str | None, default: float) -> float:
-    """A positive number of seconds."""
-    if stated is None:
-        return default
-    try:
-        seconds = float(stated)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise UsageError(f"{option} {stated!r}: expected a number of seconds above 0")
-    return seconds
-
-
-def _hashed(text: str) -> int:
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
-
-
-def _default_seed(devices: Iterable[str]) -> int:
-    """A seed that each job of a matrix has for itself: its Python, torch, devices and commit.
-
-    The worker has no part in it, so that a serial run draws what a parallel one did.
-    """
-    parts = (platform.python_version(), torch.__version__, *devices, _commit())
-    return _hashed("/".join(parts))
-
-
-def _commit() -> str:
-    named = os.environ.get("GITHUB_SHA")
-    if named:
-        return named
-    try:
-        done = subprocess.run(
-            ["git", "rev-parse", "HEAD"],
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=Path(__file__).parent,
-        )
-    except OSError:
-        return ""
-    return done.stdout.strip()

@@ -11,7 +11,7 @@ from gatewise.reference.formats import Array
 
 
 def as_array(got: Any) -> Array:
-    """A tensor or array as float64, off the device."""
+    """Convert a tensor on any device, or an array, to a float64 array."""
     if isinstance(got, Tensor):
         got = got.detach().cpu().double().numpy()
     return np.asarray(got, dtype=np.float64)

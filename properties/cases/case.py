@@ -1,4 +1,4 @@
-"""A case: everything that decides one call of a subject, small enough to paste."""
+"""A case: everything that decides one call of a subject.  Its repr is short enough to paste."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ from .values import seeded, values
 class Case:
     """One call: options as torch.nn names them, sizes, value regimes, seed, layout, precision.
 
-    `batch` None means unbatched; `lengths` None means a dense tensor, else a PackedSequence;
-    `with_state` False passes no initial state.  The arrays follow from the seed and the regimes.
-    `output_size` is that of a network that ends in a log softmax, `vocab_size` that of a tagger.
-    `variant` is for the property to read: one of those that it lists.
-    `reset_after`, `update_keeps` and `biases` are the subject's form, as in
-    `reference.parameters.Options`; they are torch's unless an adapter states another.
+    If `batch` is None, the input is unbatched.  If `lengths` is None, the input is a dense tensor,
+    else a PackedSequence.  If `with_state` is False, no initial state is passed.  The arrays
+    follow from the seed and the regimes.  Only networks that end in a log softmax have an
+    `output_size`, and only taggers have a `vocab_size`.  The property reads `variant`, which is
+    one of the variants that it lists.  `reset_after`, `update_keeps` and `biases` are the
+    subject's form, as in `reference.options.Options`; they are torch's unless an adapter states
+    others.
     """
 
     kind: str
@@ -69,7 +70,11 @@ class Case:
         return f"Case({', '.join([repr(self.kind), *shown])})"
 
     def but(self, **changes: Any) -> Case:
-        """This case with some fields changed; arrays of unchanged shape keep their values."""
+        """A copy of this case with some fields changed.
+
+        Weights, input and states have separate random streams.  So a change of `batch` or `time`
+        does not change the values of the weights.
+        """
         return replace(self, **changes)
 
     @property
@@ -81,7 +86,7 @@ class Case:
 
     @property
     def options(self) -> Options:
-        """What decides the weights and the equations."""
+        """The options of the reference: they decide the shapes of the weights and the equations."""
         return Options(
             self.kind,
             self.input_size,
@@ -124,7 +129,7 @@ class Case:
 
     @property
     def state_shapes(self) -> tuple[tuple[int, ...], ...]:
-        """Shapes of h, and of c where there is one; none of a network that passes no state."""
+        """Shapes of h, and of c if the kind has it; empty for a network that takes no state."""
         options = self.options
         batch = () if self.batch is None else (self.batch,)
         lead = () if self.cell else (self.num_layers * options.directions,)
@@ -137,7 +142,10 @@ class Case:
 
     @cached_property
     def weight_arrays(self) -> dict[str, Array]:
-        """Name → array of every weight, exact in the format; matrices scaled by 1/√fan-in."""
+        """Name → array of every weight, exact in the format.
+
+        In the regimes spread, normal and large, matrices are scaled by 1/√fan-in.
+        """
         rng, fmt = self._stream(0), self.rounding.storage
         arrays = {}
         for name, shape in self.weight_shapes.items():
@@ -149,9 +157,9 @@ class Case:
 
     @cached_property
     def input_array(self) -> Array:
-        """The input, of `input_shape`; values repeat where the layout makes them.
+        """The input, of `input_shape`; its values repeat where the layout has stride 0.
 
-        A tagger's is word ids (T,).
+        For a tagger it is word ids (T,).
         """
         if KINDS[self.kind].words:
             return self._stream(1).randint(self.vocab_size, size=self.time).astype(np.float64)
@@ -168,6 +176,6 @@ class Case:
 
 
 def case_from(text: str) -> Case:
-    """The case of a `repr`, as a record, a known issue or a message has it."""
+    """The case of a repr, such as records, known issues and messages contain."""
     case: Case = eval(text, {"__builtins__": {}, "Case": Case})
     return case

@@ -1,4 +1,4 @@
-"""Memory layouts of tensors, built so that they are what they promise."""
+"""Memory layouts of tensors.  Each tensor is checked to have its layout when it is made."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from gatewise.reference.formats import Array
 #: `expanded` has stride 0 along the axis before the last, so its values repeat there.
 LAYOUTS = ("contiguous", "transposed", "strided", "offset", "expanded")
 
-#: `swapped` has its first two axes exchanged in memory, as time and batch are in data of the other
-#: convention; `single` is one number with stride 0 along every axis, as `zeros(()).expand` makes.
+#: In `swapped` the first two axes are exchanged in memory, as in a time-major view of batch-major
+#: data.  `single` is one number with stride 0 along every axis, as `zeros(()).expand` makes it.
 ALL_LAYOUTS = (*LAYOUTS, "swapped", "single")
 
 
 def fitted(values: Array, layout: str) -> Array:
-    """`values` repeated as far as the layout demands: only such can be placed in it."""
+    """Repeat `values` along the axes of stride 0, where a layout can hold only equal values."""
     if layout == "expanded" and values.ndim > 1 and values.shape[-2] > 0:
         return np.broadcast_to(values[..., :1, :], values.shape)
     if layout == "single" and values.size > 0:
@@ -26,18 +26,18 @@ def fitted(values: Array, layout: str) -> Array:
 
 
 def place(values: Array, layout: str, dtype: torch.dtype, device: str) -> Tensor:
-    """A tensor holding `values` in the given layout, where its number of axes allows that.
+    """Make a tensor of `values` in a layout; `contiguous` if it has too few axes for the layout.
 
-    Values that differ where the layout repeats them are `strided` instead.
-    Raises `AssertionError` when the memory is not what the layout promises: a test of strides
-    that runs on a dense copy tests nothing.
+    If the values differ where the layout must repeat them, the layout is `strided` instead.
+    Raises `AssertionError` if the memory does not have the layout, because a test of strides on a
+    dense copy tests nothing.  Raises `ValueError` for an unknown layout.
     """
     dense = torch.from_numpy(values.copy()).to(device=device, dtype=dtype)
     axes = {"strided": 1, "offset": 1, "single": 1}.get(layout, 2)
     if layout == "contiguous" or dense.ndim < axes or dense.numel() == 0:
         return dense
     if not np.array_equal(values, fitted(values, layout), equal_nan=True):
-        layout = "strided"  # a carried state, say, whose rows differ: stride 0 cannot hold it
+        layout = "strided"  # stride 0 cannot hold rows that differ, such as a carried state
     if layout == "transposed":
         placed = dense.transpose(-1, -2).contiguous().transpose(-1, -2)
         promised = placed.is_contiguous() == (1 in dense.shape[-2:])

@@ -1,4 +1,4 @@
-"""Sizes: degenerate first, mostly 1 to 6, then one dimension at a time at a tile edge."""
+"""The sizes of a case: mostly all from 1 to 6, sometimes one of them at a tile edge."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from functools import lru_cache
 
 from hypothesis import strategies as st
 
+#: Sizes at and next to the widths of the blocks (tiles) in which kernels compute.
 TILE_EDGES = (7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129)
 
-#: Multiply–adds of one direction of one layer that a case may cost; about a millisecond.
+#: The most multiply–adds in one direction of one layer of a case; they take about a millisecond.
 WORK_BUDGET = 2_000_000
 
 NAMES = ("input", "hidden", "batch", "time")
-#: Hypothesis draws the ends of a range more often; time 1 hides the recurrence, so it comes once.
+#: A list, because Hypothesis draws the ends of a range more often than the rest.  1 is in it only
+#: once, because time 1 hides the recurrence.
 _SMALL = (1, 2, 3, 4, 5, 6, 4, 3, 2, 3, 2)
-#: Two sizes in one draw, since draws are what a case costs.
+#: One draw gives two sizes, because the time for a case depends on the number of draws.
 _PAIR = st.sampled_from(sorted(((a, b) for a in _SMALL for b in _SMALL), key=sum))
 _WIDE = st.sampled_from([("", 0)] * 196 + [(n, edge) for edge in TILE_EDGES for n in NAMES])
 _DRAW = st.tuples(_PAIR, _PAIR, _WIDE)

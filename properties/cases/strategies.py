@@ -1,4 +1,4 @@
-"""How Hypothesis draws a case, and the cases that a run ends with."""
+"""How Hypothesis draws a case, and the cases that are added at the end of a run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .layouts import LAYOUTS
 from .sizes import NAMES, TILE_EDGES, Sizes, sizes
 from .values import ANY, Triple, seeded
 
-#: Draws that decide options: few, since each costs Hypothesis time in every example.
+#: One draw decides several options, because each draw takes time in every example.
 _FLAGS = st.integers(0, 2**7 - 1)
 _SEED = st.integers(0, 2**32 - 1)
 _LAYERS = (1,) * 6 + (2, 2, 3)
@@ -42,10 +42,10 @@ def cases(
     variants: tuple[str, ...] = (),
     **fixed: Any,
 ) -> Case:
-    """Draw a case of `kind` in `precision`; `fixed` fields are not drawn.
+    """Draw a case of `kind` in `precision`; the fields in `fixed` are not drawn.
 
-    `forms` are the admissible ways of passing the input, of `dense`, `unbatched`, and the packed
-    `equal` and `ragged`; `least` and `most` bound the sizes; `variant` is one of `variants`.
+    `forms` are the allowed forms of the input: `dense`, `unbatched`, and the packed `equal` and
+    `ragged`.  `least` and `most` bound the sizes.  `variant` is one of `variants`.
     """
     weights, inputs, states = draw(regimes)
     size: Sizes = draw(sizes(tuple((least or {}).items()), tuple((most or {}).items())))
@@ -132,9 +132,10 @@ def network_cases(
 
 
 def edge_cases(kind: str, cell: bool, precision: str, seed: int) -> Iterator[Case]:
-    """A case for every tile edge of every size, the other sizes small; values by the seed.
+    """For every size and every tile edge, a case with this size at the edge and small other sizes.
 
-    Drawing meets each of them by chance only, and a kernel's fault may show at one alone.
+    The values follow from the seed.  Drawing reaches each of these cases only by chance, but the
+    fault of a kernel may show in a single one.
     """
     for name in NAMES[:3] if cell else NAMES:
         for place, edge in enumerate(TILE_EDGES):
@@ -157,7 +158,10 @@ def edge_cases(kind: str, cell: bool, precision: str, seed: int) -> Iterator[Cas
 def variant_cases(
     kind: str, cell: bool, precision: str, seed: int, variants: Iterable[str]
 ) -> Iterator[Case]:
-    """A small dense case of at least two rows and steps for every variant; options by the seed."""
+    """For every variant, a small dense case with at least two rows and, in a layer, two steps.
+
+    The sizes and options follow from the seed.
+    """
     options = KINDS[kind].options
     for place, variant in enumerate(variants):
         rng = seeded(seed, place)
@@ -189,7 +193,7 @@ def variant_cases(
 
 
 def _lengths(seed: int, form: str, batch: int, time: int) -> dict[str, Any]:
-    """Fields for a way of passing the input; the longest sequence always fills `time`."""
+    """The fields of a case for a form of the input; the longest sequence always fills `time`."""
     if form == "dense":
         return {}
     if form == "unbatched":

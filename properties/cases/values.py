@@ -1,9 +1,9 @@
-"""Values by regime, simplest first, drawn from a seed and exact in a format.
+"""Values of arrays by regime, such as zeros or normal: drawn from a seed and exact in a format.
 
-A whole array costs one draw of a seed and one of a regime.  The ladder is walked down when
-Hypothesis shrinks: a failing case ends with the simplest values that still fail.  NumPy's
-`RandomState` is used because its streams are frozen: a repr pasted years later gives the same
-numbers.
+A whole array needs one draw of a seed and one of a regime.  `REGIMES` lists the simplest regime
+first.  Hypothesis shrinks a failing case towards simpler regimes, so the case ends with the
+simplest values that still fail.  NumPy's `RandomState` is used because NumPy never changes its
+streams: a repr that is pasted years later gives the same numbers.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def _normal(scale: float) -> Regime:
 
 
 def _spread(rng: np.random.RandomState, shape: tuple[int, ...], fmt: Format) -> Array:
-    """Either sign, magnitude from 1/4 to 2: no entry is so small that an error in it hides."""
+    """Either sign, magnitude from 1/4 to 2: no entry is so small that its error goes unnoticed."""
     return np.asarray(rng.uniform(0.25, 2, shape) * rng.choice((-1.0, 1.0), shape))
 
 
@@ -73,15 +73,15 @@ REGIMES: dict[str, Regime] = {
 
 
 class _NoEntropy(np.random.bit_generator.ISeedSequence):
-    """Starts a generator that is seeded at once, without reading the system's entropy for it."""
+    """Zeros as the first seed of a generator: faster than to read entropy from the system."""
 
     def generate_state(self, n_words: int, dtype: Any = np.uint32) -> Any:
         return np.zeros(n_words, dtype)
 
 
 def seeded(*key: int) -> np.random.RandomState:
-    """A generator at the start that `key` names, as `RandomState(key)` is; made in less time."""
-    source: Any = _NoEntropy()  # NumPy's types name its own sequences alone
+    """The same generator as `RandomState(key)`, made in less time."""
+    source: Any = _NoEntropy()  # NumPy's type stubs accept only NumPy's own classes
     generator = np.random.RandomState(np.random.MT19937(source))
     generator.seed(key)
     return generator
@@ -94,24 +94,26 @@ def values(rng: np.random.RandomState, regime: str, shape: tuple[int, ...], fmt:
 
 Triple = tuple[str, str, str]
 
-_LADDER = tuple(REGIMES)
+_ORDER = tuple(REGIMES)
 _EDGE = ("zeros", "ones", "one_hot", "saturating", "subnormal", "huge")
 _PLAIN = ("dyadic", "spread", "normal", "small", "large", "mixed")
 
 
 def _simplest_first(triples: list[Triple]) -> st.SearchStrategy[Triple]:
-    """One draw of the regimes of weights, inputs and states; shrinks down the ladder.
+    """Draw the regimes of weights, inputs and states in one draw, which shrinks to simpler regimes.
 
-    One draw decides all three, and comes first in a case: Hypothesis tries many a first draw
-    with the simplest of all that follows, and a case of zeros throughout tells nothing.
+    This draw is the first of a case.  Hypothesis tries many first draws with the simplest values
+    for all later draws, and a case with zeros everywhere cannot detect a fault.
     """
-    return st.sampled_from(sorted(triples, key=lambda t: sum(map(_LADDER.index, t))))
+    return st.sampled_from(sorted(triples, key=lambda t: sum(map(_ORDER.index, t))))
 
 
 def every_triple() -> list[Triple]:
-    """Mostly regimes in which a wrong weight shows; each edge regime in one place at a time.
+    """The triples of regimes to draw from; in most of them a wrong weight changes the results.
 
-    At most 256, which is as far as Hypothesis draws a range uniformly.
+    Zeros, ones and one-hot values may be in all three places.  Apart from that, at most one place
+    has an edge regime.  There are at most 256 triples, because Hypothesis draws only ranges up to
+    this size uniformly.
     """
     triples = [(r, r, r) for r in ("zeros", "ones", "one_hot")]
     for regime in _EDGE:
@@ -129,7 +131,7 @@ def every_triple() -> list[Triple]:
 #: Regimes of weights, inputs and states.
 ANY = _simplest_first(every_triple())
 
-#: Finite and ordinary, for claims whose bound a large value would empty.
+#: Ordinary values, for claims whose bounds would be infinite for large values.
 ORDINARY = _simplest_first(
     [(w, x, s) for w in _PLAIN[:4] for x in _PLAIN[:4] for s in _PLAIN[:4]]
     + [(r, r, r) for r in ("zeros", "ones")]
@@ -140,5 +142,5 @@ SUMMABLE = _simplest_first(
     [(w, x, x) for w in _PLAIN for x in ("zeros", "ones", "one_hot", "dyadic") for _ in range(4)]
 )
 
-#: Nothing is zero or near it, so that a NaN or an infinity reaches whatever reads it.
+#: No value is zero or near zero, so a NaN or an infinity reaches every result that reads it.
 NONZERO = _simplest_first([("ones",) * 3] + [("spread",) * 3] * 7)

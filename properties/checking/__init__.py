@@ -1,1 +1,1 @@
-"""How a result is checked: the reference's bounds, derivatives, and exact tests of chance."""
+"""How results are checked: the reference's bounds, derivatives, and exact statistical tests."""

@@ -1,4 +1,4 @@
-"""Comparison by error / bound, with counting.  There is no tolerance to set."""
+"""Comparison by error / bound, with counts.  There is no tolerance to set."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Mismatch(AssertionError):
 
 @dataclass(frozen=True)
 class Expected:
-    """A value and how far a correct result may be from it, both of one shape."""
+    """A value, and a bound on the error of a correct result; both have the same shape."""
 
     value: Array
     bound: Array
@@ -32,11 +32,12 @@ class Expected:
 
 @dataclass
 class Check:
-    """Compares and counts; one for each run of a property.
+    """Compares results and counts the comparisons; each run of a property has one.
 
-    `comparisons` counts arrays with at least one bounded element, `elements` those elements,
-    `unbounded` the elements that nothing could be said of, `vacuous` the arrays without one that
-    could, `worst` the largest error / bound.
+    `comparisons` counts the arrays with at least one element that has a finite bound, and
+    `elements` counts these elements.  `unbounded` counts the elements without a finite bound, and
+    `vacuous` the arrays that have only such elements.  `worst` is the largest error / bound.
+    `discriminating` counts the cases that can detect a wrong cell or gradient.
     """
 
     comparisons: int = 0
@@ -49,7 +50,8 @@ class Check:
     def close(self, name: str, got: Any, expected: Ball | Expected) -> None:
         """Require |got − expected| <= bound in every element whose bound is finite.
 
-        Raises `Mismatch` with the worst index, both values, the bound and its formula.
+        Raises `Mismatch` with the index of the worst element, both values, the bound and its
+        formula.
         """
         if isinstance(expected, Ball):
             expected = Expected(expected.v, expected.radius)
@@ -67,7 +69,7 @@ class Check:
         with np.errstate(all="ignore"):
             error = np.abs(actual - expected.value)
             ratio = np.where(error == 0, 0.0, error / expected.bound)
-        # A NaN or an infinity where a finite number belongs has no error, so it is put at ∞.
+        # A NaN or an infinity where a finite number is expected counts as an infinite error.
         ratio = np.where(finite, np.where(np.isfinite(actual), ratio, np.inf), 0.0)
         worst = float(ratio.max())
         if not worst <= 1.0:
@@ -75,14 +77,14 @@ class Check:
         self.worst = max(self.worst, worst)
 
     def same(self, name: str, got: Any, expected: Any) -> None:
-        """Require an exact, discrete fact (a shape, a dtype, a count)."""
+        """Require that a discrete fact (a shape, a dtype, a count) is exactly as expected."""
         self.comparisons += 1
         self.elements += 1
         if got != expected:
             raise Mismatch(f"{name} is {got!r}, expected {expected!r}")
 
     def not_a_number(self, name: str, got: Any, where: npt.NDArray[np.bool_]) -> None:
-        """Require NaN in every element of `where`; where it has none, nothing is compared."""
+        """Require NaN in every element where `where` is true; if none is, nothing is compared."""
         actual = as_array(got)
         if actual.shape != where.shape:
             raise Mismatch(f"{name} has shape {actual.shape}, expected {where.shape}")
@@ -99,13 +101,13 @@ class Check:
             )
 
     def add(self, counts: Mapping[str, float]) -> None:
-        """Add the counts of another check, given by field."""
+        """Add the counts of another check, given as field → count; keep the larger `worst`."""
         for name, count in counts.items():
             own = getattr(self, name)
             setattr(self, name, max(own, count) if name == "worst" else own + count)
 
     def identical(self, got: Tensor, other: Tensor) -> bool:
-        """Whether two results are the same finite numbers; then that was a comparison."""
+        """Whether two results are the same finite numbers; if so, this counts as a comparison."""
         if got.dtype != other.dtype or not torch.equal(got, other) or not got.isfinite().all():
             return False
         self.comparisons += 1
@@ -139,12 +141,13 @@ def _explain(name: str, actual: Array, expected: Expected, ratio: Array) -> str:
 
 
 def agree(check: Check, name: str, got: Any, other: Any, a: Ball, b: Ball) -> None:
-    """Require two results of correct computations of one value, in balls a and b, to agree.
+    """Require that two results of one exact value agree; a is the ball of `got`, b of `other`.
 
-    Each lies within its radius of the exact value, since a radius covers the reference's own
-    rounding as well: so they differ by at most the sum, however far a.v is from b.v.
+    A radius also covers the rounding of the reference.  So each correct result is within its
+    radius of the exact value, and the two differ by at most the sum of the radii, however far a.v
+    is from b.v.
     """
     value, bound = as_array(other), a.radius + b.radius
     if value.shape == bound.shape and (np.isfinite(bound) & ~np.isfinite(value)).any():
-        check.close(f"{name}, compared with,", other, b)
+        check.close(f"{name} (the result to compare with)", other, b)
     check.close(name, got, Expected(value, bound, "sum of two ball radii of the reference"))

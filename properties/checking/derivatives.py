@@ -1,7 +1,8 @@
-"""How a subject is differentiated: leaves in the case's layout, a call with its graph, gradients.
+"""Gradients of a subject: leaves in the case's layout, a call that records its graph, gradients.
 
-Leaves go by one set of names: `input`, `h_0`, `c_0`, and the weights by their own.  Word ids of a
-tagger are no leaf, nor are states that a case does not pass.
+A leaf is a tensor for which a gradient may be computed.  The names of the leaves are `input`,
+`h_0`, `c_0`, and the own names of the weights.  The word ids of a tagger are no leaf.  States that
+a case does not pass are no leaves.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ Gradients = dict[str, Tensor | None]
 
 STATES = ("h_0", "c_0")
 
-#: What torch says where it, or a subject's own autograd.Function, lacks a derivative or a rule.
+#: torch's messages when it, or a subject's own autograd.Function, lacks a derivative or a rule.
 LACKING = re.compile(
     r"Batching rule not implemented for "
     r"|Trying to use forward AD with \S+ that does not support it because it has not been implem"
@@ -47,7 +48,7 @@ LACKING = re.compile(
 
 @dataclass(frozen=True)
 class Recorded:
-    """One call with its graph: leaves and results by name."""
+    """One call with its autograd graph: leaves and results by name."""
 
     leaves: Tensors
     results: Results
@@ -55,7 +56,7 @@ class Recorded:
     def backward(self, upstream: Mapping[str, Tensor], retain: bool = False) -> None:
         """Add the gradient of Σ⟨upstream, result⟩ to the leaves' `.grad`.
 
-        A result that does not require a gradient gives none: the leaves keep what they have.
+        A result that does not require a gradient adds nothing.
         """
         same_shape(self.results, upstream)
         names = [n for n in upstream if self.results[n].requires_grad]
@@ -67,7 +68,7 @@ class Recorded:
             )
 
     def gradient(self, upstream: Mapping[str, Tensor], **options: Any) -> Gradients:
-        """The gradient of Σ⟨upstream, result⟩ by leaf, with torch.autograd.grad's options."""
+        """The gradient of Σ⟨upstream, result⟩ by leaf; `options` go to torch.autograd.grad."""
         same_shape(self.results, upstream)
         names = [n for n in upstream if self.results[n].requires_grad]
         wanted = {n: leaf for n, leaf in self.leaves.items() if leaf.requires_grad}
@@ -84,12 +85,12 @@ class Recorded:
 
     @property
     def gradients(self) -> Gradients:
-        """`.grad` of every leaf that requires one."""
+        """`.grad` of every leaf that requires a gradient."""
         return {n: leaf.grad for n, leaf in self.leaves.items() if leaf.requires_grad}
 
 
 def same_shape(results: Mapping[str, Tensor], upstream: Mapping[str, Tensor]) -> None:
-    """Raise `SubjectFault` where a result has not the shape of the gradient that is put to it."""
+    """Raise `SubjectFault` if a result and its upstream gradient have different shapes."""
     for name, u in upstream.items():
         got, expected = tuple(results[name].shape), tuple(u.shape)
         if got != expected:
@@ -99,7 +100,10 @@ def same_shape(results: Mapping[str, Tensor], upstream: Mapping[str, Tensor]) ->
 def arguments(
     subject: Subject, case: Case, x: Array | None = None, state: Sequence[Array] | None = None
 ) -> Tensors:
-    """input, h_0 and c_0 as the case passes them, in its layout; arrays given replace its own."""
+    """The tensors input, h_0 and c_0 that the case passes, in its layout.
+
+    `x` and `state`, if given, replace the arrays of the case.
+    """
     given = {"input": subject.input_tensor(case.input_array if x is None else x, case)}
     if case.with_state:
         arrays = case.state_arrays if state is None else state
@@ -116,9 +120,10 @@ def record(
     given: Tensors | None = None,
     requires: Collection[str] | None = None,
 ) -> Recorded:
-    """Call the subject with gradients on; `requires` names the leaves that get one (None: all).
+    """Call the subject and record the graph; `requires` names the leaves that require a gradient.
 
-    A module and arguments given are used as they are, with what their `.grad` holds.
+    If `requires` is None, all leaves do.  `module` and `given`, if passed, are used as they are:
+    their `.grad` is not reset.
     """
     module = subject.build(case) if module is None else module
     given = arguments(subject, case) if given is None else given
@@ -131,12 +136,12 @@ def record(
 
 
 def tensors(subject: Subject, case: Case, arrays: Mapping[str, Array]) -> Tensors:
-    """Arrays as contiguous tensors: upstream gradients and tangents."""
+    """Upstream gradients or tangents as contiguous tensors."""
     return {n: subject.tensor(a, case, "contiguous") for n, a in arrays.items()}
 
 
 def tangent_arrays(case: Case) -> dict[str, Array]:
-    """A direction for every leaf, exact in the format, in which no entry is small."""
+    """A direction (tangent) for every leaf, exact in the format; no entry is small."""
     shapes = {} if KINDS[case.kind].words else {"input": case.input_shape}
     if case.with_state:
         shapes |= zip(STATES, case.state_shapes, strict=False)
@@ -150,7 +155,7 @@ def compare_gradients(
     want: Mapping[str, Ball],
     prefix: str = "gradient of ",
 ) -> None:
-    """Compare every gradient with its ball; None is a gradient of zero, as torch has it."""
+    """Compare every gradient with its ball; None stands for a gradient of zero, as in torch."""
     for name, gradient in got.items():
         ball = want[name]
         label = f"{prefix}{name}" + (" (None)" if gradient is None else "")
@@ -166,7 +171,7 @@ def tell(want: Mapping[str, Ball]) -> bool:
 
 
 def primals(subject: Subject, case: Case, module: nn.Module) -> Tensors:
-    """Every leaf's value, detached: what torch.func differentiates at."""
+    """Every leaf's value, detached: the point at which torch.func differentiates."""
     given = {n: t for n, t in arguments(subject, case).items() if t.is_floating_point()}
     return {**given, **{n: p.detach() for n, p in module.named_parameters()}}
 
@@ -174,7 +179,7 @@ def primals(subject: Subject, case: Case, module: nn.Module) -> Tensors:
 def as_function(
     subject: Subject, case: Case, module: nn.Module
 ) -> Callable[[Mapping[str, Tensor]], Results]:
-    """The results as a function of all leaves by name; weights go in by `functional_call`."""
+    """A function from all leaves by name to the results; `functional_call` passes the weights."""
     names = [n for n, _ in module.named_parameters()]
     words = KINDS[case.kind].words
     ids = subject.input_tensor(case.input_array, case) if words else None
@@ -187,14 +192,14 @@ def as_function(
 
         x = leaves["input"] if ids is None else ids
         states = tuple(leaves[n] for n in STATES if n in leaves)
-        # A subject only calls its module.
+        # `subject.call` only calls the module, so a function can stand in for it.
         return subject.call(case, cast(nn.Module, stateless), x, states or None)
 
     return function
 
 
 def contraction(results: Mapping[str, Tensor], upstream: Mapping[str, Tensor]) -> Tensor:
-    """Σ⟨upstream, result⟩: the scalar whose gradient the upstream gradients are for."""
+    """Σ⟨upstream, result⟩: the scalar loss whose gradients by the results are `upstream`."""
     same_shape(results, upstream)
     total = [(results[n] * u).sum() for n, u in upstream.items()]
     return torch.stack(total).sum()
@@ -202,13 +207,13 @@ def contraction(results: Mapping[str, Tensor], upstream: Mapping[str, Tensor]) -
 
 @contextmanager
 def offered() -> Iterator[None]:
-    """Turn torch's statement that it lacks a derivative or a rule into `Unsupported`.
+    """Raise `Unsupported` if torch says that it lacks a derivative or a rule.
 
-    Any other exception stays what it is, a falsification.
+    Any other exception is not changed, and falsifies the property.
     """
     try:
         yield
-    except RuntimeError as error:  # NotImplementedError is one
+    except RuntimeError as error:  # NotImplementedError is a subclass
         if LACKING.search(str(error)):
             # The first line names the operator; the others ask to file an issue.
             raise Unsupported(str(error).strip().splitlines()[0]) from error

@@ -1,4 +1,4 @@
-"""The reference put to a case: what each result must be, as Balls."""
+"""The reference applied to a case: expected results, gradients and derivatives, as Balls."""
 
 from __future__ import annotations
 
@@ -33,9 +33,10 @@ def expected(
     weights: Mapping[str, Array] | None = None,
     masks: Sequence[Array | Ball] = (),
 ) -> dict[str, Ball]:
-    """The results of a case by name, with their bounds; arrays given replace the case's own.
+    """The expected results of a case by name, with their bounds.
 
-    `masks` are the dropout masks between a layer's layers, as `reference.unroll.layer` takes them.
+    `x`, `state` and `weights`, if given, replace the arrays of the case.  `masks` are the dropout
+    masks between the layers, as `reference.unroll.layer` takes them.
     """
     w, inputs, states = _arguments(case, x, state, weights)
     with np.errstate(all="ignore"):
@@ -57,21 +58,22 @@ def result_shapes(case: Case) -> dict[str, tuple[int, ...]]:
 
 
 def final_names(case: Case) -> tuple[str, ...]:
-    """Names of a layer's final states: h_n, and c_n where there is a cell state."""
+    """Names of a layer's final states: h_n, and c_n if there is a cell state."""
     return tuple(f"{state}_n" for state in KINDS[case.kind].states)
 
 
 def upstream_arrays(case: Case) -> dict[str, Array]:
-    """A loss's derivative by every result, by name; exact in the format, from the case's seed.
+    """The upstream gradients: by name of a result, the gradient of a loss with respect to it.
 
-    No entry is small, so that no result's part in a gradient hides behind another's.
+    They follow from the case's seed and are exact in the format.  No entry is small, so no
+    result's share of a gradient is too small to notice.
     """
     rng = seeded(case.seed, _UPSTREAM)
     storage = case.rounding.storage
     return {n: values(rng, "spread", shape, storage) for n, shape in result_shapes(case).items()}
 
 
-#: The stream of a case's seed that the upstream gradients are drawn from.
+#: The number of the random stream of a case that the upstream gradients are drawn from.
 _UPSTREAM = 4
 
 
@@ -84,11 +86,11 @@ def expected_gradients(
     weights: Mapping[str, Array] | None = None,
     masks: Sequence[Array | Ball] = (),
 ) -> dict[str, Ball]:
-    """The gradients by input, h_0, c_0 and every weight, with their bounds.
+    """The expected gradients of a loss by input, h_0, c_0 and every weight, with their bounds.
 
-    `upstream` maps any of the results to a loss's derivative by it; what is absent is zero.
-    Arrays given replace the case's own; `masks` are those of `expected`.  A tagger has gradients
-    by its weights alone.
+    `upstream` maps names of results to the gradient of the loss by them; it is zero for a result
+    without an entry.  `x`, `state`, `weights` and `masks` are those of `expected`.  A tagger has
+    gradients only by its weights.
     """
     arguments = _arguments(case, x, state, weights)
     p = case.rounding
@@ -97,10 +99,10 @@ def expected_gradients(
 
 
 def _near_overflow(arguments: Arguments, p: Precision) -> bool:
-    """Whether an input or a state is within a factor of 32 of the largest number.
+    """Whether an input or a state is above 1/32 of the largest number.
 
-    A derivative may be written as δ∘h∘z′ in any order: δ∘h may then be infinite where z′ is 0 or
-    has underflowed, and their product is NaN in a correct implementation.
+    A correct implementation may compute the product δ∘h∘z′ in any order.  Near the largest number
+    δ∘h may be infinite; where z′ is 0 or has underflowed, the product is then NaN.
     """
     _, x, states = arguments
     limit = p.storage.largest / 32.0
@@ -109,21 +111,21 @@ def _near_overflow(arguments: Arguments, p: Precision) -> bool:
 
 
 def _bounded(case: Case, balls: dict[str, Ball]) -> dict[str, Ball]:
-    """The balls of a case's own arguments, unless these are near overflow."""
+    """The balls, but with infinite radii if the case's arguments are near overflow."""
     arguments = _arguments(case, None, None, None)
     return _unbounded(balls) if _near_overflow(arguments, case.rounding) else balls
 
 
 def _unbounded(balls: Mapping[str, Ball]) -> dict[str, Ball]:
-    """The same values, of which nothing is claimed."""
+    """The same values with infinite radii, so that they are not compared."""
     return {n: Ball(b.v, b.precision, np.full(b.v.shape, np.inf)) for n, b in balls.items()}
 
 
 def expected_jvp(case: Case, tangents: Mapping[str, Array]) -> dict[str, Ball]:
     """The derivative of every result in the direction of `tangents`, with its bound.
 
-    `tangents` maps any of input, h_0, c_0 and the weights' names to a direction of its shape;
-    what is absent is zero.  A tagger has no direction of its input.
+    `tangents` maps input, h_0, c_0 or names of weights to a direction of the same shape; the
+    direction is zero for a name without an entry.  The input of a tagger has no direction.
     """
     w, x, state = _duals(case, tangents)
     with np.errstate(all="ignore"):
@@ -137,8 +139,8 @@ def expected_hvp(
 ) -> dict[str, Ball]:
     """The derivative of every gradient in the direction of `tangents`, with its bound.
 
-    Of a loss Σ upstream∘results that is the Hessian–vector product.  Arguments are those of
-    `expected_gradients` and `expected_jvp`.
+    For the loss Σ upstream∘results, this is the Hessian–vector product.  The arguments are those
+    of `expected_gradients` and `expected_jvp`.
     """
     p = case.rounding
     d = {name: Dual(exact(values, p)) for name, values in upstream.items()}
@@ -148,7 +150,7 @@ def expected_hvp(
     return _bounded(case, products)
 
 
-#: Weights, input and states, of one arithmetic.
+#: The weights, input and states that the reference is called with.
 Arguments = tuple[Mapping[str, Any], Any, Sequence[Any]]
 
 
@@ -158,7 +160,11 @@ def _arguments(
     state: Sequence[Array | Ball] | None,
     weights: Mapping[str, Array] | None,
 ) -> Arguments:
-    """The case's arguments, or those given in their place, as exact Balls; ids as integers."""
+    """The arguments for the reference; `x`, `state` and `weights`, if given, replace the case's.
+
+    Input and states are exact Balls.  Weights are arrays, which the reference takes as exact.  A
+    tagger has integers as input, and its embedding is an exact Ball.
+    """
     p = case.rounding
 
     def ball(values: Array | Ball) -> Ball:
@@ -174,7 +180,7 @@ def _arguments(
 
 
 def _duals(case: Case, tangents: Mapping[str, Array]) -> Arguments:
-    """The case's arguments as Duals.  Raises `ValueError` for a tangent of what is no argument."""
+    """The case's arguments as Duals.  Raises `ValueError` for a tangent with an unknown name."""
     p = case.rounding
     w, x, state = _arguments(case, None, None, None)
     starts = dict(zip(("h_0", "c_0"), state, strict=False))
@@ -220,7 +226,7 @@ def _gradients(
     return layer_backward(case.options, w, x, state, upstream, *sequence)
 
 
-#: The tagger's weight that its ids choose rows of.
+#: The weight of a tagger whose rows the word ids select.
 _WORDS = "word_embeddings.weight"
 
 
@@ -239,11 +245,11 @@ def agree_all(
     bounds: Callable[[], Mapping[str, Ball]],
     where: str,
 ) -> None:
-    """Require two sets of results to agree, as `agree` requires it of each.
+    """Require that each result of `got` agrees with the same result of `plain`, as in `agree`.
 
-    Finite results of the same numbers agree whatever their bound, which is most of what a call
-    with bounds costs: so these are worked out only where numbers differ.  `where` says what is
-    compared with the plain call.
+    Results that are the same finite numbers agree, whatever their bound.  To compute the bounds
+    takes most of the time.  So `bounds` is called only if some numbers differ.  `where` says in
+    words what is compared with the plain call.
     """
     if set(got) != set(plain):
         check.same(f"the names of the results {where}", sorted(got), sorted(plain))
@@ -254,13 +260,13 @@ def agree_all(
 
 
 def discriminates(case: Case) -> bool:
-    """Whether a case can tell a right cell from one with its gates or its state mixed up.
+    """Whether a case can detect a cell that confuses its gates or its states.
 
-    Gate blocks differ, the state is not zero, and in the first layer the recurrent term moves
-    the new state by more than the bound.
+    It can if no two gate blocks are equal, no state is zero, and the recurrent term of the first
+    layer changes the new state by more than the bound.
     """
     if case.output_size:
-        return _weights_and_state_tell(case)
+        return _network_discriminates(case)
     weights = case.weight_arrays
     suffix = "" if case.cell else "_l0"
     w_hh = weights[f"weight_hh{suffix}"]
@@ -283,8 +289,12 @@ def discriminates(case: Case) -> bool:
         return bool(np.any(np.abs(new.v - without.v) > new.radius + without.radius))
 
 
-def _weights_and_state_tell(case: Case) -> bool:
-    """For a network: whether its matrices differ and its state moves the output past the bound."""
+def _network_discriminates(case: Case) -> bool:
+    """The same for a network: no matrix is constant, and the state has an effect.
+
+    The state of a cell must change the output by more than the bound.  A tagger must read more
+    than one word.
+    """
     matrices = [w for w in case.weight_arrays.values() if w.ndim == 2 and w.size > 1]
     if not matrices or any((w == w.flat[0]).all() for w in matrices):
         return False

@@ -1,4 +1,4 @@
-"""Whether a sample is uniform, at the false-alarm rate that is stated for a whole run."""
+"""A test that a sample is uniform, at the false-alarm rate that is stated for a whole run."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from .comparison import Check, Mismatch
 def furthest(n: int) -> float:
     """ε such that P(sup|Fₙ − F| > ε) ≤ α for n independent draws from any distribution F.
 
-    The Dvoretzky–Kiefer–Wolfowitz inequality P ≤ 2·exp(−2nε²) with Massart's constant, which is
-    proved for every n and ε (Massart, Annals of Probability 18, 1990): no asymptotics.
+    This is the Dvoretzky–Kiefer–Wolfowitz inequality P ≤ 2·exp(−2nε²) with Massart's constant.
+    It is proved for every n and ε, not only for n → ∞ (Massart, Annals of Probability 18, 1990).
     """
     return math.sqrt(math.log(2 / float(ALPHA)) / (2 * n))
 
 
 def check_uniform(check: Check, name: str, sample: Tensor, edge: float, grain: float) -> None:
-    """Require that a sample is no cause to doubt that it comes from U(−edge, edge).
+    """Require that the test accepts a sample as independent draws from U(−edge, edge).
 
-    `grain` is how far, as a fraction of 2·edge, the numbers that a generator in floating point
-    can return lie from real ones; their distribution function is off by no more.
+    A generator in floating point can return only some of the real numbers.  `grain` is the largest
+    distance of a real number from these, as a fraction of 2·edge.  So the distribution function of
+    the generator differs from that of U(−edge, edge) by at most `grain`.
     """
     x = np.sort(as_array(sample).ravel())
     n = x.size
@@ -38,7 +39,7 @@ def check_uniform(check: Check, name: str, sample: Tensor, edge: float, grain: f
     if not distance <= allowed:
         raise Mismatch(
             f"{name}: sup|Fₙ − F| = {distance:.3g} from U(−{edge:.6g}, {edge:.6g}) in {n} draws, "
-            f"expected at most {allowed:.3g} (Dvoretzky–Kiefer–Wolfowitz, false alarms one in "
-            f"{1 / ALPHA})"
+            f"expected at most {allowed:.3g} (Dvoretzky–Kiefer–Wolfowitz, one false alarm in "
+            f"{1 / ALPHA} tests)"
         )
     check.worst = max(check.worst, distance / allowed)

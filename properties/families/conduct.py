@@ -7,11 +7,12 @@ from gatewise.reference.classes import ALL
 from .. import process_state
 from ..cases.case import Case
 from ..checking.comparison import Check
+from ..levels import CONTRACT
 from ..precisions import only as precisions_of
 from ..subjects.protocol import Subject
 from .property import Family
 
-FAMILY = Family("conduct")
+FAMILY = Family("conduct", CONTRACT)
 
 
 @FAMILY.claims(

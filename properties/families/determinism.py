@@ -19,11 +19,12 @@ from ..cases.case import Case
 from ..checking.comparison import Check, agree, bits
 from ..checking.oracle import expected
 from ..devices import row_of
+from ..levels import CONTRACT
 from ..precisions import FLOAT32
 from ..subjects.protocol import Results, Subject
 from .property import Family
 
-FAMILY = Family("determinism")
+FAMILY = Family("determinism", CONTRACT)
 
 
 def _same(

@@ -13,11 +13,12 @@ from ..cases.case import Case
 from ..checking.comparison import Check, agree
 from ..checking.derivatives import STATES
 from ..checking.oracle import expected
+from ..levels import CONTRACT, VALUES
 from ..precisions import PLAIN, dtype_of
 from ..subjects.protocol import Results, Subject
 from .property import STATEFUL, Family
 
-FAMILY = Family("interface")
+FAMILY = Family("interface", CONTRACT)
 
 
 #: The names of a layer's final states.
@@ -78,6 +79,7 @@ def _given(subject: Subject, case: Case) -> dict[str, Tensor]:
     "f(x) = f(x, 0)",
     of=STATEFUL,
     with_state=False,
+    level=VALUES,
 )
 def missing_state_is_zero(subject: Subject, case: Case, check: Check) -> None:
     module, want = subject.build(case), expected(case)

@@ -20,12 +20,13 @@ from gatewise.reference.classes import ALL, DROP_IN
 from ..cases.case import Case
 from ..checking.comparison import Check, bits
 from ..checking.oracle import compare_all, expected
+from ..levels import CONTRACT, HARDENING
 from ..precisions import FLOAT32, dtype_of
 from ..subjects.protocol import Subject, Unsupported, load
 from .modes import made
 from .property import STATEFUL, UNPACKED, Family
 
-FAMILY = Family("life_cycle", needs=("torch_names",))
+FAMILY = Family("life_cycle", CONTRACT, needs=("torch_names",))
 
 
 def owner(module: nn.Module, name: str) -> tuple[nn.Module, str]:
@@ -352,6 +353,8 @@ def _named(check: Check, text: str, name: str, options: dict[str, Any]) -> None:
     precisions=FLOAT32,
     share=0.25,
     variants=PLACES,
+    level=HARDENING,
+    beyond="A module may keep its weights in another place too, and use them after a deletion.",
 )
 def deleted_weight_is_missed(subject: Subject, case: Case, check: Check) -> None:
     module, name = subject.build(case), placed(case)

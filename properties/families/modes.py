@@ -15,12 +15,13 @@ from ..cases.case import Case
 from ..checking.comparison import Check, bits
 from ..checking.oracle import compare_all, expected
 from ..devices import CUDA, for_torch, type_of
+from ..levels import CONTRACT, VALUES
 from ..precisions import PLAIN, SHORT, dtype_of
 from ..precisions import only as precisions_of
 from ..subjects.protocol import Subject, Unsupported, load
 from .property import UNPACKED, Family
 
-FAMILY = Family("modes")
+FAMILY = Family("modes", CONTRACT)
 
 
 @FAMILY.claims(
@@ -28,6 +29,7 @@ FAMILY = Family("modes")
     "f(x) in train() and in eval(): |f − v| ≤ r",
     of=ALL,
     share=0.2,
+    level=VALUES,
 )
 def training_and_evaluation_give_the_same(subject: Subject, case: Case, check: Check) -> None:
     module, want = subject.build(case), expected(case)
@@ -94,6 +96,7 @@ def _in_float32(
     of=ALL,
     precisions=SHORT,
     share=0.3,
+    level=VALUES,
 )
 def autocast_stays_within_the_low_bound(subject: Subject, case: Case, check: Check) -> None:
     """The bound of the low precision P holds, though some operations stay in float32.
@@ -178,6 +181,7 @@ def _device(module: nn.Module) -> torch.device:
     of=ALL,
     precisions=PLAIN,
     share=0.05,
+    level=VALUES,
 )
 def converted_module_computes_in_its_dtype(subject: Subject, case: Case, check: Check) -> None:
     dtype, want = dtype_of(case.precision), expected(case)

@@ -12,12 +12,13 @@ from gatewise.reference.parameters import count, projection_departure, weight_sh
 
 from ..cases.case import Case
 from ..checking.comparison import Check
+from ..levels import CONTRACT
 from ..precisions import FLOAT32
 from ..subjects.builtin import torchs
 from ..subjects.protocol import Subject
 from .property import Family
 
-FAMILY = Family("parameters")
+FAMILY = Family("parameters", CONTRACT)
 
 #: What these claims need, since a subject behind an adapter holds its parameters in another form.
 NAMES = ("torch_names",)

@@ -17,6 +17,7 @@ from ..cases.case import Case
 from ..checking.comparison import Check, bits
 from ..checking.oracle import compare_all, expected
 from ..devices import CUDA, another_than
+from ..levels import CONTRACT, HARDENING
 from ..precisions import FLOAT32, PLAIN, switch
 from ..subjects.protocol import Subject, Unsupported
 from .paths.results import same_along
@@ -81,6 +82,7 @@ def tf32_keeps_its_own_bound(subject: Subject, case: Case, check: Check) -> None
     of=LAYERS,
     share=0.3,
     devices=CUDA,
+    level=CONTRACT,
 )
 def flatten_parameters_changes_nothing(subject: Subject, case: Case, check: Check) -> None:
     module = subject.build(case)
@@ -107,6 +109,8 @@ def flatten_parameters_changes_nothing(subject: Subject, case: Case, check: Chec
     share=0.2,
     with_state=True,
     devices=CUDA,
+    level=HARDENING,
+    beyond="torch.nn documents no error for a mix of devices.",
 )
 def state_on_another_device_is_refused(subject: Subject, case: Case, check: Check) -> None:
     other = another_than(subject.device) or "meta"
@@ -130,6 +134,7 @@ def state_on_another_device_is_refused(subject: Subject, case: Case, check: Chec
     needs=("gradients",),
     share=0.2,
     devices=CUDA,
+    level=CONTRACT,
 )
 def deterministic_cudnn_repeats_its_bits(subject: Subject, case: Case, check: Check) -> None:
     workspace = os.environ.get("CUBLAS_WORKSPACE_CONFIG")

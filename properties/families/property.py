@@ -16,6 +16,7 @@ from ..cases.case import Case
 from ..cases.strategies import cases, edge_cases, network_cases, variant_cases
 from ..checking.comparison import Check
 from ..devices import ALL, DeviceType, type_of
+from ..levels import HARDENING, LEVELS, VALUES
 from ..precisions import WIDE, TorchPrecision
 from ..subjects.capabilities import Unsupported, narrowed
 from ..subjects.protocol import Subject
@@ -47,10 +48,13 @@ class Property:
     a case for every tile edge of every size.  With `sweep` it ends with a case for every variant,
     since drawing meets a variant only by chance.
 
+    `level` says which question it answers: see `levels`.  A claim at `hardening` says `beyond` what
+    documentation it goes, and why.
+
     `profile` is the smallest profile that runs it; under a smaller one its record says so.
     `isolated` says that a case may kill or hang its process, so it runs in a sandbox.  A case may
-    take `patience` times the usual time there.  `native_threads` says that the claim starts
-    torch's own threads.  `prepare` is called once, before the fork.
+    take `patience` times the usual time there.  `prepare` is called once,
+    before the fork.
     """
 
     name: str
@@ -58,6 +62,8 @@ class Property:
     sentence: str
     formula: str
     claim: Claim
+    level: str = VALUES
+    beyond: str = ""
     of: Group[Class] = DROP_IN
     precisions: Group[TorchPrecision] = WIDE
     devices: Group[DeviceType] = ALL
@@ -65,7 +71,6 @@ class Property:
     profile: str = "quick"
     isolated: bool = False
     patience: float = 1.0
-    native_threads: bool = False
     prepare: Callable[[], None] | None = None
     needs: tuple[str, ...] = ()
     edges: bool = False
@@ -131,11 +136,19 @@ _CONSTRAINTS = {*Case.__dataclass_fields__, *_BOUNDS}
 
 
 class Family:
-    """Collects the properties of one family.  Each of them needs the capabilities in `needs`."""
+    """Collects the properties of one family.
 
-    def __init__(self, name: str, needs: tuple[str, ...] = ()) -> None:
+    Each has the family's `level` unless it states another, and needs the capabilities in `needs`.
+    `beyond` is what a claim at `hardening` says unless it states another reason.
+    """
+
+    def __init__(
+        self, name: str, level: str = VALUES, needs: tuple[str, ...] = (), beyond: str = ""
+    ) -> None:
         self.name = name
+        self.level = level
         self.needs = needs
+        self.beyond = beyond
         self.properties: list[Property] = []
 
     def claims(self, sentence: str, formula: str, **stated: Any) -> Callable[[Claim], Claim]:
@@ -154,6 +167,12 @@ class Family:
                     f"{name}={own[name]!r}: expected a Group, such as {_GROUPS_OF[name]}"
                 )
         own["needs"] = (*self.needs, *own.get("needs", ()))
+        own["level"] = level = own.get("level", self.level)
+        if level not in LEVELS:
+            raise TypeError(f"level={level!r}: expected one of {', '.join(LEVELS)}")
+        own["beyond"] = own.get("beyond", self.beyond) if level == HARDENING else ""
+        if level == HARDENING and not own["beyond"]:
+            raise TypeError("level='hardening': expected beyond=, why torch.nn documents it not")
         own["constraints"] = {n: v for n, v in stated.items() if n not in _OWN}
 
         def register(claim: Claim) -> Claim:

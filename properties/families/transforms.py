@@ -36,12 +36,13 @@ from ..checking.oracle import (
     expected_jvp,
     upstream_arrays,
 )
+from ..levels import CONTRACT
 from ..subjects.protocol import Results, Subject
 from .gradients import SHARE
 from .interface import FINALS
 from .property import STATEFUL, UNPACKED, Family
 
-FAMILY = Family("transforms", needs=("gradients",))
+FAMILY = Family("transforms", CONTRACT, needs=("gradients",))
 
 #: A Hessian on Balls costs three times as much as a gradient.
 HESSIAN_SHARE = 0.09

@@ -20,12 +20,13 @@ from ..checking.comparison import Check, bits
 from ..checking.derivatives import Recorded, compare_gradients, tensors
 from ..checking.oracle import compare_all, expected, expected_gradients, upstream_arrays
 from ..checking.uniformity import check_uniform
+from ..levels import CONTRACT
 from ..precisions import FLOAT32, dtype_of
 from ..subjects.protocol import Results, Subject, Unsupported
 from .life_cycle import PLACES, chosen, other_weights, owner, placed
 from .property import Family
 
-FAMILY = Family("weights", needs=("torch_names",))
+FAMILY = Family("weights", CONTRACT, needs=("torch_names",))
 
 Arrays = dict[str, Array]
 

@@ -1,7 +1,7 @@
-"""What is wrong with a subject: the nearest named fault, and the first place that differs.
+"""Diagnoses a subject: named faults that explain its results, and the first place that differs.
 
-A diagnosis looks at the subject's forward results alone.  A fault of a gradient, of memory or of
-an error message is named by the property that it falsifies.
+A diagnosis looks only at the subject's forward results.  For a fault of a gradient, of memory or
+of an error message, the falsified property itself says what is wrong.
 """
 
 from __future__ import annotations
@@ -23,15 +23,16 @@ from ..subjects.protocol import Results, Subject
 from .faults_of_arguments import Call, Fault, argument_faults, call_of
 from .faults_of_unrolling import WALKS
 
-#: Further cases that a named fault must explain; each with its own weights, inputs and states.
+#: The number of further cases that a named fault must explain.  Each has other weights, inputs
+#: and states.
 _WITNESSES = 6
 
 
 def diagnose(subject: Subject, case: Case) -> Diagnosis:
-    """The diagnosis of a failing case; empty where the forward results are right.
+    """The diagnosis of a failing case; empty if the forward results are right.
 
-    The subject is called some twenty times.  A case on which it raises says nothing, unless it
-    raises on all; what it raises in a later step ends the diagnosis.
+    The subject is called about twenty times.  Cases on which it raises are left out, unless it
+    raises on all.  If it raises in a later step, the diagnosis ends with what is known by then.
     """
     found = Diagnosis()
     if subject.like not in TORCH or case.kind != subject.kind:
@@ -46,7 +47,7 @@ def diagnose(subject: Subject, case: Case) -> Diagnosis:
 
 
 def _steps(subject: Subject, case: Case) -> Iterator[Diagnosis]:
-    """The diagnosis as far as it is known, after each step."""
+    """Yield the diagnosis as far as it is known, after each step."""
     seen: list[tuple[Case, Results]] = []
     raised: Exception | None = None
     for each in (case, *_witnesses(case)):
@@ -85,13 +86,13 @@ def _witnesses(case: Case) -> list[Case]:
     )
     drawn = [options.but(seed=seed) for seed in range(_WITNESSES)]
     if options.form == "dense" and not case.cell:
-        # As many rows as steps: who takes one axis for the other then gives no error.
+        # With batch = time, a subject that exchanges the two axes raises no error.
         drawn[::2] = [c.but(batch=c.time) for c in drawn[::2]]
     return drawn
 
 
 def differs(got: Results, want: dict[str, Ball]) -> bool:
-    """Whether any result is outside of its ball; elements without a finite bound say nothing."""
+    """Whether any result is outside of its ball; elements without a finite bound are left out."""
     return any(outside(got[name], ball).any() for name, ball in want.items())
 
 
@@ -106,7 +107,7 @@ def outside(got: object, ball: Ball) -> npt.NDArray[np.bool_]:
 
 
 def consistent(subject: Subject, seen: list[tuple[Case, Results]]) -> list[str]:
-    """Names of the faults within whose bounds every result seen lies."""
+    """Names of the faults that explain all results: each result lies within the fault's bound."""
     cell = subject.cell
     faults = [*argument_faults(subject.kind, cell), *(() if cell else WALKS)]
     calls = [(call_of(case), got) for case, got in seen]
@@ -118,7 +119,7 @@ def _explains(fault: Fault, calls: list[tuple[Call, Results]]) -> bool:
     for call, got in calls:
         try:
             want = fault.results(call)
-        except ValueError:  # this case cannot have the fault, and must then be right
+        except ValueError:  # the fault cannot occur here, so the results must be right
             want = call.results()
         else:
             shown = True
@@ -128,7 +129,7 @@ def _explains(fault: Fault, calls: list[tuple[Call, Results]]) -> bool:
 
 
 def first_difference(found: Diagnosis, case: Case, got: Results) -> Diagnosis:
-    """The diagnosis with the results that differ, and the first place of each direction."""
+    """Add to a diagnosis the results that differ, and the first place in each direction."""
     want = call_of(case).results()
     names = tuple(name for name, ball in want.items() if outside(got[name], ball).any())
     name = names[0]
@@ -155,10 +156,10 @@ def first_difference(found: Diagnosis, case: Case, got: Results) -> Diagnosis:
 
 
 def blocks_that_matter(subject: Subject, case: Case) -> list[str]:
-    """Gate blocks of the weights without any one of which the results are right.
+    """The gate blocks of the weights that the difference needs: if one is 0, the results are right.
 
-    Blocks are put to 0 one after the other for as long as the results stay wrong; what is left
-    are those that the difference needs.
+    One block after the other is set to 0.  If the results are still wrong, it stays 0.  If they
+    become right, the difference needs the block.
     """
     weights = {name: np.array(w) for name, w in case.weight_arrays.items()}
     gates = KINDS[case.kind].gates

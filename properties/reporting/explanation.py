@@ -4,6 +4,17 @@ from __future__ import annotations
 
 from ..running.plans import Plan
 from ..running.records import Diagnosis, Place, Record
+from ..subjects.loading import AUTO
+
+
+def command(plan: Plan, run_seed: int) -> str:
+    """The options of a run that put this property to this subject alone, once more."""
+    s = plan.subject
+    like = "" if s.trusted else f" --like {AUTO if s.probed else s.like}"
+    return (
+        f"--subject '{s.name}'{like} --device {s.device} --precision {plan.precision} "
+        f"--property {plan.prop.name} --hypothesis-seed={run_seed}"
+    )
 
 
 def explain(plan: Plan, record: Record, run_seed: int, profile: str, again: str = "") -> str:
@@ -21,7 +32,7 @@ def explain(plan: Plan, record: Record, run_seed: int, profile: str, again: str 
         lines.append("  looks   " + _indented("\n".join(looks)))
     if record.script:
         lines.append(f"  script  {record.script} (needs torch and NumPy alone)")
-    again = again or f"--hypothesis-seed={run_seed} -k '{plan.id}'"
+    again = again or command(plan, run_seed)
     lines.append(
         f"  {record.cases} cases drawn at profile {profile}; reproduce with {again}"
         + (f", or {record.blob}" if record.blob else "")
@@ -31,7 +42,7 @@ def explain(plan: Plan, record: Record, run_seed: int, profile: str, again: str 
 
 def diagnosis_lines(found: Diagnosis) -> list[str]:
     """A diagnosis in words: the named faults, the first differences, the blocks that they need."""
-    lines = []
+    lines = [*found.constructor]
     if found.faults:
         lines.append(f"consistent with {'; or '.join(found.faults)}")
     if found.places:

@@ -1,8 +1,8 @@
-"""Named faults: what a subject would return if it had one of the mistakes that people make.
+"""Named faults: the results that a subject with a common mistake returns.
 
-Each is the reference with one thing changed, in Balls, so that "consistent with" means within the
-same derived bound as "right".  Most are a change of the arguments; the others walk the layers and
-directions of the reference in their own way.
+The results of a fault come from the reference with one change, in Balls.  So "consistent with a
+fault" means within a derived bound, like "right".  Most faults are a change of the arguments, and
+these are here.  The others, in `faults_of_unrolling`, change how the reference unrolls.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ GATE_TITLES = {
 
 @dataclass(frozen=True)
 class Call:
-    """What the reference is put to: a case with everything that a fault may change."""
+    """The arguments of one call of the reference, of which a fault may change any."""
 
     case: Case
     options: Options
@@ -66,14 +66,14 @@ Change = Callable[[Call], Call]
 
 @dataclass(frozen=True)
 class Fault:
-    """A named mistake.  `results` raises `ValueError` where a case cannot have it."""
+    """A named fault.  `results` raises `ValueError` if the fault cannot occur in the case."""
 
     name: str
     results: Callable[[Call], dict[str, Ball]]
 
 
 def call_of(case: Case) -> Call:
-    """A case's own arguments."""
+    """The arguments of a case, without a change."""
     w = {name: np.array(a) for name, a in case.weight_arrays.items()}
     return Call(case, case.options, w, case.input_array, case.state_arrays, case.lengths)
 
@@ -83,7 +83,7 @@ def _changed(name: str, change: Change) -> Fault:
 
 
 def _weights(name: str, change: Callable[[str, Array], Array]) -> Fault:
-    """A fault that maps each weight by its name."""
+    """A fault that changes each weight; `change` gets its name and its array."""
     return _changed(
         name,
         lambda call: replace(call, weights={n: change(n, w) for n, w in call.weights.items()}),
@@ -102,13 +102,13 @@ def _reordered(kind: str, order: tuple[int, ...]) -> Fault:
         title = f"{a} and {b} swapped"
     else:
         read, own = " ".join(names[k] for k in order), " ".join(names)
-        title = f"gates read in the order {read} where the weights hold {own}"
+        title = f"gates read in the order {read}, but stored in the order {own}"
 
     def change(name: str, w: Array) -> Array:
         if not _gated(name):
             return w
         blocks = np.split(w, len(names))
-        # The block at place k is taken for gate order[k].
+        # The subject takes the block at place k for gate order[k].
         placed = [blocks[order.index(k)] for k in range(len(names))]
         return np.concatenate(placed)
 
@@ -125,26 +125,26 @@ def _dropped(prefix: str, title: str) -> Fault:
     return _changed(title, change)
 
 
-def _held(kind: str, gate: str) -> Fault:
-    """A gate that is never applied: held at 1 by a bias that no product can move."""
+def _not_applied(kind: str, gate: str) -> Fault:
+    """A gate that is not applied: its weights are 0, and a large bias keeps it at 1."""
     names = KINDS[kind].gates
     index = names.index(gate)
 
     def change(call: Call) -> Call:
-        held = dict(call.weights)
+        changed = dict(call.weights)
         for name in call.weights:
             if name.startswith(("weight_ih", "weight_hh")):
-                w = held[name].copy()
+                w = changed[name].copy()
                 rows = slice(
                     index * call.options.hidden_size, (index + 1) * call.options.hidden_size
                 )
                 w[rows] = 0.0
-                held[name] = w
+                changed[name] = w
                 bias = name.replace("weight", "bias")
-                b = held.get(bias, np.zeros(len(names) * call.options.hidden_size)).copy()
+                b = changed.get(bias, np.zeros(len(names) * call.options.hidden_size)).copy()
                 b[rows] = SATURATED
-                held[bias] = b
-        return replace(call, weights=held)
+                changed[bias] = b
+        return replace(call, weights=changed)
 
     return _changed(f"{GATE_TITLES[gate]} not applied (held at 1)", change)
 
@@ -184,7 +184,7 @@ def _options(title: str, **changes: Any) -> Fault:
 
 
 def _bias_outside(call: Call) -> Call:
-    """b_hn added to the input's share, outside the product with the reset gate."""
+    """b_hn is added to the input's share, outside of the product with the reset gate."""
     if not call.options.bias:
         raise ValueError("there is no bias")
     n, w = slice(2 * call.options.hidden_size, None), dict(call.weights)
@@ -207,21 +207,21 @@ def _transposed_recurrence(name: str, w: Array) -> Array:
     return np.concatenate([b.T for b in blocks])
 
 
-def _rows_reversed(call: Call) -> Call:
-    """The sequence read from its end, in a layer of one direction."""
+def _sequence_reversed(call: Call) -> Call:
+    """The sequence is read from its end."""
     axis = 0 if call.case.batch is None or not call.case.batch_first else 1
     return replace(call, x=np.flip(call.x, axis))
 
 
 def _exchanged(batch_first: bool) -> Change:
-    """Batch and time taken for each other where `batch_first` is as given."""
+    """Batch and time are exchanged, in cases with the given `batch_first`."""
 
     def change(call: Call) -> Call:
         case = call.case
         if case.batch is None or call.lengths is not None or case.batch_first != batch_first:
-            raise ValueError("there is no such pair of axes")
+            raise ValueError("batch and time cannot be exchanged in this case")
         if case.with_state and case.batch != case.time:
-            raise ValueError("the states tell how many rows there are")
+            raise ValueError("the shape of the states shows that batch and time are exchanged")
         state = [np.resize(s, (len(s), case.time, s.shape[-1])) for s in call.state]
         return replace(call, case=case.but(batch_first=not batch_first), state=state)
 
@@ -255,7 +255,7 @@ def _of_kind(kind: str) -> Iterator[Fault]:
             lambda call, state: [np.zeros_like(s) for s in state],
         )
         yield _state("hidden and cell state swapped", _swapped_states)
-        yield from (_held(kind, gate) for gate in "ifo")
+        yield from (_not_applied(kind, gate) for gate in "ifo")
     if "reset_after" in own.forms:
         yield _options("reset gate before the matmul", reset_after=False)
         yield _options("update gate inverted (z for 1−z)", update_keeps=False)
@@ -265,17 +265,17 @@ def _of_kind(kind: str) -> Iterator[Fault]:
             update_keeps=False,
         )
         yield _changed("b_hn outside the product with the reset gate", _bias_outside)
-        yield _held(kind, "r")
+        yield _not_applied(kind, "r")
 
 
 def argument_faults(kind: str, cell: bool) -> list[Fault]:
-    """Faults that a change of the arguments makes; `kind` is RNN, LSTM or GRU."""
+    """The faults that are a change of the arguments; `kind` is RNN, LSTM or GRU."""
     found = [*_shared(), *_of_kind(kind)]
     if not cell:
         found += [
             _state("rows of the initial states in the wrong order", _reversed_rows),
             _state("every layer started from the states of the first", _first_row),
-            _changed("the sequence read in reverse", _rows_reversed),
+            _changed("the sequence read in reverse", _sequence_reversed),
             _changed("batch_first ignored", _exchanged(batch_first=True)),
             _changed("input taken as batch-major", _exchanged(batch_first=False)),
         ]

@@ -1,4 +1,4 @@
-"""Faults of the walk over layers, directions and true lengths."""
+"""Named faults in how layers, directions and sequences of different lengths are unrolled."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Walked = tuple[list[Any], State]
 
 @dataclass(frozen=True)
 class Leg:
-    """One layer in one direction of a walk: x (T, B, I), state of (B, ·), lengths (B,) or None."""
+    """One layer in one direction: x (T, B, I), state of (B, ·), lengths (B,) or None."""
 
     call: Call
     suffix: str
@@ -29,7 +29,7 @@ class Leg:
     reverse: bool
 
     def run(self, **changes: Any) -> Walked:
-        """Hidden states by time, and the last state, as the reference has them or changed."""
+        """The hidden states of all steps, and the last state; `changes` replace fields."""
         suffix = changes.get("suffix", self.suffix)
         lengths = changes.get("lengths", self.lengths)
         reverse = changes.get("reverse", self.reverse)
@@ -44,10 +44,10 @@ Legs = Callable[[Leg], Walked]
 def _walk(
     call: Call, leg: Legs, flipped: bool = False, by_direction: bool = False
 ) -> dict[str, Ball]:
-    """The reference's walk with `leg` in place of each layer and direction.
+    """The reference's results, with each layer and direction unrolled by `leg`.
 
-    `flipped` puts the directions' outputs side by side in the other order, `by_direction` orders
-    the final states by direction before layer.
+    `flipped` joins the outputs of the two directions in the wrong order.  `by_direction` orders
+    the final states by direction first, and then by layer.
     """
     p, directions = call.case.rounding, call.options.directions
     ends = None if call.lengths is None else np.asarray(call.lengths, dtype=np.int64)
@@ -101,7 +101,7 @@ def _masked(leg: Leg, walked: Walked) -> Walked:
 
 
 def _padded(leg: Leg) -> Leg:
-    """The leg over padding of zeros, as when a packed sequence is padded first."""
+    """The leg with an input padded by zeros, as if a packed sequence were padded first."""
     if leg.lengths is None or (leg.lengths == leg.x.shape[0]).all():
         raise ValueError("there is no padding")
     running = np.arange(leg.x.shape[0])[:, None] < leg.lengths
@@ -120,7 +120,7 @@ def _final_after_padding(leg: Leg) -> Walked:
     return outputs, final if leg.reverse else padded.run(lengths=None)[1]
 
 
-def _two_ways(legs: Legs, **how: bool) -> Callable[[Call], dict[str, Ball]]:
+def _bidirectional(legs: Legs, **how: bool) -> Callable[[Call], dict[str, Ball]]:
     def results(call: Call) -> dict[str, Ball]:
         if call.options.directions == 1:
             raise ValueError("there is one direction")
@@ -129,20 +129,26 @@ def _two_ways(legs: Legs, **how: bool) -> Callable[[Call], dict[str, Ball]]:
     return results
 
 
-#: Faults that no change of the arguments makes; for layers of every kind.
+#: The faults that are not a change of the arguments; for layers of every kind.
 WALKS = (
-    Fault("reverse direction reads the sequence forwards", _two_ways(_forwards)),
-    Fault("outputs of the reverse direction not put back in order", _two_ways(_not_put_back)),
-    Fault("reverse direction uses the forward weights", _two_ways(_forward_weights)),
+    Fault("reverse direction reads the sequence forwards", _bidirectional(_forwards)),
+    Fault("outputs of the reverse direction left in reversed order", _bidirectional(_not_put_back)),
+    Fault("reverse direction uses the forward weights", _bidirectional(_forward_weights)),
     Fault(
         "final hidden state of the reverse direction taken at the last time step",
-        _two_ways(_last_step),
+        _bidirectional(_last_step),
     ),
-    Fault("directions side by side in the wrong order", _two_ways(Leg.run, flipped=True)),
-    Fault("final states ordered by direction before layer", _two_ways(Leg.run, by_direction=True)),
-    Fault("reverse direction starts in the padding", _two_ways(_reverse_from_padding)),
     Fault(
-        "final state taken after the padding, not at the true end",
+        "outputs of the two directions joined in the wrong order",
+        _bidirectional(Leg.run, flipped=True),
+    ),
+    Fault(
+        "final states ordered by direction first, then by layer",
+        _bidirectional(Leg.run, by_direction=True),
+    ),
+    Fault("reverse direction starts in the padding", _bidirectional(_reverse_from_padding)),
+    Fault(
+        "final state taken after the padding, not at the end of the sequence",
         lambda call: _walk(call, _final_after_padding),
     ),
 )

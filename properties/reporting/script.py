@@ -1,4 +1,4 @@
-"""A failing case as a script that needs torch and NumPy alone, and the subject's own import."""
+"""Writes a script for a failing case, which needs only torch, NumPy and the subject."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _HEAD = '''"""{title}
 
 {text}
 
-It needs torch and NumPy, and the subject. It prints what was expected, what was got and by how
-much rounding alone may move it; the status is 1 while the fault is there, and 0 without it.
+This script needs torch, NumPy and the subject. It prints what the subject returned and what was
+expected. The exit status is 1 if the subject has the fault, and 0 if it does not.
 
 Usage: python {name} [SUBJECT], with SUBJECT as package.module:Name or path/to/file.py:Name
 """
@@ -55,7 +55,7 @@ def load(spec):
 _COMPARE = '''
 
 def compare(name, got, expected, bound):
-    """Print the worst element of a result; return whether every one is within its bound."""
+    """Print the worst element of a result; return whether every element is within its bound."""
     got = got.detach().double().cpu().numpy()
     expected, bound = np.array(expected, dtype=float), np.array(bound, dtype=float)
     if got.shape != expected.shape:
@@ -77,23 +77,23 @@ def compare(name, got, expected, bound):
 
 
 def importable(subject: Subject) -> str:
-    """`package.module:Name` or an absolute `file.py:Name` from which a script gets the subject.
+    """`package.module:Name` or an absolute `file.py:Name` from which a script loads the subject.
 
-    Raises `ValueError` for one that has no name to import.
+    Raises `ValueError` if the subject has no name that a script can import.
     """
     where, colon, attribute = subject.name.rpartition(":")
     if colon:
         return f"{Path(where).resolve()}:{attribute}" if where.endswith(".py") else subject.name
     module, dot, name = subject.name.rpartition(".")
     if not dot or "+" in subject.name:
-        raise ValueError(f"{subject.name} has no name to import")
+        raise ValueError(f"subject {subject.name!r} has no name that a script can import")
     return f"{module}:{name}"
 
 
 def folder_of(subject: Subject) -> str:
-    """The folder that the subject's package or module was imported from; "" where it is a file's.
+    """The folder of the subject's package or module; "" if the subject is from a file.
 
-    A script has its own folder on the path of imports, and not the one that it is run in.
+    The script needs it, because Python searches the folder of a script and not the current folder.
     """
     where = subject.name.rpartition(":")[0] or subject.name.rpartition(".")[0]
     root = sys.modules.get(where.partition(".")[0])
@@ -105,10 +105,13 @@ def folder_of(subject: Subject) -> str:
 
 
 def forward_script(subject: Subject, case: Case, head: str) -> str | None:
-    """The script of a case whose forward results are wrong; None where they are right."""
+    """A script that compares the forward results with the expected arrays.
+
+    None if these results are right, or if a script without Gatewise cannot call the subject.
+    """
     if subject.like not in DROP_IN or case.kind != subject.kind:
         return None
-    if "torch_names" in subject.unsupported:  # an adapter, which is made of Gatewise's modules
+    if "torch_names" in subject.unsupported:  # an adapter needs Gatewise's modules
         return None
     want = call_of(case).results()
     if not differs(subject.run(case), want):
@@ -131,7 +134,7 @@ def forward_script(subject: Subject, case: Case, head: str) -> str | None:
         "",
         "inf, nan = float('inf'), float('nan')",
         f"SUBJECT = {importable(subject)!r}",
-        "#: Where the subject's package was imported from.",
+        "#: The folder of the subject's package.",
         f"FOLDER = {folder_of(subject)!r}",
         f"DEVICE, DTYPE = {subject.torch_device!r}, {dtype}",
         "",
@@ -140,7 +143,7 @@ def forward_script(subject: Subject, case: Case, head: str) -> str | None:
         "}",
         f"INPUT = {_literal(case.input_array)}",
         f"STATES = [{', '.join(_literal(s) for s in case.state_arrays)}]",
-        "#: Result -> (expected, bound): the exact value, and how far rounding alone may move it.",
+        "#: Result -> (expected value, bound on the rounding error).",
         "EXPECTED = {",
         *(f"    {n!r}: ({_literal(b.v)}, {_literal(b.radius)})," for n, b in want.items()),
         "}",
@@ -224,15 +227,17 @@ def script(
     *,
     called: bool = True,
 ) -> str:
-    """The script of a falsified property on its case; readable where forward results show it.
+    """The script of a falsified property for its case.
 
-    The subject is not called to see whether they do unless `called`.
+    If the forward results are wrong, the script has the expected arrays and is easy to read.
+    Otherwise it has the claim itself, in an archive.  To find out, the subject is called; if
+    `called` is False it is not called, and the script has the archive.
     """
     title = f"{subject.name} falsifies {prop.name}: {prop.sentence}"
     text = "\n".join(line.replace("\\", "\\\\").replace('"""', "'''") for line in lines)
     head = _HEAD.format(title=title, text=text, name=name)
     try:
         plain = forward_script(subject, case, head) if called else None
-    except Exception:  # a subject that raises, or has no name to import
+    except Exception:  # the subject raises, or has no name that a script can import
         plain = None
     return plain or bundled_script(subject, case, prop, head, folder_of(subject))

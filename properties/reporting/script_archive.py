@@ -1,4 +1,4 @@
-"""A failing case of any property as one script: its claim, with the modules that it is made of."""
+"""Writes a script for a failing case of any property: the case, and Gatewise's modules in it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..families.property import Property
 from ..subjects.loading import AUTO
 from ..subjects.protocol import Subject
 
-#: The packages that a script needs.
+#: The packages in the archive of a script.
 PACKAGES = ("gatewise.reference", "gatewise.impl", "gatewise.properties", "gatewise.peers")
 
 _BUNDLED = '''
@@ -29,7 +29,7 @@ import types
 
 try:
     import hypothesis.strategies  # noqa: F401
-except ImportError:  # cases are given here, so nothing is drawn
+except ImportError:  # the case is given below, so nothing is drawn
 
     class _Absent:
         def __getattr__(self, name):
@@ -58,7 +58,7 @@ except ImportError:  # cases are given here, so nothing is drawn
     for _name in ("hypothesis", "hypothesis.strategies", "hypothesis.database"):
         sys.modules[_name] = _Module(_name)
 
-#: The modules of Gatewise that state this property, as a zip archive.
+#: The modules of Gatewise, which state this property, as a zip archive.
 ARCHIVE = """
 {archive}
 """
@@ -76,7 +76,7 @@ from gatewise.properties.cases.case import Case  # noqa: E402
 from gatewise.properties.subjects.builtin import BUILTIN  # noqa: E402
 from gatewise.properties.subjects.loading import load_subject  # noqa: E402
 
-#: Where the subject's package was imported from.
+#: The folder of the subject's package.
 FOLDER = {folder!r}
 if FOLDER:
     sys.path.insert(1, FOLDER)
@@ -89,14 +89,14 @@ try:
 except Exception:
     traceback.print_exc()
     sys.exit(1)
-print("the property holds of this case")
+print("the property holds for this case")
 '''
 
 
 def bundled_script(subject: Subject, case: Case, prop: Property, head: str, folder: str) -> str:
-    """The script of a property on a case.
+    """The script of a property for a case.
 
-    `head` is its docstring, `folder` the one that the subject's package was imported from.
+    `head` is the docstring of the script, `folder` the folder of the subject's package.
     """
     where, colon, attribute = subject.name.rpartition(":")
     spec = f"{Path(where).resolve()}:{attribute}" if where.endswith(".py") else subject.name
@@ -123,7 +123,7 @@ def _archive() -> str:
 
 
 def _write(archive: zipfile.ZipFile, package: str, recursive: bool = True) -> None:
-    """Put a package into an archive, under the name that it is imported by."""
+    """Write a package into an archive, in the folder that its import name needs."""
     found = importlib.util.find_spec(package)
     assert found is not None
     assert found.origin is not None

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import time
+import traceback
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 import hypothesis
 import numpy as np
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given, settings
 from hypothesis.database import ExampleDatabase
 
 from .. import process_state
@@ -19,11 +19,13 @@ from ..cases.case import Case
 from ..checking.comparison import Check, Mismatch
 from ..families.property import Property
 from ..precisions import WIDE, switch
+from ..running.records import ERROR
 from ..subjects.protocol import SubjectFault, Unsupported
 from .exceptions import told
 from .hypothesis_constants import own_draws
 from .known_issues import Issue, issues_of
 from .plans import Plan, chosen
+from .profiles import EXAMPLES, profile_settings, seed_of
 from .records import (
     FALSIFIED,
     FLAKY,
@@ -39,54 +41,9 @@ from .sandbox import parent as sandbox
 from .sandbox.child import Claim
 from .sandbox.parent import CASE_TIMEOUT
 
-#: Profile → examples of a property whose share is 1; the fuller ones later.
-EXAMPLES = {"quick": 20, "standard": 60, "thorough": 1000}
-
 
 class _Enough(BaseException):
     """Ends a run of Hypothesis at once: its engine stops at what is no `Exception`."""
-
-
-def profile_settings(
-    profile: str,
-    share: float = 1.0,
-    database: ExampleDatabase | None = None,
-    *,
-    most: int | None = None,
-    shrink: bool = True,
-) -> settings:
-    """Hypothesis settings of a profile, with every field set: nothing is inherited.
-
-    Hypothesis loads a profile of its own where it finds a CI, and a new one inherits from it.
-    Raises `ValueError` for an unknown profile.
-    """
-    if profile not in EXAMPLES:
-        raise ValueError(f"profile {profile!r} is not one of {', '.join(EXAMPLES)}")
-    examples = max(1, round(EXAMPLES[profile] * share))
-    phases = (Phase.explicit, Phase.reuse, Phase.generate, *([Phase.shrink] if shrink else []))
-    return settings(
-        max_examples=min(examples, most or examples),
-        derandomize=False,
-        database=database,
-        verbosity=hypothesis.Verbosity.quiet,
-        phases=phases,
-        stateful_step_count=50,
-        report_multiple_bugs=False,
-        suppress_health_check=tuple(HealthCheck),
-        deadline=None,
-        print_blob=True,
-        backend="hypothesis",
-    )
-
-
-def seed_of(run_seed: int, plan_id: str) -> int:
-    """The seed of one property in a run: the same whatever worker runs it, and alone.
-
-    A subject from a file has the same wherever the file lies.
-    """
-    own = re.split(r"[/\\]", plan_id)[-1]
-    digest = hashlib.sha256(f"{run_seed}/{own}".encode()).digest()
-    return int.from_bytes(digest[:8], "big")
 
 
 def run(
@@ -112,10 +69,17 @@ def run(
     Who asks only whether a property holds may have `most` cases drawn at most, and may have the
     first failing one as it was drawn, without `shrink`.
     """
+    switch(plan.precision)
     before = process_state.settings()
     with own_draws():
         config = profile_settings(profile, plan.prop.share, database, most=most, shrink=shrink)
-        record = _run(plan, profile, seed, config, case_timeout)
+        try:
+            record = _run(plan, profile, seed, config, case_timeout)
+        except sandbox.SandboxError:
+            raise
+        except Exception as error:
+            record = plan.record(ERROR, seed_of(seed, plan.id))
+            record = replace(record, message=own_error(error))
     # A setting that stays changed would be there already when the next property looks for it.
     notes = [f"the subject changed {name}" for name in process_state.restore(before)]
     notes += sandbox.notes() if plan.isolated else []
@@ -152,9 +116,7 @@ def _run(plan: Plan, profile: str, seed: int, config: settings, case_timeout: fl
 
     # Hypothesis keys its database on the name of the function.
     body.__name__ = body.__qualname__ = re.sub(r"\W", "_", plan.id)
-    record = Record(
-        subject.name, subject.device, plan.precision, prop.name, prop.family, HOLDS, own_seed
-    )
+    record = plan.record(HOLDS, own_seed)
     profiles = list(EXAMPLES)
     if profiles.index(profile) < profiles.index(prop.profile):
         left = f"left to profile {prop.profile}, and this is {profile}"
@@ -165,7 +127,6 @@ def _run(plan: Plan, profile: str, seed: int, config: settings, case_timeout: fl
         return replace(record, status=UNSUPPORTED, message=str(reason))
     test = hypothesis.seed(own_seed)(config(given(strategy)(body)))
     start = time.perf_counter()
-    switch(plan.precision)
     _prepare(prop)
     issues, stale = reproduced(plan, case_timeout)
     if stale:
@@ -216,6 +177,15 @@ def _run(plan: Plan, profile: str, seed: int, config: settings, case_timeout: fl
     return record
 
 
+def own_error(error: BaseException) -> str:
+    """An error inside Gatewise, in one line and its traceback: no verdict on the subject."""
+    shown = "".join(traceback.format_exception(error)).rstrip()
+    return (
+        f"an error inside Gatewise, which says nothing about the subject: {type(error).__name__}: "
+        f"{error}; please report it as a bug of Gatewise, with this text\n{shown}"
+    )
+
+
 _prepared: set[object] = set()
 
 
@@ -241,7 +211,7 @@ def apart(plan: Plan, claim: Claim, case: Case, check: Check, timeout: float) ->
         try:
             patience = timeout * plan.prop.patience
             return sandbox.current(plan.subject, patience).put(
-                claim, case, check, plan.precision, plan.prop.native_threads
+                claim, case, check, plan.precision
             )
         except sandbox.CannotIsolate:
             if plan.prop.isolated:

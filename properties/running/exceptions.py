@@ -1,4 +1,4 @@
-"""An exception of a subject, told to its author: the error, and the author's own frames."""
+"""The report of an exception: the error, and only the frames of the subject's own code."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from pathlib import Path
 
 from gatewise import properties, reference
 
-#: What stands between the test and the subject: this package, and the reference.
+#: The folders of the code between the test and the subject: this package, and the reference.
 _OURS = tuple(f"{Path(str(p.__file__)).parent}{os.sep}" for p in (properties, reference))
-#: torch's frames between a call of a module and its `forward`.
+#: The frames of torch between the call of a module and its `forward`.
 _CALLS = ("_call_impl", "_wrapped_call_impl")
-#: Innermost frames that are shown.
+#: The number of innermost frames that are shown.
 _MOST = 8
 
 
 def told(error: BaseException) -> str:
-    """`the subject raised IndexError: …`, then the frames from the subject's code inward.
+    """`the subject raised IndexError: …`, then the frames from the subject's code to the error.
 
-    Where none lies outside of this package, all are shown: what the subject returned is then of
-    no use to the claim, or the claim itself is at fault.
+    If no frame is outside of this package, all frames are shown.  In this case the claim could not
+    use what the subject returned, or the claim itself has a fault.
     """
     frames = traceback.extract_tb(error.__traceback__)
     ours = [k for k, frame in enumerate(frames) if frame.filename.startswith(_OURS)]

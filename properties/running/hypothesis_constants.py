@@ -1,4 +1,4 @@
-"""A seed draws the same cases whatever else a process has imported."""
+"""Makes a seed draw the same cases, whatever modules a process has imported."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from hypothesis.internal.conjecture import providers
 
 @contextmanager
 def own_draws() -> Iterator[None]:
-    """Keep Hypothesis from drawing the constants of the local modules that happen to be loaded.
+    """Keep Hypothesis from drawing constants that it reads from the local modules that are loaded.
 
-    It draws them now and then, so that what a seed gives would depend on the tests that ran before.
-    There is no setting for it; a version of Hypothesis that does not do so is left as it is.
+    It sometimes draws such a constant.  Then the cases of a seed would depend on the tests that
+    ran before.  Hypothesis has no setting for this, so this function replaces an internal one.  A
+    version of Hypothesis without that internal function is not changed.
     """
     inner: Any = providers
     if not hasattr(inner, "_get_local_constants") or not hasattr(inner, "CONSTANTS_CACHE"):

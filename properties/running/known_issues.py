@@ -1,7 +1,8 @@
-"""Known issues: faults of released implementations, each with a link and a pinned witness.
+"""Known issues: faults of released implementations, each with a link and a witness.
 
-An entry of `known_issues.toml` excuses a property on a subject for the cases that it covers, and
-for nothing else.  It is strict: its witness is put to the property first, and must still fail.
+An entry of `known_issues.toml` names a property, some subjects, and the cases that it covers.  The
+property is not checked on these cases of these subjects; nothing else is excused.  The witness of
+an entry is one case that fails.  It is checked first, and it must still fail.
 """
 
 from __future__ import annotations
@@ -28,18 +29,18 @@ else:
 
 PATH = Path(__file__).with_name("known_issues.toml")
 
-#: What oneDNN calls the precisions of 16 bits.
+#: oneDNN's names for the precisions of 16 bits.
 _ONEDNN_NAMES = {torch.float16: "fp16", torch.bfloat16: "bf16"}
 
 
 def _onednn(precision: str) -> bool:
     """Whether oneDNN has kernels for a low precision on this CPU."""
     short = _ONEDNN_NAMES[dtype_of(precision)]
-    asked = getattr(torch.ops.mkldnn, f"_is_mkldnn_{short}_supported", None)
-    return asked is not None and bool(asked())
+    supported = getattr(torch.ops.mkldnn, f"_is_mkldnn_{short}_supported", None)
+    return supported is not None and bool(supported())
 
 
-#: Feature of a machine → whether it is there in a precision.
+#: Feature of a machine → the function that says whether it is there, for a precision.
 FEATURES: dict[str, Callable[[str], bool]] = {
     "oneDNN kernels": _onednn,
     "oneDNN": lambda precision: bool(torch.backends.mkldnn.is_available()),  # type: ignore[no-untyped-call]
@@ -51,13 +52,16 @@ class Issue:
     """A fault of some subjects under one property, and the cases that it covers.
 
     `subjects` are full names of classes; their subclasses are covered as well.  `torch` is a range
-    of versions such as ">=2.9,<2.14".  Empty `devices` or `precisions` mean all.  `lacking` names
-    what a machine without the issue has, of `FEATURES`, and `having` what one with the issue has.
-    `where` gives fields of a Case, or `form`, and the value, or the list of values, that a covered
-    case has.  `witness` is the arguments of a Case whose kind is the subject's and whose precision
-    is that of the run.  Where `where` lists several variants, the witness must fail in each.
-    With `attempts` the memory past an end decides whether a read fails: the witness is put at most
-    so often, in new processes, until it fails, and must fail in one of the variants.
+    of versions such as ">=2.9,<2.14".  Empty `devices` or `precisions` mean all.  `lacking` and
+    `having` are names of `FEATURES`: only a machine without the feature `lacking`, and with the
+    feature `having`, has the issue.  `where` maps fields of a Case, or `form`, to the value, or the
+    list of values, that a covered case has.
+
+    `witness` has the arguments of a Case; its kind is the subject's and its precision that of the
+    run.  If `where` lists several variants, the witness must fail in each.  `attempts` above 1 is
+    for a read past the end of an array, because the memory there decides whether the read fails.
+    The witness is then checked up to `attempts` times, each further time in a new process, until
+    it fails.  It must fail in at least one of the variants.
     """
 
     name: str
@@ -100,7 +104,7 @@ class Issue:
         return True
 
     def of(self, subject: Subject) -> bool:
-        """Whether the subject is one of the entry's classes, or derived from one."""
+        """Whether the subject is one of the entry's classes, or a subclass of one."""
         mro = subject.factory.__mro__ if isinstance(subject.factory, type) else ()
         names = {f"{c.__module__}.{c.__qualname__}" for c in mro}
         names |= {f"torch.nn.{c.__name__}" for c in mro if c.__module__ == "torch.nn.modules.rnn"}
@@ -108,9 +112,9 @@ class Issue:
 
 
 def in_range(version: str, stated: str) -> bool:
-    """Whether a torch version, its local part left out, is in a range of versions.
+    """Whether a torch version, without its local part, is in a range of versions.
 
-    Raises `ValueError` for a range that is not one, see `packaging.specifiers`.
+    Raises `ValueError` if `stated` is no range as in `packaging.specifiers`.
     """
     try:
         accepted = SpecifierSet(stated, prereleases=True)
@@ -122,8 +126,8 @@ def in_range(version: str, stated: str) -> bool:
 def parse(text: str) -> tuple[Issue, ...]:
     """The entries of a TOML text: one for each `issue`, or for each of its `cases`.
 
-    What an issue states, each of its cases states too, unless it states another value.
-    Raises `ValueError` naming the entry that cannot be used.
+    The values of an issue hold for each of its cases, unless the case states another value.
+    Raises `ValueError` with the name of an entry that cannot be used.
     """
     issues = []
     for entry in tomllib.loads(text).get("issue", []):
@@ -134,9 +138,13 @@ def parse(text: str) -> tuple[Issue, ...]:
 
 def _issue(entry: dict[str, Any]) -> Issue:
     label = entry.get("name", "without a name")
-    unknown = set(entry) - {f.name for f in fields(Issue)}
+    known = [f.name for f in fields(Issue)]
+    unknown = set(entry) - {*known}
     if unknown:
-        raise ValueError(f"known issue {label}: unknown field {sorted(unknown)[0]!r}")
+        raise ValueError(
+            f"known issue {label}: unknown field {sorted(unknown)[0]!r}; expected one of "
+            f"{', '.join(known)}"
+        )
     names = [n for n in ("subjects", "devices", "precisions") if n in entry]
     stated: dict[str, Any] = {**entry, **{n: tuple(entry[n]) for n in names}}
     try:
@@ -147,7 +155,9 @@ def _issue(entry: dict[str, Any]) -> Issue:
         raise ValueError(f"known issue {label}: {error}") from error
     for feature in filter(None, (issue.lacking, issue.having)):
         if feature not in FEATURES:
-            raise ValueError(f"known issue {label}: {feature!r} is not one of {[*FEATURES]}")
+            raise ValueError(
+                f"known issue {label}: {feature!r} is not one of {', '.join(FEATURES)}"
+            )
     strange = set(issue.where) - {f.name for f in fields(Case)} - {"form"}
     if strange:
         raise ValueError(f"known issue {label}: a Case has no field {sorted(strange)[0]!r}")
@@ -161,7 +171,7 @@ def known_issues() -> tuple[Issue, ...]:
 
 
 def issues_of(subject: Subject, prop: str, precision: str) -> list[Issue]:
-    """The entries for a property on a subject, under this torch, on its device, in a precision."""
+    """The entries that apply to a property on a subject in a precision, with this torch."""
     return [
         issue
         for issue in known_issues()

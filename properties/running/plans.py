@@ -13,6 +13,7 @@ from ..precisions import OFFERED, PLAIN, WIDE
 from ..subjects.capabilities import check_names
 from ..subjects.loading import as_subject
 from ..subjects.protocol import Subject
+from .records import Record
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,13 @@ class Plan:
         """Reads well and filters well: `torch.nn.LSTM-cpu-float32-time_split`."""
         s = self.subject
         return f"{s.name}-{s.device}-{self.precision}-{self.prop.name}"
+
+    def record(self, status: str, seed: int) -> Record:
+        """A record of this plan that has a status and nothing else."""
+        s, p = self.subject, self.prop
+        return Record(
+            s.name, s.device, self.precision, p.name, p.family, status, seed, level=p.level
+        )
 
     @property
     def isolated(self) -> bool:

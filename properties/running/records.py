@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ..levels import VALUES
+
 HOLDS = "holds"
 FALSIFIED = "falsified"
 UNSUPPORTED = "unsupported"
@@ -14,7 +16,18 @@ VACUOUS = "vacuous"
 CRASHED = "crashed"
 FLAKY = "flaky"
 NOT_RUN = "not run"
-STATUSES = (HOLDS, FALSIFIED, UNSUPPORTED, KNOWN_ISSUE, VACUOUS, CRASHED, FLAKY, NOT_RUN)
+ERROR = "error"
+STATUSES = (
+    HOLDS,
+    FALSIFIED,
+    UNSUPPORTED,
+    KNOWN_ISSUE,
+    VACUOUS,
+    CRASHED,
+    FLAKY,
+    NOT_RUN,
+    ERROR,
+)
 
 
 @dataclass(frozen=True)
@@ -35,12 +48,14 @@ class Place:
 class Diagnosis:
     """What a failing case looks like.
 
+    `constructor` are defaults and options of the constructor that differ from torch.nn's.
     `faults` are the named faults that explain every result seen.  `places` are the first elements
     that differ, one for each direction; `results` names all results that differ.  `needs` are the
     blocks of the weights without any one of which the results are right, as `bias_hh_l0[f]`.
     `note` says why there is no more: the subject raised, or left no result.
     """
 
+    constructor: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
     places: tuple[Place, ...] = ()
     results: tuple[str, ...] = ()
@@ -51,7 +66,9 @@ class Diagnosis:
     def of(cls, stored: Mapping[str, Any]) -> Diagnosis:
         """The diagnosis that `asdict` made these plain values of; JSON has lists for tuples."""
         places = tuple(Place(**{**p, "index": tuple(p["index"])}) for p in stored["places"])
-        tuples = {name: tuple(stored[name]) for name in ("faults", "results", "needs")}
+        tuples = {
+            name: tuple(stored[name]) for name in ("constructor", "faults", "results", "needs")
+        }
         return cls(**tuples, places=places, note=stored["note"])
 
 
@@ -72,6 +89,7 @@ class Record:
     family: str
     status: str
     seed: int
+    level: str = VALUES
     cases: int = 0
     comparisons: int = 0
     elements: int = 0

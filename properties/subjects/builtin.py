@@ -1,4 +1,7 @@
-"""The built-in subjects: torch.nn's six modules, this project's own six, and its networks."""
+"""The built-in subjects: six modules of torch.nn and six of this project, its networks, packing.
+
+Packing is checked on two functions of torch.nn.utils.rnn.
+"""
 
 from __future__ import annotations
 
@@ -69,8 +72,8 @@ def torchs(like: str, device: str = "cpu") -> Subject:
     return BUILTIN[f"torch.nn.{like}"].on(device)
 
 
-#: A tagger as tutorials write it, which keeps its state between sentences: not a subject of a run,
-#: for that is a fault, but one that claims are put to.
+#: A tagger as tutorials write it: it keeps its state from one sentence to the next.  That is a
+#: fault, so it is not a subject of a run.  The claims of the tutorial are checked on it.
 CARRYING_TAGGER = subject(
     "gatewise.impl.LSTMTagger+carry_state", "Tagger", partial(LSTMTagger, carry_state=True)
 )

@@ -20,7 +20,7 @@ from .protocol import Results, Subject, SubjectFault, named_tensors
 class ConcatSubject(Subject):
     """A cell on [x, h]: `factory(input_size, hidden_size, output_size)`.
 
-    One with a cell state has `cell_size` before `output_size`, and a second state.
+    A cell with a cell state takes `cell_size` before `output_size`, and has a second state.
     """
 
     def arguments(self, case: Case) -> tuple[tuple[int, ...], dict[str, Any]]:
@@ -35,7 +35,10 @@ class ConcatSubject(Subject):
         returned = module(x, *(states or ()))
         names = ("output", *self.states)
         if not isinstance(returned, tuple) or len(returned) != len(names):
-            raise SubjectFault(f"the result is no tuple of {len(names)}: {', '.join(names)}")
+            raise SubjectFault(
+                f"the result is a {type(returned).__name__}, expected a tuple of {len(names)}: "
+                f"{', '.join(names)}"
+            )
         return named_tensors(dict(zip(names, returned, strict=True)))
 
 
@@ -61,6 +64,6 @@ class TaggerSubject(Subject):
 def subject(
     name: str, like: str, factory: Callable[..., nn.Module], device: str = "cpu"
 ) -> Subject:
-    """A subject like any class."""
+    """The subject of a factory: a cell on [x, h], a tagger, or any other class, as `like` says."""
     own = ConcatSubject if like in CONCAT_CELLS else TaggerSubject if like in TAGGERS else Subject
     return own(name, like, factory, device)

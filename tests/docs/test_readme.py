@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from gatewise.properties import session
+from gatewise.properties import options
 from gatewise.properties.devices import TABLE as DEVICES
 from gatewise.properties.precisions import OFFERED
-from gatewise.properties.running.engine import EXAMPLES
 from gatewise.properties.running.known_issues import parse
+from gatewise.properties.running.profiles import EXAMPLES
 from gatewise.properties.running.records import STATUSES
 from gatewise.reference.classes import ALL
 
@@ -68,7 +68,7 @@ def test_every_file_of_the_readme_is_run() -> None:
 def test_the_options_are_those_of_a_run() -> None:
     table = README.partition("## Options")[2].partition("## ")[0]
     rows = dict(re.findall(r"^\| `(--[\w-]+)` \| (.+?) \|", table, re.MULTILINE))
-    assert set(rows) == {*session.OPTIONS, "--hypothesis-profile", "--hypothesis-seed"}
+    assert set(rows) == {*options.OPTIONS, "--hypothesis-profile", "--hypothesis-seed"}
     for name in (*ALL, "auto"):
         assert re.search(rf"\b{name}\b", rows["--like"])
     for name in OFFERED:

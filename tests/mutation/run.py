@@ -31,8 +31,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import torch
 
 from gatewise.properties.families.catalogue import CATALOGUE
-from gatewise.properties.running.engine import EXAMPLES, run
+from gatewise.properties.running.engine import run
 from gatewise.properties.running.plans import plans
+from gatewise.properties.running.profiles import EXAMPLES
 
 from .all import MUTANTS
 from .correct import CORRECT

@@ -28,7 +28,7 @@ FAULTS = {
     "LSTM-input-and-forget-swapped": "input gate and forget gate swapped",
     "LSTMCell-input-and-forget-swapped": "input gate and forget gate swapped",
     "LSTMCell-candidate-and-output-swapped": "cell candidate and output gate swapped",
-    "LSTM-iofc-order": "gates read in the order i o f g where the weights hold i f g o",
+    "LSTM-iofc-order": "gates read in the order i o f g, but stored in the order i f g o",
     "GRU-reset-and-update-swapped": "reset gate and update gate swapped",
     "GRUCell-update-and-candidate-swapped": "update gate and candidate swapped",
     "LSTM-bias-hh-dropped": "bias_hh dropped",

@@ -25,13 +25,16 @@ def test_what_is_here_is_taken() -> None:
 @pytest.mark.parametrize(
     ("stated", "line"),
     [
-        ("tpu", r"--device 'tpu': torch \S+ knows no such device; here are cpu"),
-        ("meta", r"--device 'meta': torch \S+ knows no such device; here are cpu"),
-        ("cuda:x", r"--device 'cuda:x': torch \S+ knows no such device; here are cpu"),
-        ("", r"--device '': torch \S+ knows no such device; here are cpu"),
-        ("cpu:3", r"--device 'cpu:3': there are 1 cpu devices here, with indices from 0"),
-        ("mps", r"--device 'mps': torch \S+ finds no mps device here; here are cpu"),
-        ("xpu:1", r"--device 'xpu:1': torch \S+ finds no xpu device here; here are cpu"),
+        ("tpu", r"--device 'tpu': torch \S+ does not know this device; expected all or one of cpu"),
+        ("meta", r"--device 'meta': torch \S+ does not know this device; expected all or one of"),
+        ("cuda:x", r"--device 'cuda:x': torch \S+ does not know this device; expected all or"),
+        ("", r"--device '': torch \S+ does not know this device; expected all or one of cpu"),
+        (
+            "cpu:3",
+            r"--device 'cpu:3': the number of cpu devices here is 1; expected an index",
+        ),
+        ("mps", r"--device 'mps': torch \S+ finds no mps device here; expected all or one of cpu"),
+        ("xpu:1", r"--device 'xpu:1': torch \S+ finds no xpu device here; expected all or one of"),
     ],
 )
 def test_what_is_not_here_is_one_clear_line(stated: str, line: str) -> None:

@@ -92,7 +92,7 @@ def test_the_script_of_any_property_carries_its_claim(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "ZeroDivisionError: stacking is broken" in done.stderr
     right = run_alone(script, "torch.nn:LSTM", absent=absent)
-    assert (right.returncode, right.stdout) == (0, "the property holds of this case\n")
+    assert (right.returncode, right.stdout) == (0, "the property holds for this case\n")
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,9 @@ from gatewise.properties.checking.binomial import ALPHA, TESTS_PER_RUN, accepted
 from gatewise.properties.checking.comparison import Check, Mismatch
 from gatewise.properties.families.catalogue import CATALOGUE
 from gatewise.properties.families.dropout.masks import seeded_generators
-from gatewise.properties.running.engine import EXAMPLES, run
+from gatewise.properties.running.engine import run
 from gatewise.properties.running.plans import Plan
+from gatewise.properties.running.profiles import EXAMPLES
 from gatewise.properties.running.records import HOLDS
 from gatewise.properties.subjects.protocol import Subject
 

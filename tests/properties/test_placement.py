@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from gatewise.properties import session
+from gatewise.properties import options
 from gatewise.properties.cases.case import Case
 from gatewise.properties.checking.comparison import Check, Mismatch
 from gatewise.properties.checking.oracle import compare_all, expected
@@ -53,10 +53,10 @@ def test_what_is_planned_follows_the_devices_that_there_are(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: present)
     given = {"--device": device, "--subject": ["torch.nn.LSTM"]}
     if device == "cuda" and not present:
-        with pytest.raises(session.UsageError, match="finds no cuda device here; here are cpu"):
-            session.configure(given)
+        with pytest.raises(options.UsageError, match="finds no cuda device here; expected all"):
+            options.configure(given)
         return
-    made = session.configure(given)
+    made = options.configure(given)
     plans = made.plans()
     on = {d: [p.prop for p in plans if p.subject.device == d] for d in ("cpu", "cuda")}
     with_cuda = present and device != "cpu"

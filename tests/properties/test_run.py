@@ -20,8 +20,9 @@ from gatewise.properties.families.catalogue import CATALOGUE
 from gatewise.properties.families.property import Property
 from gatewise.properties.reporting.explanation import explain
 from gatewise.properties.running import engine
-from gatewise.properties.running.engine import check_conformance, run, seed_of
+from gatewise.properties.running.engine import check_conformance, run
 from gatewise.properties.running.plans import Plan
+from gatewise.properties.running.profiles import seed_of
 from gatewise.properties.running.records import FALSIFIED, HOLDS, UNSUPPORTED, VACUOUS, Record
 from gatewise.properties.subjects.builtin import BUILTIN
 from gatewise.properties.subjects.loading import load_subject

@@ -230,11 +230,31 @@ def test_threads_are_asked_for_only_where_they_can_run(monkeypatch: pytest.Monke
         box.put(several, case, check)
         assert check.comparisons > 0
     nameless = replace(RIGHT, factory=lambda *a, **k: nn.LSTM(*a, **k))
+    with sandbox.Sandbox(nameless) as box:  # a fork of this process, which has no native threads
+        box.put(several, case, Check())
+    monkeypatch.setattr(process_state, "native_threads", lambda: 2)
     with (
         sandbox.Sandbox(nameless) as box,
-        pytest.raises(Unsupported, match="in which several threads can run"),
+        pytest.raises(Unsupported, match="in which threads can run"),
     ):
         box.put(several, case, Check())
+
+
+@needs_fork
+def test_what_a_fork_has_lost_stays_lost_in_its_own_forks(monkeypatch: pytest.MonkeyPatch) -> None:
+    def told() -> str:
+        read, write = os.pipe()
+        if os.fork() == 0:
+            os.write(write, b"lost" if process_state.threads_were_lost() else b"none")
+            os._exit(0)
+        os.wait()
+        return os.read(read, 4).decode()
+
+    assert told() == "none"
+    with monkeypatch.context() as patch:
+        patch.setattr(process_state, "native_threads", lambda: 1)
+        assert told() == "lost"
+    assert told() == "none"
 
 
 def test_what_cannot_be_isolated_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -367,7 +387,7 @@ print("says", run(plan, profile="quick").status)
     ("subject", "code", "words"),
     [
         (f'"{FILE}:Prints"', 0, "says holds"),
-        ("Own", 1, "belongs under `if __name__ == '__main__':` in the file that defines it"),
+        ("Own", 1, "put the code that checks it under `if __name__ == '__main__':` in the file"),
     ],
 )
 def test_a_program_without_a_guard_is_run_once(

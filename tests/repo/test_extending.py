@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gatewise.properties import devices, precisions, session
+from gatewise.properties import devices, options, precisions
 from gatewise.properties.cases.case import Case
 from gatewise.properties.checking.comparison import Check
 from gatewise.properties.devices import DeviceType
@@ -54,7 +54,7 @@ def tables() -> Iterator[None]:
 def test_a_precision_is_a_row_here_and_a_row_in_the_reference() -> None:
     row = TorchPrecision(name="float32_of_two_ulps", dtype=torch.float32)
     add_precision(row, replace(PRECISIONS["float32"], name=row.name, ulps=2.0))
-    made = session.configure({"--precision": [row.name], "--subject": ["torch.nn.LSTM"]})
+    made = options.configure({"--precision": [row.name], "--subject": ["torch.nn.LSTM"]})
     plan = next(p for p in made.plans() if p.prop.name == "equals_reference")
     record = run(plan, profile="quick", seed=1)
     assert (record.precision, record.status) == (row.name, HOLDS)
@@ -72,7 +72,7 @@ def test_a_device_is_a_row() -> None:
         precisions=lambda: ("float64",),
         forks=True,
     )
-    made = session.configure({"--device": "host", "--subject": ["torch.nn.LSTM"]})
+    made = options.configure({"--device": "host", "--subject": ["torch.nn.LSTM"]})
     found = made.plans()
     assert {p.subject.device for p in found} == {"host"}
     assert {p.precision for p in found} == {"float64"}
@@ -80,8 +80,8 @@ def test_a_device_is_a_row() -> None:
         plan = next(p for p in found if p.prop.name == name)
         record = run(plan, profile="quick", seed=1)
         assert (record.device, record.status, record.message) == ("host", HOLDS, "")
-    with pytest.raises(session.UsageError, match="--precision 'float32': host has float64"):
-        session.configure({"--device": "host", "--precision": ["float32"]})
+    with pytest.raises(options.UsageError, match="--precision 'float32': host has float64"):
+        options.configure({"--device": "host", "--precision": ["float32"]})
 
 
 class LeakyRNNCell(nn.RNNCell):
@@ -130,7 +130,7 @@ def test_a_name_that_is_taken_is_one_clear_line() -> None:
     with pytest.raises(ValueError, match="kind 'GRU' exists; the kinds are RNN, LSTM, GRU"):
         add_kind(replace(leaky(), name="GRU"))
     row = TorchPrecision(name="float32", dtype=torch.float32)
-    with pytest.raises(ValueError, match="precision 'float32' exists; the precisions are float64"):
+    with pytest.raises(ValueError, match="precision 'float32' exists; expected a name other"):
         add_precision(row, PRECISIONS["float32"])
 
 

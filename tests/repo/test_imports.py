@@ -29,7 +29,12 @@ MAY_IMPORT = {
 #: The layers of the house, lowest first: a module imports from its own layer and from lower ones.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("reference", "impl"),
-    ("properties.devices", "properties.precisions", "properties.process_state"),
+    (
+        "properties.devices",
+        "properties.levels",
+        "properties.precisions",
+        "properties.process_state",
+    ),
     ("properties.cases",),
     ("properties.subjects",),
     ("properties.checking",),
@@ -37,6 +42,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("properties.running",),
     ("properties.reporting",),
     ("properties.session",),
+    ("properties.options",),
     ("gatewise", "peers"),
 )
 #: Neither of these imports the other, though they stand in one layer.

@@ -355,7 +355,7 @@ def test_a_file_may_hold_an_adapter(tmp_path: Path) -> None:
     )
     with pytest.raises(SubjectError) as caught:
         load_subject(f"{path}:MINE")
-    assert "gates='zr': expected each of the 3 letters r z n once, h for n" in str(caught.value)
+    assert "gates='zr': expected each of the 3 letters r z n once; h may stand" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

@@ -27,7 +27,7 @@ CELL = {"weight_ih": "weight_ih", "weight_hh": "weight_hh"}
 
 BAD: list[tuple[Any, dict[str, Any], str]] = [
     (nn.LSTM, {"like": "Transformer"}, "like='Transformer': expected one of 'RNNCell'"),
-    (nn.LSTM, {"gates": "ifg"}, "gates='ifg': expected each of the 4 letters i f g o once, c for"),
+    (nn.LSTM, {"gates": "ifg"}, "gates='ifg': expected each of the 4 letters i f g o once; c may"),
     (nn.LSTM, {"gates": "iffo"}, "gates='iffo': expected each of the 4 letters"),
     (nn.LSTM, {"gates": "zrn"}, "gates='zrn': expected each of the 4 letters i f g o"),
     (nn.LSTM, {"state": "h"}, "state='h': expected one of '', 'hc', 'ch'"),
@@ -45,8 +45,12 @@ BAD: list[tuple[Any, dict[str, Any], str]] = [
     (nn.LSTM, {"weights": {}}, "weights={}: expected own names of the weights"),
     (nn.LSTM, {"weights": {"W": "weights"}}, "'weights' is not one of weight_ih, weight_hh"),
     (nn.LSTM, {"weights": {"W": "weight_ih.q"}}, "gate 'q' of weight_ih is not one of i f g o"),
-    (nn.LSTM, {"weights": {"W{size}": "weight_ih"}}, "no fields but {layer} and {direction}"),
-    (nn.LSTM, {"weights": {"W": "weight_ih"}}, "weights= leaves over weight_hh.i, weight_hh.f"),
+    (
+        nn.LSTM,
+        {"weights": {"W{size}": "weight_ih"}},
+        "expected only the fields {layer} and",
+    ),
+    (nn.LSTM, {"weights": {"W": "weight_ih"}}, "weights= leaves out weight_hh.i, weight_hh.f"),
     (
         nn.LSTMCell,
         {"like": "LSTMCell", "weights": {**CELL, "bias_ih": "weight_hh"}},
@@ -70,7 +74,7 @@ BAD: list[tuple[Any, dict[str, Any], str]] = [
     (
         nn.GRUCell,
         {"like": "GRUCell", "weights": {**CELL, "bias_ih": "bias"}},
-        "weights= sums the two biases of n, of which b_hn is reset and b_in is not",
+        "weights= has one bias for b_in + b_hn, but only b_hn is multiplied by the reset gate",
     ),
     (Crashing, {}, "Crashing(3, 2) raises RuntimeError: no kernel"),
     (

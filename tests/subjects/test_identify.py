@@ -246,11 +246,11 @@ class Twins(nn.Module):
 @pytest.mark.parametrize(
     ("own", "why"),
     [
-        (IgnoresState, "nearest is an LSTM, order"),
-        (SharedForgetAndInput, "nearest is an LSTM, order"),
-        (NeedsMore, "no layout that is known has weights W"),
-        (Twins, "nearest is an LSTM cell"),
-        (nn.Linear, "it answers neither as a layer nor as a cell"),
+        (IgnoresState, "the nearest hypothesis is an LSTM, order"),
+        (SharedForgetAndInput, "the nearest hypothesis is an LSTM, order"),
+        (NeedsMore, "no known layout has weights W"),
+        (Twins, "the nearest hypothesis is an LSTM cell"),
+        (nn.Linear, "it can be called neither as a layer nor as a cell"),
         (nn.Transformer, "called with (5, 3) it raises AssertionError"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
@@ -269,7 +269,7 @@ def test_a_reading_that_several_hypotheses_share_is_refused(
     zeros = lambda probe, seed: {n: np.zeros(s) for n, s in probe.shapes.items()}  # noqa: E731
     monkeypatch.setattr(_Probe, "weights", zeros)
     with pytest.raises(
-        SubjectError, match="the probes cannot tell an LSTM, order i f g o"
+        SubjectError, match="its results fit more than one hypothesis: an LSTM, order i f g o"
     ) as caught:
         identify(nn.LSTM)
     assert " or an LSTM, order i f o g" in str(caught.value)

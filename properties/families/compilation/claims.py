@@ -20,13 +20,14 @@ from ...checking.comparison import Check
 from ...checking.derivatives import Recorded, compare_gradients, tensors
 from ...checking.oracle import compare_all, expected, expected_gradients, upstream_arrays
 from ...devices import CPU
+from ...levels import CONTRACT
 from ...precisions import FLOAT32
 from ...subjects.protocol import Results, Subject, Unsupported, load
 from ..life_cycle import other_weights
 from ..property import STATEFUL, UNPACKED, Family
 from .compilers import compiled, exported, fresh, onnx_results, quiet, refusals
 
-FAMILY = Family("compilation", needs=("torch_names",))
+FAMILY = Family("compilation", CONTRACT, needs=("torch_names",))
 
 #: The share that gives one case under the profile `standard`.
 ONCE = 1 / 60

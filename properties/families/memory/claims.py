@@ -22,12 +22,13 @@ from ...cases.layouts import ALL_LAYOUTS, fitted, place
 from ...checking.comparison import Check, bits
 from ...checking.derivatives import STATES
 from ...checking.oracle import agree_all, expected
+from ...levels import CONTRACT
 from ...precisions import PLAIN, dtype_of
 from ...subjects.protocol import Subject, Unsupported
 from ..property import STATEFUL, Family
 from .peak import peak_bytes
 
-FAMILY = Family("memory")
+FAMILY = Family("memory", CONTRACT)
 
 Sequence = Tensor | PackedSequence
 Addresses = np.ndarray[Any, np.dtype[np.int64]]

@@ -21,6 +21,7 @@ from gatewise.reference.formats import Array
 
 from ...cases.case import Case
 from ...checking.comparison import Check
+from ...levels import HARDENING
 from ...subjects.protocol import Subject, SubjectFault, Unsupported
 from .results import FAMILY, THREADS, threads, without_onednn
 
@@ -144,6 +145,13 @@ COMMON: dict[str, Any] = {
 }
 
 
+#: Why claims about the errors of paths go beyond a contract.
+UNDOCUMENTED = (
+    "torch.nn documents no error along any path. Where paths differ in what they refuse, what they "
+    "accept is computed in the same way."
+)
+
+
 @FAMILY.claims(
     "Whether an input, or an initial hidden state, is refused does not depend on the path.",
     "raises(f, x, h) along every path, or along none",
@@ -151,6 +159,8 @@ COMMON: dict[str, Any] = {
     least={"input": 2},
     variants=(NOTHING, *OF_H),
     **COMMON,
+    level=HARDENING,
+    beyond=UNDOCUMENTED,
 )
 def paths_agree_on_raising(subject: Subject, case: Case, check: Check) -> None:
     _agree_on_raising(subject, case, check)
@@ -163,6 +173,8 @@ def paths_agree_on_raising(subject: Subject, case: Case, check: Check) -> None:
     share=0.2,
     variants=OF_C,
     **COMMON,
+    level=HARDENING,
+    beyond=UNDOCUMENTED,
 )
 def paths_agree_on_raising_for_c(subject: Subject, case: Case, check: Check) -> None:
     _agree_on_raising(subject, case, check)
@@ -176,6 +188,8 @@ def paths_agree_on_raising_for_c(subject: Subject, case: Case, check: Check) -> 
     share=0.2,
     variants=OF_LAYERS,
     **COMMON,
+    level=HARDENING,
+    beyond=UNDOCUMENTED,
 )
 def paths_agree_on_raising_for_layers(subject: Subject, case: Case, check: Check) -> None:
     _agree_on_raising(subject, case, check)
@@ -200,6 +214,8 @@ class _With(nn.Module):
     bias=True,
     variants=(*WEIGHTS, *BIASES),
     **COMMON,
+    level=HARDENING,
+    beyond="A weight of another shape is put there by force: load_state_dict refuses it.",
 )
 def wrong_weights_are_refused(subject: Subject, case: Case, check: Check) -> None:
     weight, _, by = case.variant.partition(": ")

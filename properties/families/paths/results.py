@@ -17,10 +17,12 @@ import torch
 
 from gatewise.reference.classes import ALL, only
 
+from ... import process_state
 from ...cases.case import Case
 from ...checking.comparison import Check, agree
 from ...checking.oracle import agree_all, expected
 from ...devices import CPU
+from ...levels import CONTRACT
 from ...precisions import FLOAT32, PLAIN, SHORT, dtype_of
 from ...subjects.protocol import Results, Subject, Unsupported
 from ..interface import state_names
@@ -51,6 +53,8 @@ def without_onednn() -> Iterator[None]:
 @contextmanager
 def threads(number: int) -> Iterator[None]:
     """Set the number of threads of torch's own pool, and restore it at the end."""
+    if number > 1 and process_state.threads_were_lost():
+        raise Unsupported("the subject cannot be sent to a process in which threads can run")
     before = torch.get_num_threads()
     torch.set_num_threads(number)
     try:
@@ -126,7 +130,6 @@ def inference_mode_gives_the_same(subject: Subject, case: Case, check: Check) ->
     devices=CPU,
     share=0.07,
     isolated=True,  # a process that has run several threads cannot be forked any more
-    native_threads=True,
     least={"batch": 9, "hidden": 32},
 )
 def several_threads_give_the_same(subject: Subject, case: Case, check: Check) -> None:
@@ -204,6 +207,7 @@ def projection_picks_units(subject: Subject, case: Case, check: Check) -> None:
     share=0.15,
     forms=("dense",),
     batch=0,
+    level=CONTRACT,
 )
 def empty_batch_gives_empty_results(subject: Subject, case: Case, check: Check) -> None:
     module = subject.build(case)
@@ -227,6 +231,7 @@ def empty_batch_gives_empty_results(subject: Subject, case: Case, check: Check) 
     share=0.15,
     forms=("dense",),
     batch=0,
+    level=CONTRACT,
 )
 def empty_batch_has_zero_gradients(subject: Subject, case: Case, check: Check) -> None:
     module = subject.build(case)

@@ -15,6 +15,7 @@ from gatewise.reference.classes import CLASSES, LAYERS
 
 from ...cases.case import Case
 from ...checking.comparison import Check
+from ...levels import HARDENING
 from ...subjects.protocol import Subject
 from ..property import Family
 from . import mistakes
@@ -36,7 +37,13 @@ from .mistakes import (
 )
 
 #: Not claimed behind an adapter: there the adapter gets the wrong argument.
-FAMILY = Family("rejection", needs=("torch_names",))
+FAMILY = Family(
+    "rejection",
+    HARDENING,
+    needs=("torch_names",),
+    beyond="torch.nn documents which shapes, dtypes and values it takes. It does not document what "
+    "happens with any others.",
+)
 
 #: The case is dense; `mistakes.on_path` puts it on the path of the variant.
 GIVEN: dict[str, Any] = {
@@ -266,6 +273,8 @@ _NAMED = (
     prepare=mistakes.import_devices,
     variants=lambda like: tuple(v for group in _NAMED for v in group.variants(like)),
     **WITH_STATE,
+    level=HARDENING,
+    beyond="torch.nn documents no wording. A caller who catches the exception is served by any.",
 )
 def refusals_name_the_argument(subject: Subject, case: Case, check: Check) -> None:
     group = next(g for g in _NAMED if case.variant in g.variants(subject.like))

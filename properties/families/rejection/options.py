@@ -10,6 +10,7 @@ from gatewise.reference.classes import LAYERS, RNNS, only
 
 from ...cases.case import Case
 from ...checking.comparison import Check
+from ...levels import HARDENING
 from ...subjects.capabilities import options_of
 from ...subjects.protocol import Subject, Unsupported
 from .arguments import FAMILY
@@ -177,6 +178,8 @@ def unknown_nonlinearity_is_refused(subject: Subject, case: Case, check: Check) 
     ),
     proj_size=0,
     **GIVEN,
+    level=HARDENING,
+    beyond="torch.nn documents no wording. A caller who catches the exception is served by any.",
 )
 def refusals_name_the_option(subject: Subject, case: Case, check: Check) -> None:
     got, message, option, value = made_wrong(subject, case)

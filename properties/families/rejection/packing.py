@@ -13,6 +13,7 @@ from gatewise.reference.classes import only
 
 from ...cases.case import Case
 from ...checking.comparison import Check
+from ...levels import CONTRACT, HARDENING
 from ...precisions import FLOAT32
 from ...subjects.protocol import Subject
 from .arguments import FAMILY
@@ -115,6 +116,7 @@ def _named(case: Case, check: Check, got: str, message: str) -> None:
     of=only("Packing"),
     variants=LENGTH_VARIANTS,
     **GIVEN,
+    level=CONTRACT,
 )
 def packing_refuses_what_does_not_fit(subject: Subject, case: Case, check: Check) -> None:
     got, _ = _packed(subject, case)
@@ -127,6 +129,8 @@ def packing_refuses_what_does_not_fit(subject: Subject, case: Case, check: Check
     of=only("Packing"),
     variants=LENGTH_VARIANTS,
     **GIVEN,
+    level=HARDENING,
+    beyond="torch.nn documents no wording. A caller who catches the exception is served by any.",
 )
 def packing_refusals_name_the_argument(subject: Subject, case: Case, check: Check) -> None:
     _named(case, check, *_packed(subject, case))
@@ -140,6 +144,7 @@ def packing_refusals_name_the_argument(subject: Subject, case: Case, check: Chec
     of=only("Padding"),
     variants=PADDING_VARIANTS,
     **GIVEN,
+    level=CONTRACT,
 )
 def padding_refuses_what_does_not_fit(subject: Subject, case: Case, check: Check) -> None:
     got, _ = _padded(subject, case)
@@ -152,6 +157,8 @@ def padding_refuses_what_does_not_fit(subject: Subject, case: Case, check: Check
     of=only("Padding"),
     variants=PADDING_VARIANTS,
     **GIVEN,
+    level=HARDENING,
+    beyond="torch.nn documents no wording. A caller who catches the exception is served by any.",
 )
 def padding_refusals_name_the_argument(subject: Subject, case: Case, check: Check) -> None:
     _named(case, check, *_padded(subject, case))

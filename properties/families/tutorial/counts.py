@@ -8,13 +8,14 @@ from gatewise.reference.kinds import KINDS
 
 from ...cases.case import Case
 from ...checking.comparison import Check
+from ...levels import CONTRACT
 from ...precisions import FLOAT32
 from ...subjects.protocol import Subject
 from ..interface import state_names
 from ..parameters import torch_rnn
 from ..property import Family
 
-FAMILY = Family("claims")
+FAMILY = Family("claims", CONTRACT)
 
 
 def rnn_gate_count(case: Case) -> int:

@@ -1,4 +1,4 @@
-"""Runs the cases of a subject in another process, which a case may kill or hang."""
+"""Runs the cases of a subject in a process of their own, which a case may kill or hang."""
 
 from .parent import (
     CASE_TIMEOUT,

@@ -1,4 +1,4 @@
-"""The process of a sandbox: it answers each case that it is given, until it dies of one."""
+"""The child process of a sandbox: receives one case after the other and sends back an answer."""
 
 from __future__ import annotations
 
@@ -30,20 +30,23 @@ from .cpu_wait import MOST
 
 Claim = Callable[[Subject, Case, Check], Any]
 
-#: Exceptions that keep their class on the way back.
+#: Exceptions that the parent raises again with the same class.
 CARRIED: dict[str, type[Exception]] = {c.__name__: c for c in (Mismatch, SubjectFault, Unsupported)}
 
-#: Characters of a subject's output that are quoted.
+#: The largest number of characters of a subject's output that a message quotes.
 QUOTED = 400
 
-#: This side's ends of the channels of all sandboxes that are open; a fork inherits them.
+#: The parent's ends of the channels of all open sandboxes; a forked child inherits them.
 OPEN: set[Connection] = set()
 
 
 class Answer(NamedTuple):
-    """What the claim returned; counts of the check; class name, text and story of a failure.
+    """The answer to one case.
 
-    `printed` is new output, `written` the bytes of all, `changed` names settings put back.
+    `value` is what the claim returned, and `counts` are those of the check.  `failure` has the
+    class name and the text of an exception, and the report of it that a person reads.  `printed`
+    is the new output of the subject, and `written` the size of all its output in bytes.  `changed`
+    names the settings that the subject changed; they are restored.
     """
 
     value: Any
@@ -55,7 +58,7 @@ class Answer(NamedTuple):
 
 
 def files() -> dict[str, str]:
-    """Modules that were loaded from a file, which no import finds."""
+    """Name → path of the modules that were loaded from a file, since no import finds them."""
     modules = list(sys.modules.items())
     return {n: str(m.__file__) for n, m in modules if n.startswith(FILE_MODULE)}
 
@@ -80,27 +83,30 @@ def serve(
     given: tuple[Subject, Claim | None] | bytes,
     modules: dict[str, str],
 ) -> None:
-    """Answer each (claim, case, precision) with an `Answer`, until the end.
+    """Answer each (claim, case, precision) with an `Answer`, until the channel is closed.
 
-    The subject comes with a fork, together with a claim that is meant where None is given; or it
-    comes pickled, from `modules`.
+    `given` is the subject and a claim, which a fork inherits; the claim is used where the channel
+    sends None.  Otherwise `given` is the pickled subject, and `modules` are the files that must be
+    loaded before it can be read.
     """
     for other in OPEN:
-        other.close()  # so that their processes see the end of this one's parent
-    _keep_apart(log)
+        other.close()  # else other children do not see the end of the parent
+    _isolate(log)
     torch.set_num_threads(1)
+    if process_state.threads_were_lost():  # a second thread would wait for ever
+        torch.set_num_threads = lambda number: None
     try:
         subject, inherited = _received(given, modules) if isinstance(given, bytes) else given
     except BaseException as error:
         channel.send(f"{type(error).__name__}: {error}")
         os._exit(1)
-    gc.freeze()  # what was inherited is never collected, so its pages stay shared
+    gc.freeze()  # inherited objects are never collected, so their pages stay shared
     channel.send("")
     before, written = process_state.settings(), 0
     while True:
         try:
-            named, case, precision = channel.recv()
-            claim: Any = inherited if named is None else named
+            sent, case, precision = channel.recv()
+            claim: Any = inherited if sent is None else sent
         except (EOFError, OSError):
             os._exit(0)
         _watch(timeout)
@@ -120,8 +126,11 @@ def serve(
         channel.send(Answer(value, asdict(check), failure, text, written, changed))
 
 
-def _keep_apart(log: str) -> None:
-    """Nothing to read, all that is written goes to the log, and the parent decides the end."""
+def _isolate(log: str) -> None:
+    """Make standard input empty, write all output to the log, and ignore Ctrl-C.
+
+    Only the parent ends this process.
+    """
     null, out = os.open(os.devnull, os.O_RDONLY), os.open(log, os.O_WRONLY | os.O_APPEND)
     os.dup2(null, 0)
     os.dup2(out, 1)
@@ -132,7 +141,7 @@ def _keep_apart(log: str) -> None:
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
     faulthandler.enable(2, all_threads=False)
-    warnings.simplefilter("ignore")  # a warning is no output of the subject
+    warnings.simplefilter("ignore")  # warnings are not output of the subject
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform != "win32":
         import resource
@@ -141,14 +150,17 @@ def _keep_apart(log: str) -> None:
 
 
 def _watch(timeout: float | None) -> None:
-    """End this process some time after its own parent should have done so: it may be gone."""
+    """Set an alarm that ends this process, in case the parent is gone; None clears the alarm.
+
+    The alarm rings 10 s after the latest time at which the parent ends this process.
+    """
     if sys.platform != "win32":
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.setitimer(signal.ITIMER_REAL, 0 if timeout is None else MOST * timeout + 10)
 
 
 def _new_text(log: str, seen: int) -> tuple[str, int]:
-    """What was written to the log since it had `seen` bytes, and how many it has now."""
+    """The text in the log after the first `seen` bytes (its start), and the size of the log."""
     with contextlib.suppress(ValueError):  # a subject may have closed a stream
         sys.stdout.flush()
         sys.stderr.flush()

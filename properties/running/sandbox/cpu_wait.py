@@ -1,4 +1,7 @@
-"""How long a process has had: a busy machine is no fault of the subject that runs on it."""
+"""The time that a process gets, without its waits for a CPU core.
+
+The subject is not to blame for a busy machine.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,14 @@ import sys
 import time
 from pathlib import Path
 
-#: However long it waits for a core, a process has at most this many times its seconds.
+#: A process gets at most this many times its seconds, however long it waits for a core.
 MOST = 10
 
 
 class Patience:
-    """Counts the seconds that a process has had, without those it waited for a core.
+    """Counts the seconds of a process, without the seconds for which it waits for a core.
 
-    Where the system does not tell them (it does on Linux), all seconds count.
+    Only Linux reports these waits.  On other systems all seconds count.
     """
 
     def __init__(self, pid: int, seconds: float) -> None:
@@ -25,21 +28,21 @@ class Patience:
         self._before: dict[str, float] | None = None
 
     def left(self) -> float:
-        """Seconds that are left, at most; 0 when there are none.
+        """The seconds that are left; 0 if there are none.
 
-        Threads wait at the same time, so what counts is the wait of the one that waited longest.
+        Threads may wait at the same time, so only the longest wait of a thread is subtracted.
         """
         passed = time.monotonic() - self._begin
         now = waits(self.pid)
-        if self._before is None:  # not read at once: most processes answer sooner than it is read
+        if self._before is None:  # most processes answer before the first call
             self._before = now
         waited = max((w - self._before.get(task, 0.0) for task, w in now.items()), default=0.0)
-        had = max(passed - waited, passed / MOST)
-        return max(0.0, self.seconds - had)
+        used = max(passed - waited, passed / MOST)
+        return max(0.0, self.seconds - used)
 
 
 def waits(pid: int) -> dict[str, float]:
-    """Thread of a process → seconds for which it was ready to run and had no core.
+    """Thread of a process → seconds for which it was ready to run but had no core.
 
     The source is the second field of /proc/PID/task/TID/schedstat, in nanoseconds (Linux,
     Documentation/scheduler/sched-stats).

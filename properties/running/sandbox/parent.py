@@ -1,10 +1,10 @@
-"""A sacrificial process: a case whose subject may kill or hang the process that it runs in.
+"""The parent's side of a sandbox: sends cases to a child process, which a case may kill or hang.
 
-The process is kept from case to case and made anew when it has died.  Where nothing forbids it,
-it is a fork of this one, so that any subject may be put to it, and costs milliseconds.  A fork is
-forbidden where native threads run (GNU OpenMP's pool does not outlive it) or CUDA is there; then
-a clean server forks, and where there is no such thing (Windows, macOS) each is started from
-nothing, by pickle.
+The child is kept from case to case.  If it has died, a new one is made.  If it is safe, the child
+is a fork of this process: then any subject can run in it, and making it takes milliseconds.  A
+fork is not safe if native threads run, because GNU OpenMP's pool of threads does not survive it,
+or if CUDA is there.  Then a clean server process forks the child.  Where no fork is safe (Windows,
+macOS), each child is started from nothing.  In these two cases the subject is pickled.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from typing import Any
 
+from ... import process_state
 from ...cases.case import Case
 from ...checking.comparison import Check
 from ...devices import may_fork, row_of
@@ -29,26 +30,29 @@ from ...subjects.protocol import Subject, SubjectFault, Unsupported
 from .child import CARRIED, OPEN, QUOTED, Claim, files, serve
 from .cpu_wait import Patience
 
-#: Seconds that a case may take, waits for a core not counted, unless a run says otherwise.
+#: The default of the seconds that a case may take; waits for a core are not counted.
 CASE_TIMEOUT = 30.0
 
 #: Seconds until a new process must be ready: it may have to import torch on a busy machine.
 _START_TIMEOUT = 300.0
-_GUARD = "; what checks it belongs under `if __name__ == '__main__':` in the file that defines it"
-#: What Windows gives in place of SIGSEGV.
+#: What to do if a new process would run the user's script again.
+_GUARD_HINT = (
+    "; put the code that checks it under `if __name__ == '__main__':` in the file that defines it"
+)
+#: The exit code of Windows for what is SIGSEGV elsewhere.
 _ACCESS_VIOLATION = 0xC0000005
 
 
 class SandboxError(RuntimeError):
-    """The process could not be made, which says nothing of the subject."""
+    """The process could not be made; this is no verdict on the subject."""
 
 
 class CannotIsolate(Unsupported):
-    """The subject cannot be had in another process; the text says why."""
+    """The subject cannot run in another process; the text says why."""
 
 
 class Death(SubjectFault):
-    """The subject ended its process; `costly` where making another takes seconds."""
+    """The subject ended its process; `costly` says that another such case would take seconds."""
 
     costly = False
 
@@ -60,7 +64,7 @@ class Hang(Death):
 
 
 class Raised(Exception):
-    """An exception of the subject in the other process; `told` is what a person reads of it."""
+    """An exception of the subject in the child; `told` is the report of it that a person reads."""
 
     told: str
 
@@ -69,21 +73,20 @@ _RAISED: dict[str, type[Raised]] = {}
 
 
 def method(device: str) -> str:
-    """How a process for a subject on a device is made: fork, forkserver or spawn."""
+    """The start method of a process for a subject on a device: fork, forkserver or spawn."""
     if sys.platform != "linux":
         return "spawn"
-    native = len(os.listdir("/proc/self/task")) - len(sys._current_frames())
-    # Python's own threads are left behind by a fork and wait for nothing; native ones are missed.
+    native = process_state.native_threads()
     return "fork" if may_fork(device) and not native else "forkserver"
 
 
 class Sandbox:
-    """Puts cases of a subject to claims in a process of its own.
+    """Checks claims on cases of a subject in a process of its own.
 
-    `start` is one of multiprocessing's start methods, by default what `method` says.  A claim or
-    subject that cannot be pickled needs a fork; `put` raises `CannotIsolate` where there is none.
-    `printed` is what the subject wrote to its output, `changed` the settings of the process that
-    it changed and that were put back.
+    `start` is one of multiprocessing's start methods, by default the result of `method`.  A claim
+    or subject that cannot be pickled needs a fork; if none is possible, `put` raises
+    `CannotIsolate`.  `printed` is what the subject wrote to its output.  `changed` has the settings
+    of the process that the subject changed; they are restored.
     """
 
     def __init__(
@@ -96,7 +99,7 @@ class Sandbox:
         self._claim: Claim | None = None
         self._start = start
         self._method = ""
-        self._stopgap = False  # a fork for the sake of a claim without a name, whatever runs here
+        self._fork_instead = False  # of another start method, for what cannot be pickled
         self._process: Any = None
         self._channel: Connection | None = None
         self._log = ""
@@ -127,26 +130,20 @@ class Sandbox:
         case: Case,
         check: Check,
         precision: str | None = None,
-        threads: bool = False,
     ) -> Any:
-        """What `claim(subject, case, check)` returns; its counts are added to the check.
+        """Return what `claim(subject, case, check)` returns, and add its counts to the check.
 
         `precision` is that of the run, by default the case's: see `precisions.switch`.
-        `threads` says that the claim starts torch's own threads, which a fork beside native
-        threads cannot.
 
-        Raises what the claim raised: `Mismatch`, `SubjectFault` and `Unsupported` as they are,
-        any other as a `Raised` of the same name; `Death` or `Hang` where there is no answer.
+        Raises what the claim raised: `Mismatch`, `SubjectFault` and `Unsupported` as they are, any
+        other exception as a `Raised` of the same name.  Raises `Death` if the process ended, and
+        `Hang` if it did not answer in time.
         """
-        channel, named = self._door(claim)
-        if threads and self._stopgap:
-            raise CannotIsolate(
-                f"{self.subject.name} cannot be sent to a process in which several threads can run"
-            )
+        channel, sent = self._connect(claim)
         try:
             channel.send(
-                (named, case.but(), precision or case.precision)
-            )  # without the arrays that a case may cache
+                (sent, case.but(), precision or case.precision)
+            )  # a copy of the case has none of its cached arrays
             answer = self._answer(channel, self.timeout)
         except (EOFError, OSError):
             raise self._death() from None
@@ -159,23 +156,26 @@ class Sandbox:
         check.add(answer.counts)
         if answer.failure is None:
             return answer.value
-        name, text, story = answer.failure
+        name, text, report = answer.failure
         if name in CARRIED:
             raise CARRIED[name](text)
-        # Hypothesis tells failures apart by their type.
+        # Hypothesis distinguishes failures by their type.
         raised = _RAISED.setdefault(name, type(name, (Raised,), {}))(text)
-        raised.told = story
+        raised.told = report
         raise raised
 
     def _answer(self, channel: Connection, seconds: float) -> Any:
-        """What comes back, None when nothing does in time; raises `EOFError` at its death."""
-        patience = Patience(self._process.pid, seconds)
+        """What the process sends, or None if it sends nothing in time.
+
+        Raises `EOFError` if the process has ended.
+        """
+        clock = Patience(self._process.pid, seconds)
         left = seconds
         while not channel.poll(min(left, 1.0)):
-            # A process of the subject's own may hold the channel open after the death.
+            # A process that the subject started may keep the channel open after the death.
             if not self._process.is_alive() and not channel.poll():
                 raise EOFError
-            left = patience.left()
+            left = clock.left()
             if not left:
                 return None
         return channel.recv()
@@ -194,11 +194,14 @@ class Sandbox:
         self.close()
         return death
 
-    def _door(self, claim: Claim) -> tuple[Connection, Claim | None]:
-        """The channel, and the claim by a name that the process knows: None is its own."""
+    def _connect(self, claim: Claim) -> tuple[Connection, Claim | None]:
+        """The channel to a process, and what to send for the claim.
+
+        None stands for the claim that a fork inherited; any other claim is pickled by its name.
+        """
         if self._channel is None:
             self._open(claim)
-        if claim is not self._claim and (self._stopgap or not _named(claim)):
+        if claim is not self._claim and (self._fork_instead or not _picklable(claim)):
             self.close()
             self._open(claim)
         assert self._channel is not None
@@ -206,7 +209,7 @@ class Sandbox:
 
     def _open(self, claim: Claim) -> None:
         start = wanted = self._start or method(self.subject.device)
-        payload: bytes | None = None  # none for a fork, which has all there is
+        payload: bytes | None = None  # not for a fork, which inherits everything
         if start != "fork":
             try:
                 payload = pickle.dumps(self.subject)
@@ -216,7 +219,7 @@ class Sandbox:
                     name = self.subject.name
                     raise CannotIsolate(f"{name} cannot be sent to a process: {error}") from error
                 start, payload = "fork", None
-        self._stopgap = start != wanted
+        self._fork_instead = start != wanted
         self._claim = claim if payload is None else None
         context: Any = multiprocessing.get_context(start)
         if start == "forkserver":
@@ -229,32 +232,32 @@ class Sandbox:
         arguments = (theirs, self._log, self.timeout, given, modules)
         process = context.Process(target=serve, args=arguments, daemon=True)
         OPEN.add(ours)
-        with warnings.catch_warnings():  # of threads at a fork, which `method` has looked at
+        with warnings.catch_warnings():  # about threads at a fork, which `method` counts
             warnings.simplefilter("ignore", DeprecationWarning)
             try:
-                with _without_program(payload):
+                with _without_main_file(payload):
                     process.start()
-            except RuntimeError as error:  # the program's file is being imported by such a process
-                raise SandboxError(f"no process for {self.subject.name}{_GUARD}") from error
+            except RuntimeError as error:  # a child, which imports the main file, runs this code
+                raise SandboxError(f"no process for {self.subject.name}{_GUARD_HINT}") from error
         theirs.close()
         self._process, self._channel = process, ours
         try:
             ready = self._answer(ours, _START_TIMEOUT)
         except (EOFError, OSError):
-            hint = _GUARD if payload is not None and b"__main__" in payload else ""
+            hint = _GUARD_HINT if payload is not None and b"__main__" in payload else ""
             raise SandboxError(
-                f"a process for {self.subject.name}: {self._death()}{hint}"
+                f"no process for {self.subject.name}: {self._death()}{hint}"
             ) from None
         if ready is None:
             self.close()
-            raise SandboxError(f"no process for {self.subject.name} in {_START_TIMEOUT:g} s")
+            raise SandboxError(f"no process for {self.subject.name} within {_START_TIMEOUT:g} s")
         if ready:
             self.close()
-            raise CannotIsolate(f"{self.subject.name} cannot be had in another process: {ready}")
+            raise CannotIsolate(f"{self.subject.name} cannot be loaded in a new process: {ready}")
 
 
 def ended(code: int) -> str:
-    """An exit code in words."""
+    """An exit code of a process in words."""
     if code == _ACCESS_VIOLATION:
         return "ended the process with an access violation"
     if code >= 0:
@@ -266,10 +269,10 @@ def ended(code: int) -> str:
 
 
 @contextlib.contextmanager
-def _without_program(payload: bytes | None) -> Iterator[None]:
-    """Keep a process from importing the program's own file where it needs nothing of it.
+def _without_main_file(payload: bytes | None) -> Iterator[None]:
+    """Keep a new process from importing the program's main file, unless it needs the file.
 
-    Else a script that checks a subject with no `if __name__ == "__main__":` would do so again.
+    Otherwise a script without `if __name__ == "__main__":` would run its checks again there.
     """
     program = sys.modules["__main__"]
     kept: dict[str, Any] = {}
@@ -282,8 +285,8 @@ def _without_program(payload: bytes | None) -> Iterator[None]:
         program.__dict__.update(kept)
 
 
-def _named(claim: Claim) -> bool:
-    """Whether another process finds the claim by its name."""
+def _picklable(claim: Claim) -> bool:
+    """Whether the claim can be pickled, so that another process finds it by its name."""
     try:
         pickle.dumps(claim)
     except Exception:
@@ -291,13 +294,13 @@ def _named(claim: Claim) -> bool:
     return True
 
 
-# ----------------------------------------------------------------- the one of this process
+# ----------------------------------------------------------------- the current sandbox
 
 _current: Sandbox | None = None
 
 
 def current(subject: Subject, timeout: float) -> Sandbox:
-    """The sandbox of a subject, kept until that of another is asked for."""
+    """The sandbox of a subject; it is kept until the sandbox of another subject is needed."""
     global _current
     if _current is None or _current.subject != subject or _current.timeout != timeout:
         close()
@@ -306,9 +309,9 @@ def current(subject: Subject, timeout: float) -> Sandbox:
 
 
 def notes() -> list[str]:
-    """What the subject of the sandbox did beside its work since it was asked last.
+    """Lines about settings that the subject changed and output that it wrote.
 
-    One that did anything has another process made for it, with nothing left behind.
+    If there are any, the sandbox is closed.  So the next case runs in a new process.
     """
     if _current is None:
         return []
@@ -321,14 +324,14 @@ def notes() -> list[str]:
 
 
 def end() -> None:
-    """End the process of the sandbox that is open, and keep what it has noted."""
+    """End the process of the open sandbox, but keep what it has noted."""
     if _current is not None:
         _current.close()
 
 
 @atexit.register
 def close() -> None:
-    """End the sandbox that is open."""
+    """Close the open sandbox, if there is one."""
     global _current
     if _current is not None:
         _current.close()

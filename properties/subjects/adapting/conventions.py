@@ -1,12 +1,12 @@
-"""How an implementation lays its weights out, and the way there and back from torch.nn's layout.
+"""The layout of an implementation's weights, and its conversion to and from torch.nn's layout.
 
-A layout is a mapping from the implementation's own names to expressions over torch.nn's parts,
-`weight_ih weight_hh weight_hr bias_ih bias_hh`, and `bias` for b_ih + b_hh where one bias stands
-for two.  `A|B` puts parts side by side, as in [W_ih|W_hh]; `A;B` puts them one below the other;
-`weight_ih.f` is the rows of one gate.  A part without a gate has all its gates, in the stated
-order.  Own names may hold `{layer}` and `{direction}`.
+A layout maps the implementation's own names to expressions.  An expression is made of torch.nn's
+parts `weight_ih weight_hh weight_hr bias_ih bias_hh`, and of `bias`: one bias that stands for
+b_ih + b_hh.  `A|B` puts parts side by side, as in [W_ih|W_hh]; `A;B` puts them one below the
+other; `weight_ih.f` is the rows of one gate.  A part without a gate has all its gates, in the
+stated order.  Own names may contain `{layer}` and `{direction}`.
 
-Where one bias stands for two the sum is formed once, in the subject's format: the reference's
+If one bias stands for two, the sum is computed once, in the subject's format.  The reference's
 bound covers every order of summation, so it covers this one.
 """
 
@@ -33,7 +33,7 @@ PARTS = ("weight_ih", "weight_hh", "weight_hr", "bias_ih", "bias_hh", "bias")
 
 @dataclass(frozen=True)
 class Block:
-    """A part, whole or the rows of one gate."""
+    """A whole part, or the rows of one gate of it."""
 
     part: str
     gate: str = ""
@@ -50,7 +50,7 @@ def _kind_of(like: str) -> Kind:
 
 
 def torch_names(like: str) -> dict[str, str]:
-    """The mapping of torch.nn itself."""
+    """The layout of torch.nn itself."""
     end = "" if CLASSES[like].cell else "_l{layer}{direction}"
     projects = "proj_size" in _kind_of(like).options and not CLASSES[like].cell
     parts = [p for p in PARTS if p != "bias" and (p != "weight_hr" or projects)]
@@ -60,13 +60,13 @@ def torch_names(like: str) -> dict[str, str]:
 def gate_order(like: str, gates: str) -> str:
     """An order of gates in torch's letters; the empty string is torch's order.
 
-    Raises `SubjectError` unless each gate stands in it once.
+    Raises `SubjectError` unless it has each gate once.
     """
     kind = _kind_of(like)
     letters = "".join(kind.gates)
     order = "".join(kind.aliases.get(g, g) for g in gates) or letters
     if sorted(order) != sorted(letters):
-        alias = "".join(f", {a} for {g}" for a, g in kind.aliases.items())
+        alias = "".join(f"; {a} may stand for {g}" for a, g in kind.aliases.items())
         raise SubjectError(
             f"gates={gates!r}: expected each of the {len(letters)} letters "
             f"{' '.join(letters)} once{alias}"
@@ -86,18 +86,18 @@ class Conventions:
 
     @property
     def parts(self) -> set[str]:
-        """The parts that the weights mention."""
+        """The parts that the expressions use."""
         return {b.part for e in self.weights.values() for row in e for b in row}
 
     @property
     def biases(self) -> tuple[str, ...]:
-        """Which of b_ih and b_hh there are."""
+        """Which of b_ih and b_hh the implementation has."""
         if "bias" in self.parts:
             return ("ih", "hh")
         return tuple(end for end in ("ih", "hh") if f"bias_{end}" in self.parts)
 
     def bias_names(self) -> list[str]:
-        """Own names of what holds biases alone."""
+        """Own names of the weights that hold only biases."""
         return [
             name
             for name, expression in self.weights.items()
@@ -105,14 +105,14 @@ class Conventions:
         ]
 
     def fields(self) -> set[str]:
-        """Which of `layer` and `direction` every own name holds."""
+        """Which of `layer` and `direction` every own name contains."""
         held = [{f for _, f, _, _ in string.Formatter().parse(n) if f} for n in self.weights]
         return set.intersection(*held) if held else set()
 
     def entries(self, options: Options) -> Iterator[tuple[str, Expression, str]]:
         """Own name, expression and suffix of torch's names, for each layer and direction.
 
-        Parts that the options do without are left out of the expressions.
+        Parts that do not exist with these options are left out of the expressions.
         """
         absent = {"weight_hr"} if not options.proj_size else set()
         absent |= set() if options.bias else {"bias_ih", "bias_hh", "bias"}
@@ -126,7 +126,7 @@ class Conventions:
                     yield own, kept, suffix
 
     def rows(self, block: Block, size: int) -> list[slice]:
-        """Rows of a block in torch's layout, in the own order; size is H."""
+        """Rows of a block in torch's layout, in the own order of gates; `size` is H."""
         letters = _kind_of(self.like).gates
         if block.part == "weight_hr":
             return [slice(None)]
@@ -135,7 +135,7 @@ class Conventions:
         return [slice(k * size, (k + 1) * size) for k in places]
 
     def own(self, options: Options, canonical: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Torch.nn's weights in the own layout, by differentiable operations."""
+        """Convert torch.nn's weights to the own layout, by differentiable operations."""
 
         def value(block: Block, suffix: str) -> Tensor:
             if block.part == "bias":
@@ -158,9 +158,10 @@ class Conventions:
         return result
 
     def canonical(self, options: Options, own: Mapping[str, Array]) -> dict[str, Array]:
-        """The own weights in torch.nn's layout; b_hh is 0 where one bias stands for both.
+        """Convert the own weights to torch.nn's layout; b_hh is 0 where one bias stands for both.
 
-        Every entry is numbered from 1 in torch's layout, and `own` carries the numbers over.
+        The entries in torch's layout are numbered from 1.  `own` converts these numbers, so each
+        place of the own layout has the number of its entry.
         """
         shapes = weight_shapes(options)
         ends = np.cumsum([1, *(int(np.prod(shape)) for shape in shapes.values())])
@@ -189,9 +190,9 @@ def conventions(
     directions: tuple[str, str] = ("", "_reverse"),
     reset_after: bool = True,
 ) -> Conventions:
-    """Conventions as an adapter's author writes them, checked.
+    """Make conventions from the arguments of an adapter, and check them.
 
-    Raises `SubjectError` naming the argument, the value and what is accepted.
+    Raises `SubjectError` with the argument, the value and what is accepted.
     """
     order = gate_order(like, gates)
     mapping = torch_names(like) if weights is None else weights
@@ -225,12 +226,12 @@ def _parse(like: str, name: str, text: str) -> Expression:
     except ValueError as error:
         raise SubjectError(f"{where}: {error}") from error
     if fields - {"layer", "direction"}:
-        raise SubjectError(f"{where}: expected no fields but {{layer}} and {{direction}}")
+        raise SubjectError(f"{where}: expected only the fields {{layer}} and {{direction}}")
     return tuple(tuple(block(w) for w in row.split("|")) for row in text.split(";"))
 
 
 def _check_coverage(like: str, weights: Mapping[str, Expression], reset_after: bool) -> None:
-    """Every gate of every part is held once; raises `SubjectError` with what is left over."""
+    """Raise `SubjectError` unless the weights hold every gate of every part once."""
     letters = _kind_of(like).gates
     held: dict[tuple[str, str], int] = {}
     summed = set()
@@ -248,9 +249,9 @@ def _check_coverage(like: str, weights: Mapping[str, Expression], reset_after: b
     wanted = {"weight_ih", "weight_hh"} | (mentioned & {"bias_ih", "bias_hh"})
     left = [f"{p}.{g}" for p in sorted(wanted) for g in letters if (p, g) not in held]
     if left:
-        raise SubjectError(f"weights= leaves over {', '.join(left)}")
+        raise SubjectError(f"weights= leaves out {', '.join(left)}")
     if not _kind_of(like).sums_biases and reset_after and "n" in summed:
         raise SubjectError(
-            "weights= sums the two biases of n, of which b_hn is reset and b_in is not; give "
-            "bias_ih alone, bias_ih.n and bias_hh.n apart, or reset_after=False"
+            "weights= has one bias for b_in + b_hn, but only b_hn is multiplied by the reset gate; "
+            "expected bias_ih alone, bias_ih.n and bias_hh.n apart, or reset_after=False"
         )

@@ -1,4 +1,4 @@
-"""What an implementation may be, given the shapes of its weights: see `identify`."""
+"""The hypotheses about an implementation that the shapes of its weights allow: see `identify`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gatewise.reference.options import Options
 
 from .conventions import Conventions, conventions
 
-#: Sizes whose products and sums differ, so that a shape tells its role.
+#: Sizes of the probe.  Their products and sums differ, so the shape of a weight shows its role.
 INPUT, HIDDEN, BATCH, TIME = 5, 3, 2, 4
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -23,7 +23,7 @@ Weights = dict[str, str]
 class Style:
     """A way of calling: a cell or a layer, the layout of its input, the order of its states.
 
-    `layer_axis` is whether a layer's states have torch's first axis.
+    `layer_axis` says whether the states of a layer have torch's first axis (layers, directions).
     """
 
     cell: bool
@@ -34,7 +34,7 @@ class Style:
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """What the implementation may be; `weights` are own name → expression, as in `conventions`."""
+    """One hypothesis; `weights` are own name → expression, as in `conventions`."""
 
     style: Style
     layout: Conventions
@@ -48,7 +48,7 @@ class Hypothesis:
 
     @property
     def order(self) -> str:
-        """The own order of the gates; of weights apart, the order in which they are held."""
+        """The own order of the gates; if each gate has a matrix, the order of these matrices."""
         gates = [t.partition("|")[0].rpartition(".")[2] for t in self.weights.values()]
         apart = "." in next(iter(self.weights.values()))
         return "".join(dict.fromkeys(gates)) if apart else self.layout.gates
@@ -56,7 +56,7 @@ class Hypothesis:
     def sentence(self) -> str:
         """In words: "a GRU, reset gate before the matmul, order z r n, one bias"."""
         options, kind = self.options, KINDS[self.options.kind]
-        article = "an" if kind.name[0] in "LR" else "a"  # as the letter is spoken
+        article = "an" if kind.name[0] in "LR" else "a"  # an RNN, an LSTM, a GRU
         words = [f"{article} {kind.name}{' cell' * self.style.cell}"]
         if "reset_after" in kind.forms:
             words.append(f"reset gate {'after' if options.reset_after else 'before'} the matmul")
@@ -121,7 +121,7 @@ def hypotheses(shapes: Shapes, style: Style, like: str | None) -> Iterator[Hypot
 
 
 def _weights(kind: Kind, shapes: Shapes, reset_after: bool) -> Iterator[tuple[Weights, str, bool]]:
-    """Weights, order of gates and whether matrices are (in, out)."""
+    """Yield weights, order of gates, and whether matrices are (in, out)."""
     letters = kind.gates
     rows = len(letters) * HIDDEN
     vectors = [n for n, s in shapes.items() if len(_squeezed(s)) == 1]
@@ -155,26 +155,26 @@ def _biases(
 ) -> Iterator[Weights]:
     """Biases that hold all gates: none, one, two, or a GRU's one and b_hn.
 
-    Which of two is which matters where b_hn is reset, and there alone.
+    Two biases can be exchanged, unless the reset gate acts on b_hn.
     """
     sizes = [_squeezed(shapes[n])[0] for n in vectors]
-    torn = not kind.sums_biases and reset_after
+    resets_bias = not kind.sums_biases and reset_after
     if not vectors:
         yield {}
     elif sizes == [rows]:
-        for part in ("bias_ih", "bias_hh") if torn else ("bias",):
+        for part in ("bias_ih", "bias_hh") if resets_bias else ("bias",):
             yield {vectors[0]: part}
     elif sizes == [rows, rows]:
         yield dict(zip(vectors, ("bias_ih", "bias_hh"), strict=True))
-        if torn:
+        if resets_bias:
             yield dict(zip(vectors, ("bias_hh", "bias_ih"), strict=True))
-    elif torn and sorted(sizes) == [HIDDEN, rows]:
+    elif resets_bias and sorted(sizes) == [HIDDEN, rows]:
         whole, n = sorted(vectors, key=lambda name: -shapes[name][-1])
         yield {whole: "rz;n", n: "bias_hh.n"}
 
 
 def _in_order(text: str, gates: str) -> str:
-    """The expression of a GRU's one bias beside b_hn, in an order of gates."""
+    """The expression of the one bias of a GRU that also has b_hn, in an order of gates."""
     if text != "rz;n":
         return text
     return ";".join("bias_ih.n" if g == "n" else f"bias.{g}" for g in gates)
@@ -188,7 +188,7 @@ def _apart(
     reset_after: bool,
     transposed: bool,
 ) -> Iterator[tuple[Weights, str, bool]]:
-    """A matrix for each gate: the k-th W_ih, W_hh and bias that are held belong together."""
+    """A matrix for each gate: the k-th W_ih, the k-th W_hh and the k-th bias are of one gate."""
     letters = kind.gates
     count = len(letters)
     ih = [n for n, s in own.items() if s == (HIDDEN, INPUT)]
@@ -202,18 +202,18 @@ def _apart(
         patterns = [[(both, text)] for text in texts]
     if any(_squeezed(shapes[n]) != (HIDDEN,) for n in vectors):
         return
-    torn = not kind.sums_biases and reset_after
+    resets_bias = not kind.sums_biases and reset_after
     groups: list[list[tuple[list[str], str]]] = []
     if not vectors:
         groups = [[]]
     elif len(vectors) == count:
-        parts = ("bias_ih", "bias_hh") if torn else ("bias",)
+        parts = ("bias_ih", "bias_hh") if resets_bias else ("bias",)
         groups = [[(vectors, f"{part}.{{g}}")] for part in parts]
     elif len(vectors) == 2 * count:
         pairs = ((vectors[:count], vectors[count:]), (vectors[::2], vectors[1::2]))
         for first, second in pairs:
             groups.append([(first, "bias_ih.{g}"), (second, "bias_hh.{g}")])
-            if torn:
+            if resets_bias:
                 groups.append([(first, "bias_hh.{g}"), (second, "bias_ih.{g}")])
     for pattern in patterns:
         for group in groups:

@@ -1,11 +1,12 @@
 """Finds an implementation's conventions by probing it with chosen weights.
 
-The shapes of its weights leave a number of hypotheses: a kind, an order of gates, which bias is
-which, the form of the GRU, the order of the states.  The implementation is called once for each
-way of calling it, with weights of which no two are alike.  Under each hypothesis these weights
-mean something else; the reference says what the results must then be, and how far rounding may
-move them.  A hypothesis stands when every result lies within that bound, and the answer is the
-one that stands.  None, or more than one, is refused.
+The shapes of its weights allow a set of hypotheses: a kind, an order of gates, which bias is
+which, the form of the GRU, the order of the states.  The implementation is called in each way in
+which it may be called, with chosen weights, no two of which are equal.  The weights mean something
+else under each hypothesis.  So the reference computes for each hypothesis the results that the
+implementation must return, and a bound on the rounding error.  A hypothesis is accepted if every
+result lies within the bound.  If exactly one is accepted, it is the answer.  If none or more than
+one is accepted, `SubjectError` is raised.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from .conventions import torch_names
 from .hypotheses import BATCH, HIDDEN, INPUT, TIME, Hypothesis, Style, hypotheses
 from .module import flat, own_arrays, plain_call
 
+#: One call with the weights and inputs of each seed, for each way of calling.
 SEEDS = (1, 2)
 _STYLES = [
     Style(False, major, states, axis)
@@ -43,7 +45,7 @@ _STYLES = [
 
 @dataclass(frozen=True)
 class Identified:
-    """The answer: the hypothesis that stands, and the adapter that states it."""
+    """The answer: the accepted hypothesis, and the adapter that states it."""
 
     hypothesis: Hypothesis
     adapter: Adapter
@@ -70,7 +72,7 @@ class Identified:
         return {f.name: values[f.name] for f in optional if values[f.name] != f.default}
 
     def text(self) -> str:
-        """The adapter as one would write it."""
+        """The adapter as code."""
         shown = [f"{n}={v!r}" for n, v in {"like": self.like, **self.stated()}.items()]
         return f"Adapter({', '.join([self.adapter.label, *shown])})"
 
@@ -78,12 +80,12 @@ class Identified:
 def identify(target: Callable[..., Any], name: str = "", like: str | None = None) -> Identified:
     """The conventions of a class or factory that is called with (input_size, hidden_size).
 
-    `like` restricts it to one class of torch.nn.  Raises `SubjectError`, one line, where no
-    hypothesis stands, or more than one.
+    With `like` only one class of torch.nn is considered.  Raises `SubjectError`, one line, if no
+    hypothesis is accepted, or more than one.
     """
     label = name or getattr(target, "__name__", "the subject")
     probe = _Probe(target, label)
-    standing: list[Hypothesis] = []
+    accepted: list[Hypothesis] = []
     nearest: tuple[float, Hypothesis] | None = None
     for style in _STYLES:
         if not probe.answers(style):
@@ -91,17 +93,20 @@ def identify(target: Callable[..., Any], name: str = "", like: str | None = None
         for hypothesis in hypotheses(probe.shapes, style, like):
             ratio = probe.distance(hypothesis, SEEDS[0])
             if ratio <= 1 and all(probe.distance(hypothesis, seed) <= 1 for seed in SEEDS[1:]):
-                standing.append(hypothesis)
+                accepted.append(hypothesis)
             if nearest is None or ratio < nearest[0]:
                 nearest = ratio, hypothesis
-    if len(standing) == 1:
-        return Identified(standing[0], _adapter(target, probe, standing[0]))
-    if standing:
-        texts = " or ".join(h.sentence() for h in standing[:4])
-        why = f"the probes cannot tell {texts}"
+    if len(accepted) == 1:
+        return Identified(accepted[0], _adapter(target, probe, accepted[0]))
+    if accepted:
+        texts = " or ".join(h.sentence() for h in accepted[:4])
+        why = f"its results fit more than one hypothesis: {texts}"
     elif nearest is not None:
         ratio, hypothesis = nearest
-        why = f"nearest is {hypothesis.sentence()}, from which it is off by {ratio:.3g} × the bound"
+        why = (
+            f"the nearest hypothesis is {hypothesis.sentence()}, but its results differ from that "
+            f"by {ratio:.3g} × the bound"
+        )
     else:
         why = probe.why_none()
     raise SubjectError(f"{label} cannot be identified: {why}")
@@ -130,14 +135,17 @@ def _adapter(target: Callable[..., Any], probe: _Probe, found: Hypothesis) -> Ad
 
 
 class _Probe:
-    """An implementation of the probing sizes, and how far its results are from a guess."""
+    """An implementation of the probe's sizes, and the distance of its results from a hypothesis."""
 
     def __init__(self, target: Callable[..., Any], label: str) -> None:
         if isinstance(target, Adapter):
-            raise SubjectError(f"{label} is an Adapter, which states its conventions")
+            raise SubjectError(
+                f"{label} is an Adapter, which states its conventions; expected a class or factory"
+            )
         if not callable(target):
             raise SubjectError(
-                f"{label} cannot be identified: a {type(target).__name__} is no class or factory"
+                f"{label} cannot be identified: expected a class or factory, not a "
+                f"{type(target).__name__}"
             )
         try:
             with torch.random.fork_rng(devices=[]):
@@ -161,7 +169,7 @@ class _Probe:
         return dict(own.named_parameters()) if isinstance(own, nn.Module) else own_arrays(own)
 
     def weights(self, seed: int) -> dict[str, Array]:
-        """Own name → values: no two alike, scaled so that no gate saturates."""
+        """Own name → values; no two are equal, and no gate saturates."""
         rng, fmt = seeded(seed, 0), self.precision.storage
         return {
             n: fmt.round(values(rng, "spread", s, fmt) / np.sqrt(max(s, default=1)))
@@ -171,7 +179,7 @@ class _Probe:
     def inputs(self, style: Style, seed: int) -> tuple[Array, list[Array]]:
         """Input and the states h (and c), exact in the format."""
         rng, fmt = seeded(seed, 1), self.precision.storage
-        lead = () if style.cell else (1,)  # as the reference has it
+        lead = () if style.cell else (1,)  # the reference's axis of layers
         x = values(rng, "spread", (TIME, BATCH, INPUT), fmt)
         states = [values(rng, "spread", (*lead, BATCH, HIDDEN), fmt) for _ in style.states]
         return (x[0] if style.cell else x), states
@@ -203,7 +211,7 @@ class _Probe:
             returned = flat(plain_call(self.own, convert(x, dtype), given))
         names = (() if style.cell else ("output",)) + tuple(style.states)
         if len(returned) != len(names):
-            raise ValueError(f"it returns {len(returned)} arrays and not {len(names)}")
+            raise ValueError(f"it returns {len(returned)} arrays, expected {len(names)}")
         results = {}
         for name, value in zip(names, returned, strict=True):
             array = np.asarray(value.double() if isinstance(value, Tensor) else value, np.float64)
@@ -213,7 +221,7 @@ class _Probe:
                 array = array[None]
             shape = (TIME, BATCH, HIDDEN) if name == "output" else states[0].shape
             if array.shape != shape:
-                raise ValueError(f"{name} has shape {array.shape} and not {shape}")
+                raise ValueError(f"{name} has shape {array.shape}, expected {shape}")
             results[name] = array
         return results
 
@@ -235,9 +243,10 @@ class _Probe:
         return array.astype(np.float64 if dtype is torch.float64 else np.float32)
 
     def distance(self, guess: Hypothesis, seed: int) -> float:
-        """The largest error / bound of the results under a hypothesis; ∞ where it cannot be told.
+        """The largest error / bound of the results under a hypothesis; ∞ if one is not finite.
 
-        The first step comes first: it refutes nearly all, at the cost of one step.
+        The first step is compared before the rest.  It refutes nearly all hypotheses, at the cost
+        of one step.
         """
         got = self.returned[guess.style, seed]
         w = guess.layout.canonical(guess.options, self.weights(seed))
@@ -269,8 +278,9 @@ class _Probe:
             yield "c", whole.c_n
 
     def why_none(self) -> str:
-        """Why there was nothing to compare."""
+        """Why no result could be compared with a hypothesis."""
         if not self.returned:
-            return f"it answers neither as a layer nor as a cell ({'; '.join(self.errors[:1])})"
+            error = "; ".join(self.errors[:1])
+            return f"it can be called neither as a layer nor as a cell ({error})"
         shapes = ", ".join(f"{n} {s}" for n, s in self.shapes.items()) or "none at all"
-        return f"no layout that is known has weights {shapes} for input {INPUT} and hidden {HIDDEN}"
+        return f"no known layout has weights {shapes} for input_size={INPUT}, hidden_size={HIDDEN}"

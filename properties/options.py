@@ -1,0 +1,241 @@
+"""The options of a run: what each means, and one clear line for a value that cannot be used."""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import hashlib
+import os
+import platform
+import subprocess
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from hypothesis import settings
+
+from gatewise.reference.classes import ALL
+
+from .devices import DeviceError, resolve, row_of
+from .families.catalogue import CATALOGUE
+from .levels import CONTRACT, LEVELS
+from .precisions import OFFERED, PLAIN
+from .running.plans import subject_of
+from .running.profiles import EXAMPLES, profile_settings
+from .running.sandbox.parent import CASE_TIMEOUT
+from .session import DEFAULT_REPORT, Run
+from .subjects.builtin import BUILTIN
+from .subjects.loading import AUTO, SubjectError
+from .subjects.protocol import Subject
+
+DEFAULT_PROFILE = "standard"
+SHOWN = 10
+
+#: Command-line options, as argparse describes them.
+OPTIONS: dict[str, dict[str, Any]] = {
+    "--subject": {
+        "action": "append",
+        "metavar": "SPEC",
+        "help": "package.module:Name, path/to/file.py:Name, or a built-in name such as "
+        "torch.nn.LSTM; repeat for several (default: all built-in subjects)",
+    },
+    "--like": {
+        "metavar": "CLASS",
+        "help": "the class that the subjects stand in for, where their name does not say it: "
+        f"{', '.join(ALL)}; {AUTO} finds their conventions by probing",
+    },
+    "--device": {
+        "metavar": "DEVICE",
+        "help": "cpu, cuda, cuda:1, any other type that torch knows, or all that are here "
+        "(default: all)",
+    },
+    "--precision": {
+        "action": "append",
+        "metavar": "PRECISION",
+        "help": f"one of {', '.join(OFFERED)}; repeat for several (default: {', '.join(PLAIN)})",
+    },
+    "--level": {
+        "metavar": "LEVEL",
+        "help": f"one of {', '.join(LEVELS)}: a property above this level does not decide the exit "
+        f"status, and is a remark (default: {CONTRACT}; for built-in subjects none is above)",
+    },
+    "--family": {
+        "action": "append",
+        "metavar": "NAME",
+        "help": "run the properties of this family alone; a name or a glob such as 'dropout*'; "
+        "repeat for several",
+    },
+    "--property": {
+        "action": "append",
+        "metavar": "NAME",
+        "help": "run this property alone; a name or a glob such as 'gradient_of_*'; repeat for "
+        "several",
+    },
+    "--show": {
+        "metavar": "NUMBER",
+        "help": f"how many falsified properties are shown in full, or all (default: {SHOWN})",
+    },
+    "--case-timeout": {
+        "metavar": "SECONDS",
+        "help": "stop a case of a subject from --subject, or one that may hang, after so long "
+        f"without an answer, and count it as falsified (default: {CASE_TIMEOUT:g}; where the "
+        "system tells how long it waited for a core, that is not counted)",
+    },
+    "--report": {
+        "metavar": "DIR",
+        "help": "folder for records.jsonl, one line for each property that was run, and for "
+        f"scripts that show what was falsified (default: {DEFAULT_REPORT}, scripts alone)",
+    },
+}
+
+
+class UsageError(ValueError):
+    """An option that cannot be used; the text is one line that says what is accepted."""
+
+
+def register_profiles() -> None:
+    """Make `--hypothesis-profile quick|standard|thorough` known to Hypothesis."""
+    for name in EXAMPLES:
+        settings.register_profile(name, profile_settings(name))
+
+
+def configure(given: Mapping[str, Any]) -> Run:
+    """Resolve options by name; raises `UsageError` with one clear line for a bad one."""
+    profile = given.get("--hypothesis-profile") or DEFAULT_PROFILE
+    if profile not in EXAMPLES:
+        raise UsageError(f"--hypothesis-profile {profile!r}: expected {_either(EXAMPLES)}")
+    precisions = tuple(dict.fromkeys(given.get("--precision") or PLAIN))
+    for precision in precisions:
+        if precision not in OFFERED:
+            raise UsageError(f"--precision {precision!r}: expected {_either(OFFERED)}")
+    try:
+        devices = resolve(given.get("--device"))
+    except DeviceError as error:
+        raise UsageError(str(error)) from error
+    _check_precisions(given.get("--precision") or (), devices)
+    try:
+        subjects = _subjects(given.get("--subject"), given.get("--like"))
+    except SubjectError as error:
+        raise UsageError(str(error)) from error
+    level = given.get("--level")
+    if level is not None and level not in LEVELS:
+        raise UsageError(f"--level {level!r}: expected {_either(LEVELS)}")
+    chosen = _chosen(given.get("--family") or (), given.get("--property") or ())
+    report = given.get("--report")
+    stated = given.get("--hypothesis-seed")
+    seed = _default_seed(devices) if stated is None else _integer(str(stated))
+    register_profiles()
+    return Run(
+        subjects,
+        devices,
+        precisions,
+        profile,
+        seed,
+        report and Path(report),
+        level=level,
+        chosen=chosen,
+        show=_shown(given.get("--show")),
+        case_timeout=_seconds("--case-timeout", given.get("--case-timeout"), CASE_TIMEOUT),
+    )
+
+
+def _either(names: Iterable[str]) -> str:
+    return f"one of {', '.join(names)}"
+
+
+def _chosen(families: Iterable[str], names: Iterable[str]) -> frozenset[str] | None:
+    """The names of the properties that options choose, or None for all.
+
+    Raises `UsageError` for a name or a glob that is that of no family or property.
+    """
+    if not families and not names:
+        return None
+    known = list(dict.fromkeys(p.family for p in CATALOGUE.values()))
+    own = {f for glob in families for f in _matching("--family", glob, known)}
+    found = {p.name for p in CATALOGUE.values() if p.family in own}
+    return frozenset(found.union(*(_matching("--property", glob, CATALOGUE) for glob in names)))
+
+
+def _matching(option: str, glob: str, names: Iterable[str]) -> list[str]:
+    names = list(names)
+    found = fnmatch.filter(names, glob)
+    if found:
+        return found
+    near = difflib.get_close_matches(glob, names, 3, 0.4)
+    nearest = f"the nearest names are {', '.join(near)}" if near else "no name is near it"
+    raise UsageError(f"{option} {glob!r}: there is none of this name; {nearest}")
+
+
+def _check_precisions(stated: Iterable[str], devices: Iterable[str]) -> None:
+    """Raise `UsageError` for a stated precision that none of the devices has."""
+    had = {device: row_of(device).precisions() for device in devices}
+    for precision in stated:
+        if not any(precision in names for names in had.values()):
+            there = "; ".join(f"{device} has {', '.join(names)}" for device, names in had.items())
+            raise UsageError(f"--precision {precision!r}: {there}")
+
+
+def _subjects(specs: list[str] | None, like: str | None) -> tuple[Subject, ...]:
+    if not specs:
+        if like is not None:
+            raise SubjectError(f"--like {like!r} is given without a --subject")
+        return tuple(BUILTIN.values())
+    return tuple(subject_of(spec, like) for spec in dict.fromkeys(specs))
+
+
+def _integer(stated: str) -> int:
+    """A seed as given; a word is hashed, since Hypothesis takes words as well."""
+    return int(stated) if stated.lstrip("-").isdigit() else _hashed(stated)
+
+
+def _seconds(option: str, stated: str | None, default: float) -> float:
+    """A positive number of seconds."""
+    if stated is None:
+        return default
+    try:
+        seconds = float(stated)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise UsageError(f"{option} {stated!r}: expected a number of seconds above 0")
+    return seconds
+
+
+def _shown(stated: str | None) -> int | None:
+    """A number of properties, or None for all."""
+    if stated is None:
+        return SHOWN
+    if stated != "all" and not stated.isdigit():
+        raise UsageError(f"--show {stated!r}: expected a number, or all")
+    return None if stated == "all" else int(stated)
+
+
+def _hashed(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+
+
+def _default_seed(devices: Iterable[str]) -> int:
+    """A seed that each job of a matrix has for itself: its Python, torch, devices and commit.
+
+    The worker has no part in it, so that a serial run draws what a parallel one did.
+    """
+    parts = (platform.python_version(), torch.__version__, *devices, _commit())
+    return _hashed("/".join(parts))
+
+
+def _commit() -> str:
+    named = os.environ.get("GITHUB_SHA")
+    if named:
+        return named
+    try:
+        done = subprocess.run(
+            ["git", "rev-parse", "HEAD"],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=Path(__file__).parent,
+        )
+    except OSError:
+        return ""
+    return done.stdout.strip()
