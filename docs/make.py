@@ -23,6 +23,7 @@ import torch  # noqa: E402
 from gatewise.properties import devices  # noqa: E402
 from gatewise.properties.families.catalogue import CATALOGUE, FAMILIES  # noqa: E402
 from gatewise.properties.families.property import Property  # noqa: E402
+from gatewise.properties.levels import HARDENING, LEVELS  # noqa: E402
 from gatewise.properties.reporting.article import CLAIMS, brief, record  # noqa: E402
 from gatewise.properties.running.known_issues import Issue, known_issues  # noqa: E402
 from gatewise.properties.running.profiles import profile_settings  # noqa: E402
@@ -40,6 +41,8 @@ def properties_page() -> str:
         f"There are {len(CATALOGUE)} properties in {len(FAMILIES)} families. The id of a test is "
         "`subject-device-precision-property`.",
         "",
+        "The column `level` says which question a property answers: see [levels.md](levels.md).",
+        "",
         "The column `classes` says which classes of subjects a property is claimed of, and "
         "`precisions` in which precisions.",
         "",
@@ -50,7 +53,7 @@ def properties_page() -> str:
     ]
     for family in FAMILIES:
         lines += ["", f"## {family.name}", ""]
-        columns = ("property", "claim", "formula", "classes", "precisions", "cases")
+        columns = ("property", "level", "claim", "formula", "classes", "precisions", "cases")
         lines += [f"| {' | '.join(columns)} |", "|" + " --- |" * len(columns)]
         for p in family.properties:
             of = p.of.name
@@ -58,8 +61,41 @@ def properties_page() -> str:
             only = "" if p.devices is devices.ALL else f"; only on {p.devices.name}"
             only += "" if p.profile == "quick" else f"; not below profile {p.profile}"
             precisions = p.precisions.name + only
-            row = (f"`{p.name}`", p.sentence, formula, of, precisions, _drawn(p))
+            row = (f"`{p.name}`", p.level, p.sentence, formula, of, precisions, _drawn(p))
             lines.append(f"| {' | '.join(row)} |")
+    return "\n".join(lines) + "\n"
+
+
+_LEVELS_HEAD = """\
+# Levels
+
+`python docs/make.py` makes this page from the catalogue. Do not edit it.
+
+Every property answers one of three questions about a subject. A run of a subject of your own \
+gives one verdict for each question:
+
+```text
+mine.py:MyLSTM on cpu: values: right, 214 of 214
+mine.py:MyLSTM on cpu: contract: 3 departures, 180 of 183 hold
+mine.py:MyLSTM on cpu: hardening: 9 remarks, 35 of 44 hold
+```
+
+`--level` says up to which level a property that does not hold decides the exit status. What is \
+above that level is a remark: it is listed, and decides nothing. The default is `contract`. For \
+the built-in subjects it is `hardening`, so all levels count."""
+
+
+def levels_page() -> str:
+    """The three levels, and why each claim at hardening is not part of the contract."""
+    lines = [_LEVELS_HEAD, "", "| level | question | properties |", "| --- | --- | --- |"]
+    for level, question in LEVELS.items():
+        number = sum(p.level == level for p in CATALOGUE.values())
+        lines.append(f"| `{level}` | {question} | {number} |")
+    lines += ["", "## Why a claim at hardening is no part of the contract", ""]
+    lines += ["| property | claim | why it goes beyond the documentation |", "|" + " --- |" * 3]
+    for p in CATALOGUE.values():
+        if p.level == HARDENING:
+            lines.append(f"| `{p.name}` | {p.sentence} | {p.beyond} |")
     return "\n".join(lines) + "\n"
 
 
@@ -172,6 +208,7 @@ def article_page() -> str:
 #: Name of a page → the function that makes it.
 PAGES: dict[str, Callable[[], str]] = {
     "properties.md": properties_page,
+    "levels.md": levels_page,
     "known-issues.md": known_issues_page,
     "article.md": article_page,
     # From the record of a full mutation run, because such a run takes too long here.

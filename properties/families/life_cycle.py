@@ -22,6 +22,7 @@ from ..checking.comparison import Check, bits
 from ..checking.oracle import compare_all, expected
 from ..levels import CONTRACT, HARDENING
 from ..precisions import FLOAT32, dtype_of
+from ..subjects.capabilities import torch_lacks
 from ..subjects.protocol import Subject, Unsupported, load
 from .modes import made
 from .property import STATEFUL, UNPACKED, Family
@@ -204,7 +205,7 @@ def _swapping() -> Iterator[None]:
     """Make torch swap parameters instead of copying into them."""
     future = torch.__future__
     if not hasattr(future, "set_swap_module_params_on_conversion"):
-        raise Unsupported(f"torch {torch.__version__} does not swap parameters")
+        raise torch_lacks("set_swap_module_params_on_conversion")
     before = future.get_swap_module_params_on_conversion()
     future.set_swap_module_params_on_conversion(True)
     try:

@@ -22,7 +22,8 @@ from ..checking.oracle import compare_all, expected, expected_gradients, upstrea
 from ..checking.uniformity import check_uniform
 from ..levels import CONTRACT
 from ..precisions import FLOAT32, dtype_of
-from ..subjects.protocol import Results, Subject, Unsupported
+from ..subjects.capabilities import torch_lacks
+from ..subjects.protocol import Results, Subject
 from .life_cycle import PLACES, chosen, other_weights, owner, placed
 from .property import Family
 
@@ -177,7 +178,7 @@ def _parametrized(module: nn.Module, name: str, how: str) -> tuple[nn.Module, st
     holder, leaf = owner(module, name)
     if how == "weight_norm":
         if not hasattr(parametrizations, "weight_norm"):
-            raise Unsupported(f"torch {torch.__version__} has no parametrizations.weight_norm")
+            raise torch_lacks("parametrizations.weight_norm")
         parametrizations.weight_norm(holder, leaf)
     else:
         parametrize.register_parametrization(holder, leaf, _Doubled())

@@ -210,9 +210,7 @@ def apart(plan: Plan, claim: Claim, case: Case, check: Check, timeout: float) ->
     if plan.isolated:
         try:
             patience = timeout * plan.prop.patience
-            return sandbox.current(plan.subject, patience).put(
-                claim, case, check, plan.precision
-            )
+            return sandbox.current(plan.subject, patience).put(claim, case, check, plan.precision)
         except sandbox.CannotIsolate:
             if plan.prop.isolated:
                 raise

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ..levels import VALUES
+from ..subjects.capabilities import NEEDS
 
 HOLDS = "holds"
 FALSIFIED = "falsified"
@@ -158,15 +159,19 @@ def summary(records: Iterable[Record]) -> list[str]:
 
 
 def not_offered(records: Iterable[Record]) -> list[str]:
-    """A line for each thing that a subject does not offer, with the reason and what it left out."""
+    """A line for each thing that a subject does not offer, with the reason and what it left out.
+
+    What the machine or its torch lacks is no word about a subject: it has one line for all.
+    """
     counts: dict[tuple[str, str], list[int]] = {}
     for record in records:
         if record.status == UNSUPPORTED or (record.status == HOLDS and record.unoffered):
-            count = counts.setdefault((record.subject, record.message), [0, 0])
+            reason = record.message
+            who = "skipped" if reason.startswith(NEEDS) else f"not offered by {record.subject}"
+            count = counts.setdefault((who, reason), [0, 0])
             count[0] += record.status == UNSUPPORTED
             count[1] += record.unoffered
     return [
-        f"not offered by {subject}: {reason} (unsupported properties: {properties}, "
-        f"cases left out: {cases})"
-        for (subject, reason), (properties, cases) in counts.items()
+        f"{who}: {reason} (unsupported properties: {properties}, cases left out: {cases})"
+        for (who, reason), (properties, cases) in counts.items()
     ]

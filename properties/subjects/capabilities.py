@@ -12,6 +12,8 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import torch
+
 from gatewise.reference.classes import CLASSES
 from gatewise.reference.formats import PRECISIONS
 from gatewise.reference.kinds import KINDS
@@ -48,6 +50,20 @@ class SubjectError(ValueError):
 
 class Unsupported(Exception):
     """The subject states that it does not offer what a case asks; the text is its reason."""
+
+
+#: How the text of an `Unsupported` begins where the machine or its torch lacks something.
+NEEDS = "needs "
+
+
+def machine_lacks(what: str) -> Unsupported:
+    """The exception of a claim that needs what this machine or its torch does not have."""
+    return Unsupported(f"{NEEDS}{what}")
+
+
+def torch_lacks(what: str) -> Unsupported:
+    """The exception of a claim that needs what this version of torch does not have."""
+    return machine_lacks(f"a torch with {what}; this is torch {torch.__version__}")
 
 
 class SubjectFault(AssertionError):

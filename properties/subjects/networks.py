@@ -13,7 +13,7 @@ from gatewise.reference.classes import CONCAT_CELLS, TAGGERS
 from gatewise.reference.formats import Array
 
 from ..cases.case import Case
-from .protocol import Results, Subject, SubjectFault, named_tensors
+from .protocol import Results, Subject, SubjectFault, called, named_tensors
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class ConcatSubject(Subject):
         self, case: Case, module: nn.Module, x: Tensor, states: tuple[Tensor, ...] | None
     ) -> Results:
         """Call the module with its states as separate arguments."""
-        returned = module(x, *(states or ()))
+        returned = called(module, x, *(states or ()))
         names = ("output", *self.states)
         if not isinstance(returned, tuple) or len(returned) != len(names):
             raise SubjectFault(
@@ -58,7 +58,7 @@ class TaggerSubject(Subject):
         self, case: Case, module: nn.Module, x: Tensor, states: tuple[Tensor, ...] | None
     ) -> Results:
         """Call the module on word ids."""
-        return named_tensors({"output": module(x)})
+        return named_tensors({"output": called(module, x)})
 
 
 def subject(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -96,7 +97,13 @@ class Subject:
         return drop_in(module, case.options) if self.like in DROP_IN else module
 
     def construct(self, case: Case) -> nn.Module:
-        """A fresh module in training mode, with the case's options and its own initial weights."""
+        """A fresh module in training mode, with the case's options and its own initial weights.
+
+        Raises `Unsupported` for a precision that the subject states it does not offer: a claim may
+        compare a case with another in that precision.
+        """
+        if case.precision in self.unsupported:
+            raise Unsupported(self.unsupported[case.precision])
         return self.make(case).to(device=self.torch_device, dtype=dtype_of(case.precision))
 
     def build(self, case: Case, weights: Mapping[str, Array] | None = None) -> nn.Module:
@@ -160,7 +167,7 @@ class Subject:
                 raise Unsupported(self.unsupported[word])
         if self.cell:
             given = _passed(states)
-            returned = module(x) if given is None else module(x, given)
+            returned = called(module, x) if given is None else called(module, x, given)
             return _named_cell(self.states, returned)
         if case.lengths is None:
             return self.returned(module, x, states)
@@ -180,8 +187,33 @@ class Subject:
     ) -> dict[str, Any]:
         """What a layer returns by name; a packed output is left as it is."""
         given = _passed(states)
-        returned = module(sequence) if given is None else module(sequence, given)
-        return _named_layer(self.states, returned)
+        arguments = (sequence,) if given is None else (sequence, given)
+        return _named_layer(self.states, called(module, *arguments))
+
+
+def called(module: Callable[..., Any], *arguments: Any) -> Any:
+    """What a module returns for some arguments.
+
+    Raises `Unsupported` where the subject's own code raises `NotImplementedError`: so it says that
+    it does not offer a form of call.  torch raises that class too, for an operator that lacks a
+    kernel; such an error is left as it is.
+    """
+    try:
+        return module(*arguments)
+    except NotImplementedError as reason:
+        if not _raised_by_python(reason):
+            raise
+        raise Unsupported(str(reason) or "the call raises NotImplementedError") from reason
+
+
+def _raised_by_python(error: BaseException) -> bool:
+    """Whether a `raise` in the subject's code raised an error, and not an operator of torch."""
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    if last is None or str(last.tb_frame.f_globals.get("__name__", "")).startswith("torch."):
+        return False
+    return dis.opname[last.tb_frame.f_code.co_code[last.tb_lasti]] == "RAISE_VARARGS"
 
 
 def padded(results: dict[str, Any], batch_first: bool, total_length: int) -> Results:

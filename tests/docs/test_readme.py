@@ -11,6 +11,7 @@ import pytest
 
 from gatewise.properties import options
 from gatewise.properties.devices import TABLE as DEVICES
+from gatewise.properties.levels import LEVELS
 from gatewise.properties.precisions import OFFERED
 from gatewise.properties.running.known_issues import parse
 from gatewise.properties.running.profiles import EXAMPLES
@@ -67,7 +68,8 @@ def test_every_file_of_the_readme_is_run() -> None:
 
 def test_the_options_are_those_of_a_run() -> None:
     table = README.partition("## Options")[2].partition("## ")[0]
-    rows = dict(re.findall(r"^\| `(--[\w-]+)` \| (.+?) \|", table, re.MULTILINE))
+    found = re.findall(r"^\| (`--.+?`) \| (.+?) \|", table, re.MULTILINE)
+    rows = {name: text for names, text in found for name in re.findall(r"--[\w-]+", names)}
     assert set(rows) == {*options.OPTIONS, "--hypothesis-profile", "--hypothesis-seed"}
     for name in (*ALL, "auto"):
         assert re.search(rf"\b{name}\b", rows["--like"])
@@ -75,6 +77,8 @@ def test_the_options_are_those_of_a_run() -> None:
         assert re.search(rf"\b{name}\b", rows["--precision"])
     for name in DEVICES:
         assert re.search(rf"\b{name}\b", rows["--device"])
+    for name in LEVELS:
+        assert name in rows["--level"]
     for name, number in EXAMPLES.items():
         assert name in rows["--hypothesis-profile"]
         assert str(number) in rows["--hypothesis-profile"]

@@ -26,7 +26,7 @@ def _by_place() -> None:
         matmul.fp32_precision = "tf32"
 
 
-def _oneDNN() -> None:  # noqa: N802
+def _oneDNN() -> None:
     matmul: Any = getattr(torch.backends.mkldnn, "matmul", None)
     if hasattr(matmul, "fp32_precision"):
         matmul.fp32_precision = "bf16"

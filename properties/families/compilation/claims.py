@@ -22,7 +22,8 @@ from ...checking.oracle import compare_all, expected, expected_gradients, upstre
 from ...devices import CPU
 from ...levels import CONTRACT
 from ...precisions import FLOAT32
-from ...subjects.protocol import Results, Subject, Unsupported, load
+from ...subjects.capabilities import torch_lacks
+from ...subjects.protocol import Results, Subject, load
 from ..life_cycle import other_weights
 from ..property import STATEFUL, UNPACKED, Family
 from .compilers import compiled, exported, fresh, onnx_results, quiet, refusals
@@ -173,7 +174,7 @@ def exported_program_takes_any_batch(subject: Subject, case: Case, check: Check)
     module = subject.build(case)
     args, _ = _called(subject, case, module)
     if not hasattr(torch.export, "Dim"):
-        raise Unsupported(f"torch {torch.__version__} has no torch.export.Dim")
+        raise torch_lacks("torch.export.Dim")
     batch = torch.export.Dim("batch", min=2, max=64)
     first = 0 if case.cell or case.batch_first else 1
     states = {0: batch} if case.cell else {1: batch}

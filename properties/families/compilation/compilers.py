@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from ...checking.derivatives import STATES
 from ...devices import type_of
+from ...subjects.capabilities import machine_lacks, torch_lacks
 from ...subjects.protocol import Unsupported
 
 
@@ -50,7 +51,7 @@ def first_line(error: BaseException) -> str:
 def unavailable(backend: str, device: str) -> str:
     """Why torch.compile does not run here with a backend on a device; empty where it does run."""
     if not hasattr(torch, "compile"):
-        return f"torch {torch.__version__} has no torch.compile"
+        return str(torch_lacks("torch.compile"))
     try:
         with fresh(), quiet():
             torch.compile(_twice, backend=backend)(torch.zeros(2, device=device))
@@ -120,7 +121,7 @@ def exported(module: nn.Module, args: tuple[Any, ...], dynamic: Any = None) -> n
     Raises `Unsupported` where torch has no torch.export, or torch.export does not offer this.
     """
     if not hasattr(torch, "export") or not hasattr(torch.export, "export"):
-        raise Unsupported(f"torch {torch.__version__} has no torch.export")
+        raise torch_lacks("torch.export")
     with quiet(), refusals():
         program = torch.export.export(module, args, dynamic_shapes=dynamic)
     return program.module()
@@ -134,10 +135,10 @@ def onnx_results(module: nn.Module, args: tuple[Any, ...], *, by_dynamo: bool) -
     needed = ("onnx", "onnxruntime", "onnxscript") if by_dynamo else ("onnx", "onnxruntime")
     for name in needed:
         if importlib.util.find_spec(name) is None:
-            raise Unsupported(f"the package {name} is not installed (extra `onnx` of gatewise)")
+            raise machine_lacks(f"the package {name} (extra `onnx` of gatewise)")
     takes = inspect.signature(torch.onnx.export).parameters
     if by_dynamo and "dynamo" not in takes:
-        raise Unsupported(f"torch {torch.__version__} has no torch.onnx.export(dynamo=True)")
+        raise torch_lacks("torch.onnx.export(dynamo=True)")
     inputs = dict(zip(("input", *STATES), _flat(args), strict=False))
     options: dict[str, Any] = {"input_names": [*inputs]}
     with quiet(), refusals():

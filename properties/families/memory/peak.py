@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
 from ...devices import peak_of
-from ...subjects.protocol import Unsupported
+from ...subjects.capabilities import torch_lacks
 
 
 class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -66,7 +66,7 @@ def peak_bytes(call: Callable[[], Any], device: str) -> int:
         if counted is not None:
             return counted
         if TorchVersion(torch.__version__.partition("+")[0]) < "2.1":
-            raise Unsupported(f"torch {torch.__version__} cannot watch the life of a storage")
+            raise torch_lacks("storages whose life can be watched, 2.1 or later")
         with _LiveBytes() as live:
             kept = call()
         del kept

@@ -24,6 +24,7 @@ from ...checking.oracle import agree_all, expected
 from ...devices import CPU
 from ...levels import CONTRACT
 from ...precisions import FLOAT32, PLAIN, SHORT, dtype_of
+from ...subjects.capabilities import torch_lacks
 from ...subjects.protocol import Results, Subject, Unsupported
 from ..interface import state_names
 from ..property import Family
@@ -40,7 +41,7 @@ def without_onednn() -> Iterator[None]:
     """Switch oneDNN's kernels off; raises `Unsupported` where torch was built without oneDNN."""
     onednn: Any = torch.backends.mkldnn
     if not onednn.is_available():
-        raise Unsupported(f"torch {torch.__version__} was built without oneDNN")
+        raise torch_lacks("oneDNN")
     # `flags` would set oneDNN's TF32 as well, which warns where there is no Intel GPU.
     before = onednn.enabled
     onednn.enabled = False

@@ -24,6 +24,7 @@ from ...cases.values import seeded
 from ...checking.comparison import Check, Mismatch
 from ...devices import another_than, is_type, type_of
 from ...precisions import dtype_of
+from ...subjects.capabilities import machine_lacks
 from ...subjects.protocol import Subject, Unsupported
 
 CELL_PATHS = ("batched", "unbatched")
@@ -194,7 +195,7 @@ def other_device(given: Arguments, what: str, how: str) -> list[object]:
     own = type_of(given.subject.device)
     device = "meta" if how == "on meta" else another_than(own)
     if device is None:
-        raise Unsupported("needs a second device (CUDA)")
+        raise machine_lacks("a second device (CUDA)")
     given.change(what, lambda t: t.to(device))
     return [device, own]
 

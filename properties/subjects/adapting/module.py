@@ -141,6 +141,7 @@ class Adapted(nn.Module):
         if not calling.function:
             try:
                 self.names = bound_names(own, mapped_shapes(layout, options), ignored)
+                _freeze(own, ignored)
             except SubjectError as error:
                 raise SubjectFault(str(error)) from None
             self._start_from(own)
@@ -250,6 +251,14 @@ def drop_in(module: nn.Module, options: Options) -> nn.Module:
     states = "".join(KINDS[options.kind].states)
     calling = Calling(options.cell, states, "", True, "torch", False, False, None)
     return Adapted(module, options, conventions(class_of(options.kind, options.cell)), calling)
+
+
+def _freeze(own: Any, ignored: tuple[str, ...]) -> None:
+    """Parameters that are no weights of the equations get no gradient: they are not listed here."""
+    if isinstance(own, nn.Module):
+        for name, parameter in own.named_parameters():
+            if name in ignored:
+                parameter.requires_grad_(False)
 
 
 def _assign(own: Any, names: Mapping[str, str], weights: Mapping[str, Any]) -> None:
