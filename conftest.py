@@ -107,7 +107,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Ite
     )
     failed = terminalreporter.stats.get("failed", [])
     own = {r.id: report for report in failed if (r := record_of(report)) is not None}
-    first = [own[r.id] for r in run.shown(map(record_of, own.values()))]
+    found = [r for r in map(record_of, reports) if r is not None]
+    first = [own[r.id] for r in run.shown(found) if r.id in own]
     others = [report for report in failed if record_of(report) is None]
     if failed:
         terminalreporter.stats["failed"] = others + first

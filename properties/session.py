@@ -25,8 +25,9 @@ from .reporting.diagnosis import diagnose
 from .reporting.explanation import diagnosis_lines, explain
 from .reporting.script import script
 from .reporting.verdicts import verdicts
-from .running.engine import apart, run
+from .running.engine import run
 from .running.plans import Plan, plans
+from .running.put import apart
 from .running.records import CRASHED, Diagnosis, Record, not_offered, summary
 from .running.sandbox.parent import CASE_TIMEOUT, Death
 from .subjects.builtin import BUILTIN
@@ -58,8 +59,8 @@ class Run:
         return {p.id: p for p in every if self.chosen is None or p.prop.name in self.chosen}
 
     def shown(self, records: Iterable[Record]) -> list[Record]:
-        """The records that a person reads in full, the most telling first."""
-        return most_telling_first(records)[: self.show]
+        """The records that a person reads in full, of all of a run, the most telling first."""
+        return [r for r in most_telling_first(records) if self.counts(r)][: self.show]
 
     def counts(self, record: Record) -> bool:
         """Whether what a record says decides the exit status.

@@ -59,20 +59,27 @@ def most_telling_first(records: Iterable[Record]) -> list[Record]:
     return ordered
 
 
-def _isolated(rows: list[Record]) -> set[str]:
-    """The falsified properties of a group of `_ISOLATING` of which others hold."""
+def _isolated(rows: list[Record]) -> dict[str, int]:
+    """The falsified properties of a group of `_ISOLATING` of which others hold.
+
+    The number is how many of the group are falsified: the fewer, the more each says.
+    """
     falsified = {r.name for r in rows if not r.passed}
     holds = {r.name for r in rows if r.passed and r.comparisons} - falsified
-    groups = [g for g in _ISOLATING if falsified & {*g} and holds & {*g}]
-    return {name for group in groups for name in group if name in falsified}
+    found: dict[str, int] = {}
+    for group in _ISOLATING:
+        wrong = [name for name in group if name in falsified]
+        if wrong and holds & {*group}:
+            found |= dict.fromkeys(wrong, len(wrong))
+    return found
 
 
-def _rank(record: Record, isolated: set[str]) -> tuple[int, int, bool, int]:
+def _rank(record: Record, isolated: dict[str, int]) -> tuple[int, int, int, int]:
     level = list(LEVELS).index(record.level)
     telling = _TELLING.index(record.name) if record.name in _TELLING else len(_TELLING)
     order = list(CATALOGUE)
     place = order.index(record.name) if record.name in order else len(order)
-    return level, telling, record.name not in isolated, place
+    return level, telling, isolated.get(record.name, len(order)), place
 
 
 def cause_of(record: Record) -> str:

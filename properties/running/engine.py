@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import time
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import hypothesis
-import numpy as np
+import torch
 from hypothesis import given, settings
 from hypothesis.database import ExampleDatabase
 
@@ -23,9 +23,10 @@ from ..running.records import ERROR
 from ..subjects.protocol import SubjectFault, Unsupported
 from .exceptions import told
 from .hypothesis_constants import own_draws
-from .known_issues import Issue, issues_of
+from .known_issues import Issue
 from .plans import Plan, chosen
 from .profiles import EXAMPLES, profile_settings, seed_of
+from .put import outcomes_again, put
 from .records import (
     FALSIFIED,
     FLAKY,
@@ -38,8 +39,8 @@ from .records import (
     Record,
 )
 from .sandbox import parent as sandbox
-from .sandbox.child import Claim
 from .sandbox.parent import CASE_TIMEOUT
+from .witnesses import reproduced, seen_elsewhere
 
 
 class _Enough(BaseException):
@@ -75,6 +76,9 @@ def run(
         config = profile_settings(profile, plan.prop.share, database, most=most, shrink=shrink)
         try:
             record = _run(plan, profile, seed, config, case_timeout)
+            elsewhere = [] if record.status not in (FALSIFIED, FLAKY) else seen_elsewhere(plan)
+            if elsewhere:
+                record = _run(plan, profile, seed, config, case_timeout, elsewhere)
         except sandbox.SandboxError:
             raise
         except Exception as error:
@@ -88,7 +92,15 @@ def run(
     return record
 
 
-def _run(plan: Plan, profile: str, seed: int, config: settings, case_timeout: float) -> Record:
+def _run(
+    plan: Plan,
+    profile: str,
+    seed: int,
+    config: settings,
+    case_timeout: float,
+    elsewhere: Sequence[Issue] = (),
+) -> Record:
+    """The record of one run; `elsewhere` are known issues of other versions of torch."""
     prop, subject = plan.prop, plan.subject
     own_seed = seed_of(seed, plan.id)
     check = Check()
@@ -131,6 +143,7 @@ def _run(plan: Plan, profile: str, seed: int, config: settings, case_timeout: fl
     issues, stale = reproduced(plan, case_timeout)
     if stale:
         return replace(record, status=FALSIFIED, message="; ".join(stale), cases=len(stale))
+    issues += elsewhere
     try:
         test()
         for edge in prop.edge_cases(subject, plan.precision, own_seed % 2**32):
@@ -167,7 +180,8 @@ def _run(plan: Plan, profile: str, seed: int, config: settings, case_timeout: fl
         seconds=time.perf_counter() - start,
     )
     if record.status == HOLDS and issues:
-        return replace(record, status=KNOWN_ISSUE, message="; ".join(i.line for i in issues))
+        lines = [i.line + _also_seen(i, elsewhere) for i in issues]
+        return replace(record, status=KNOWN_ISSUE, message="; ".join(lines))
     if record.status == HOLDS and check.comparisons == 0:
         if reasons:
             return replace(record, status=UNSUPPORTED, message=reasons[0])
@@ -175,6 +189,10 @@ def _run(plan: Plan, profile: str, seed: int, config: settings, case_timeout: fl
     if record.status == HOLDS and reasons:
         return replace(record, message=reasons[0])
     return record
+
+
+def _also_seen(issue: Issue, elsewhere: Sequence[Issue]) -> str:
+    return f"; also seen on torch {torch.__version__}" if issue in elsewhere else ""
 
 
 def own_error(error: BaseException) -> str:
@@ -197,96 +215,10 @@ def _prepare(prop: Property) -> None:
         sandbox.close()
 
 
-def put(plan: Plan, case: Case, check: Check, timeout: float = CASE_TIMEOUT) -> None:
-    """Put one case to the claim; raises what falsifies it, or `Unsupported`.
-
-    Where the plan is isolated it runs in another process.
-    """
-    apart(plan, plan.prop.claim, case, check, timeout)
-
-
-def apart(plan: Plan, claim: Claim, case: Case, check: Check, timeout: float) -> Any:
-    """What `claim(subject, case, check)` returns, from where the plan's cases are put."""
-    if plan.isolated:
-        try:
-            patience = timeout * plan.prop.patience
-            return sandbox.current(plan.subject, patience).put(claim, case, check, plan.precision)
-        except sandbox.CannotIsolate:
-            if plan.prop.isolated:
-                raise
-        except Unsupported:
-            raise
-        except Exception:
-            # Who has read or written past an end may fall over it in a later case.
-            if plan.prop.isolated:
-                sandbox.end()
-            raise
-    # Non-finite values are compared or counted, so NumPy need not warn of them.
-    with np.errstate(all="ignore"):
-        return claim(plan.subject, case, check)
-
-
-def outcomes_again(
-    plan: Plan, case: Case, cause: BaseException, timeout: float, times: int = 4
-) -> list[bool]:
-    """Whether each of some further calls on a failing case fails as well.
-
-    There is none after a death that is costly to repeat.
-    """
-    outcomes: list[bool] = []
-    if isinstance(cause, sandbox.Death) and cause.costly:
-        return outcomes
-    for _ in range(times):
-        try:
-            put(plan, case, Check(), timeout)
-        except Exception:
-            outcomes.append(True)
-        else:
-            outcomes.append(False)
-    return outcomes
-
-
 def _blob(error: BaseException) -> str:
     """Hypothesis's decorator that replays the failing draw, from the notes of an error."""
     found = re.search(r"@reproduce_failure\(.+?\)", "\n".join(getattr(error, "__notes__", [])))
     return found[0] if found else ""
-
-
-def reproduced(plan: Plan, timeout: float = CASE_TIMEOUT) -> tuple[list[Issue], list[str]]:
-    """The known issues of a plan whose witness still fails, and a line for each stale one.
-
-    A subclass of an entry's class may have mended it: then the entry is not its own.
-    """
-    found, stale = [], []
-    for issue in issues_of(plan.subject, plan.prop.name, plan.precision):
-        outcomes = {
-            repr(case): _fails(plan, case, issue.attempts, timeout)
-            for case in issue.cases(plan.subject, plan.precision)
-        }
-        passing = [case for case, fails in outcomes.items() if fails is False]
-        # What memory holds in this process may hide all variants but one of a read past an end.
-        enough = any if issue.attempts > 1 else all
-        if enough(outcomes.values()):
-            found.append(issue)
-        elif passing and plan.subject.name in issue.subjects:
-            stale.append(f"known issue {issue.name} is stale: its witness {passing[0]} passes")
-    return found, stale
-
-
-def _fails(plan: Plan, case: Case, attempts: int, timeout: float) -> bool | None:
-    """Whether a witness fails in one of some attempts; None where it is not offered."""
-    for attempt in range(attempts):
-        if attempt:
-            sandbox.end()
-        try:
-            put(plan, case, Check(), timeout)
-        except Unsupported:
-            return None
-        except sandbox.SandboxError:
-            raise
-        except Exception:
-            return True
-    return False
 
 
 def _message(error: BaseException) -> str:

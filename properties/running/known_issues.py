@@ -17,6 +17,8 @@ from typing import Any
 import torch
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
+from gatewise.reference.classes import CELLS, LAYERS, TORCH
+
 from ..cases.case import Case, case_from
 from ..devices import type_of
 from ..precisions import dtype_of
@@ -104,11 +106,20 @@ class Issue:
         return True
 
     def of(self, subject: Subject) -> bool:
-        """Whether the subject is one of the entry's classes, or a subclass of one."""
+        """Whether the subject is one of the entry's classes, or a subclass of one.
+
+        A fault of all of torch.nn's layers, or of all of its cells, is one of their base class: it
+        is the fault of any other subclass of that base as well.
+        """
         mro = subject.factory.__mro__ if isinstance(subject.factory, type) else ()
+        own = [c.__name__ for c in mro if c.__module__ == "torch.nn.modules.rnn"]
         names = {f"{c.__module__}.{c.__qualname__}" for c in mro}
-        names |= {f"torch.nn.{c.__name__}" for c in mro if c.__module__ == "torch.nn.modules.rnn"}
-        return bool({subject.name, *names} & {*self.subjects})
+        names |= {subject.name, *(f"torch.nn.{name}" for name in own)}
+        for base, group in (("RNNBase", LAYERS), ("RNNCellBase", CELLS)):
+            shared = {f"torch.nn.{name}" for name in group if name in TORCH}
+            if base in own and not names & shared and shared <= {*self.subjects}:
+                return True
+        return bool(names & {*self.subjects})
 
 
 def in_range(version: str, stated: str) -> bool:
@@ -171,7 +182,7 @@ def known_issues() -> tuple[Issue, ...]:
 
 
 def issues_of(subject: Subject, prop: str, precision: str) -> list[Issue]:
-    """The entries that apply to a property on a subject in a precision, with this torch."""
+    """The entries that apply to a property on a subject in a precision, of any version of torch."""
     return [
         issue
         for issue in known_issues()
@@ -179,7 +190,6 @@ def issues_of(subject: Subject, prop: str, precision: str) -> list[Issue]:
         and issue.of(subject)
         and (not issue.devices or type_of(subject.device) in issue.devices)
         and (not issue.precisions or precision in issue.precisions)
-        and in_range(torch.__version__, issue.torch)
         and not (issue.lacking and FEATURES[issue.lacking](precision))
         and (not issue.having or FEATURES[issue.having](precision))
     ]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,33 +10,41 @@ from torch.nn.functional import linear
 
 from gatewise import impl
 from gatewise.properties.precisions import PLAIN, WIDE
-from gatewise.properties.subjects.protocol import Subject
 from gatewise.reference.classes import CLASSES, TORCH
 
+from . import (
+    correct_adapted,
+    correct_autograd,
+    correct_cells,
+    correct_compiled,
+    correct_layers,
+    correct_numpy,
+    correct_packed,
+    correct_renamed,
+    correct_settings,
+    correct_states,
+)
+from .correct_registry import CORRECT as CORRECT  # all of them, those of the modules above as well
+from .correct_registry import add
 from .gate_math import State
 from .registry import held, projected, recurrent, stepping
-from .subjects import Named
+
+#: Importing them registers subjects that are written as a stranger writes them.
+MODULES = (
+    correct_adapted,
+    correct_autograd,
+    correct_cells,
+    correct_compiled,
+    correct_layers,
+    correct_numpy,
+    correct_packed,
+    correct_renamed,
+    correct_settings,
+    correct_states,
+)
 
 # Those that sum in a form of their own are put in WIDE alone: such a sum is accumulated in storage,
 # and the rows of 16-bit precisions state float32 accumulators.
-
-
-@dataclass(frozen=True)
-class Correct:
-    """A correct subject and the precisions whose stated arithmetic is its own."""
-
-    subject: Subject
-    precisions: tuple[str, ...]
-
-
-#: Name → subject.
-CORRECT: dict[str, Correct] = {}
-
-
-def add(name: str, kind: str, factory: Any, precisions: Iterable[str] = PLAIN) -> None:
-    """Register a correct subject."""
-    full = f"{kind}-{name}"
-    CORRECT[full] = Correct(Named(f"correct.{full}", kind, factory), tuple(precisions))
 
 
 def _halved(x: Tensor, w: Tensor) -> Tensor:

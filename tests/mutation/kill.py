@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
 
+from gatewise.properties.levels import HARDENING, counts
 from gatewise.properties.precisions import PLAIN
 from gatewise.properties.running.engine import run
 from gatewise.properties.running.plans import Plan, plans
@@ -52,17 +53,21 @@ def first_kill(
     seed: int = 0,
     precisions: Iterable[str] = PRECISIONS,
     families: Iterable[str] = (),
+    level: str = HARDENING,
     glance: bool = True,
 ) -> Verdict:
     """Put the properties to a subject until one does not hold.
 
-    `families` restricts them.  Each is put in its first precision before any is in its second,
+    `families` restricts them, and so does `level`, the strictest level of claims that are put.
+    Each is put in its first precision before any is in its second,
     to GLANCE cases of each first where `glance` is set, and then to all.  Seconds are those until
     a case failed: it is not shrunk, and the interpreter's start is not included.
     """
     wanted, start = set(families), time.perf_counter()
     found = in_rounds(plans([subject], [subject.device], list(precisions)))
-    chosen = [p for p in found if not wanted or p.prop.family in wanted]
+    chosen = [
+        p for p in found if counts(p.prop.level, level) and (not wanted or p.prop.family in wanted)
+    ]
     for most in (GLANCE, None) if glance else (None,):
         for plan in chosen:
             record = run(plan, profile=profile, seed=seed, most=most, shrink=False)

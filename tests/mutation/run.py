@@ -4,9 +4,9 @@ Usage: python -m tests.mutation.run [--profile standard] [--names TEXT] [--full]
        [--jobs 2] [--report DIR] [--resume]
 
 Every mutant is put to the properties until one does not hold, to a few cases of each first and
-then to all; every correct subject to all of them, with each seed.  --full prints the matrix
-mutant × property as well, at the profile `quick`, and the properties that kill nothing.  An
-interrupt prints what was found so far; the report has each verdict as soon as it is found, and
+then to all; every correct subject to all of them up to its level, with each seed.  --full prints
+the matrix mutant × property as well, at the profile `quick`, and the properties that kill nothing.
+An interrupt prints what was found so far; the report has each verdict as soon as it is found, and
 --resume goes on from there, in a run with the same options on the same code.  The status is 1
 where a mutant survives without an explanation, or where a correct subject is falsified.
 """
@@ -51,7 +51,12 @@ def alarm(name: str, profile: str, seed: int) -> Verdict:
     """The first property that a correct subject falsifies."""
     correct = CORRECT[name]
     verdict = first_kill(
-        correct.subject, profile=profile, seed=seed, precisions=correct.precisions, glance=False
+        correct.subject,
+        profile=profile,
+        seed=seed,
+        precisions=correct.precisions,
+        level=correct.level,
+        glance=False,
     )
     return Verdict(**{**asdict(verdict), "name": f"{name} seed {seed}"})
 

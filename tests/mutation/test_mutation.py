@@ -121,5 +121,6 @@ def test_a_correct_subject_survives(name: str) -> None:
         profile="quick",
         precisions=("float32",),
         families=("agreement", "interface"),
+        level=correct.level,
     )
     assert not verdict.killed, f"{verdict.killed_by}: {verdict.message}\n{verdict.case}"

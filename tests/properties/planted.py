@@ -11,8 +11,9 @@ from torch import nn
 from gatewise.properties.cases.case import case_from
 from gatewise.properties.checking.comparison import Check
 from gatewise.properties.families.catalogue import CATALOGUE
-from gatewise.properties.running.engine import put, run
+from gatewise.properties.running.engine import run
 from gatewise.properties.running.plans import Plan
+from gatewise.properties.running.put import put
 from gatewise.properties.running.records import FALSIFIED
 from gatewise.properties.subjects.builtin import BUILTIN
 from gatewise.properties.subjects.protocol import Subject

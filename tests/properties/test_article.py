@@ -22,7 +22,8 @@ from gatewise.properties.reporting.article import (
     brief,
     record,
 )
-from gatewise.properties.running.engine import put, run
+from gatewise.properties.running.engine import run
+from gatewise.properties.running.put import put
 from gatewise.properties.running.records import FALSIFIED, HOLDS, Record
 from gatewise.properties.subjects.builtin import BUILTIN, CARRYING_TAGGER
 

@@ -94,7 +94,7 @@ def test_a_missing_package_is_unsupported_with_its_name(monkeypatch: pytest.Monk
         )
         record = run(plan, profile="quick")
         assert record.status == UNSUPPORTED
-        assert "the package onnx is not installed (extra `onnx` of gatewise)" in record.message
+        assert "needs the package onnx (extra `onnx` of gatewise)" in record.message
 
 
 def test_what_is_left_to_a_fuller_profile_leaves_a_record_that_says_so() -> None:

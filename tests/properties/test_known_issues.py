@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import torch
 from torch import nn
 
 from gatewise.properties.cases.case import Case
 from gatewise.properties.families.catalogue import CATALOGUE
-from gatewise.properties.running import engine, known_issues
+from gatewise.properties.running import known_issues, witnesses
 from gatewise.properties.running.engine import run
 from gatewise.properties.running.known_issues import in_range, parse
 from gatewise.properties.running.plans import Plan
@@ -77,9 +78,9 @@ def test_a_read_past_an_end_must_fail_in_one_variant_and_what_else_is_known_in_a
     where = f'attempts = {attempts}\nwhere = {{ variant = ["a", "b"] }}'
     entries = parse(ENTRY.replace('where = { nonlinearity = "relu" }', where))
     monkeypatch.setattr(known_issues, "known_issues", lambda: entries)
-    monkeypatch.setattr(engine, "_fails", lambda plan, case, *_: case.variant in [*failing])
+    monkeypatch.setattr(witnesses, "_fails", lambda plan, case, *_: case.variant in [*failing])
     plan = Plan(CATALOGUE["equals_reference"], Subject("wrong.RNN", "RNN", nn.RNN), "float32")
-    issues, stale = engine.reproduced(plan)
+    issues, stale = witnesses.reproduced(plan)
     assert (issues == [*entries], bool(stale)) == (found, not found)
 
 
@@ -90,8 +91,11 @@ def test_a_subclass_that_mends_the_fault_is_held_to_the_claim(
     assert record_of(nn.RNN, text, monkeypatch).status == HOLDS
 
 
-def test_other_versions_and_precisions_are_not_excused(monkeypatch: pytest.MonkeyPatch) -> None:
-    for line in ('torch = "<2.0"', 'torch = ">=2.0"\nprecisions = ["float64"]'):
+def test_other_devices_and_precisions_are_not_excused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for line in (
+        'torch = ">=2.0"\ndevices = ["cuda"]',
+        'torch = ">=2.0"\nprecisions = ["float64"]',
+    ):
         text = ENTRY.replace('torch = ">=2.0"', line)
         assert record_of(ReluIsTanh, text, monkeypatch).status == FALSIFIED
 
@@ -188,3 +192,49 @@ def test_no_reason_is_said_twice() -> None:
     said = {(issue.name, issue.reason, issue.link) for issue in known_issues.known_issues()}
     assert len(said) == len({(reason, link) for _, reason, link in said})
     assert len(said) == len({name for name, _, _ in said})
+
+
+def test_outside_of_its_range_an_entry_is_put_where_the_property_does_not_hold(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    text = ENTRY.replace('torch = ">=2.0"', 'torch = "<2.0"')
+    record = record_of(ReluIsTanh, text, monkeypatch)
+    assert record.status == KNOWN_ISSUE
+    assert 0 < record.excused < record.cases
+    assert record.message == (
+        "relu-is-tanh (https://example.org/1): relu is computed as tanh; also seen on torch "
+        f"{torch.__version__}"
+    )
+    # It is not strict there: a witness that passes is no fault, and excuses nothing.
+    assert record_of(nn.RNN, text, monkeypatch).status == HOLDS
+
+
+def test_outside_of_its_range_what_else_is_wrong_still_falsifies(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class WrongInBothWays(ReluIsTanh):
+        def forward(self, input: Any, hx: Any = None) -> Any:
+            output, state = super().forward(input, hx)
+            return output + 1, state
+
+    text = ENTRY.replace('torch = ">=2.0"', 'torch = "<2.0"')
+    record = record_of(WrongInBothWays, text, monkeypatch)
+    assert record.status == FALSIFIED
+    assert "nonlinearity" not in record.case
+
+
+class Own(nn.RNNBase):
+    """A layer of torch's base class that is none of the three."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__("RNN_TANH", *args, **kwargs)
+
+
+def test_what_all_layers_share_is_their_base_classs() -> None:
+    every = [i for i in known_issues.known_issues() if i.name == "deleted-weight"]
+    assert any({"torch.nn.RNN", "torch.nn.LSTM", "torch.nn.GRU"} <= {*i.subjects} for i in every)
+    own, plain = Subject("own", "RNN", Own), Subject("plain", "RNN", nn.Module)
+    assert any(i.of(own) for i in every)
+    assert not any(i.of(plain) for i in every)
+    alone = [i for i in known_issues.known_issues() if i.subjects == ("torch.nn.LSTM",)]
+    assert not any(i.of(own) for i in alone)

@@ -17,8 +17,9 @@ from gatewise.properties.checking.comparison import Check
 from gatewise.properties.families.catalogue import CATALOGUE
 from gatewise.properties.families.memory.claims import STRANGE_LAYOUTS, WEIGHT_LAYOUTS
 from gatewise.properties.families.memory.peak import peak_bytes
-from gatewise.properties.running.engine import put, run
+from gatewise.properties.running.engine import run
 from gatewise.properties.running.plans import Plan
+from gatewise.properties.running.put import put
 from gatewise.properties.running.records import FALSIFIED, HOLDS, Record
 from gatewise.properties.subjects.protocol import Subject
 from tests.mutation.correct import CORRECT

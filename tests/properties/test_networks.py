@@ -11,8 +11,9 @@ from gatewise.properties.cases.case import Case, case_from
 from gatewise.properties.checking.comparison import Check
 from gatewise.properties.families.catalogue import CATALOGUE
 from gatewise.properties.families.tutorial import counts, gates, networks
-from gatewise.properties.running.engine import put, run
+from gatewise.properties.running.engine import run
 from gatewise.properties.running.plans import Plan
+from gatewise.properties.running.put import put
 from gatewise.properties.running.records import FALSIFIED, HOLDS, UNSUPPORTED
 from gatewise.properties.subjects.builtin import BUILTIN, CARRYING_TAGGER
 from gatewise.properties.subjects.networks import subject

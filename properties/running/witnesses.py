@@ -1,0 +1,68 @@
+"""The witnesses of known issues: which still fail, here and on a torch that no entry names."""
+
+from __future__ import annotations
+
+import torch
+
+from ..cases.case import Case
+from ..checking.comparison import Check
+from ..subjects.protocol import Unsupported
+from . import sandbox
+from .known_issues import Issue, in_range, issues_of
+from .plans import Plan
+from .put import put
+from .sandbox import CASE_TIMEOUT
+
+
+def reproduced(plan: Plan, timeout: float = CASE_TIMEOUT) -> tuple[list[Issue], list[str]]:
+    """The known issues of a plan whose witness still fails, and a line for each stale one.
+
+    Only entries whose range of versions has this torch are strict.  A subclass of an entry's class
+    may have mended the fault: then the entry is not its own.
+    """
+    found, stale = [], []
+    for issue in issues_of(plan.subject, plan.prop.name, plan.precision):
+        if not in_range(torch.__version__, issue.torch):
+            continue
+        fails, passing = _outcome(plan, issue, timeout)
+        if fails:
+            found.append(issue)
+        elif passing and plan.subject.name in issue.subjects:
+            stale.append(f"known issue {issue.name} is stale: its witness {passing[0]} passes")
+    return found, stale
+
+
+def seen_elsewhere(plan: Plan, timeout: float = CASE_TIMEOUT) -> list[Issue]:
+    """The known issues of other versions of torch whose witness fails on this one as well."""
+    return [
+        issue
+        for issue in issues_of(plan.subject, plan.prop.name, plan.precision)
+        if not in_range(torch.__version__, issue.torch) and _outcome(plan, issue, timeout)[0]
+    ]
+
+
+def _outcome(plan: Plan, issue: Issue, timeout: float) -> tuple[bool, list[str]]:
+    """Whether the witness fails, in each of its variants; and the variants that pass."""
+    outcomes = {
+        repr(case): _fails(plan, case, issue.attempts, timeout)
+        for case in issue.cases(plan.subject, plan.precision)
+    }
+    # What memory holds in this process may hide all variants but one of a read past an end.
+    enough = any if issue.attempts > 1 else all
+    return enough(outcomes.values()), [case for case, fails in outcomes.items() if fails is False]
+
+
+def _fails(plan: Plan, case: Case, attempts: int, timeout: float) -> bool | None:
+    """Whether a witness fails in one of some attempts; None where it is not offered."""
+    for attempt in range(attempts):
+        if attempt:
+            sandbox.end()
+        try:
+            put(plan, case, Check(), timeout)
+        except Unsupported:
+            return None
+        except sandbox.SandboxError:
+            raise
+        except Exception:
+            return True
+    return False
