@@ -94,9 +94,9 @@ def dtype_of(precision: str) -> torch.dtype:
 def switch(precision: str) -> None:
     """Set what a precision needs of the process: whether factors are rounded to TF32.
 
-    cuDNN rounds them by default.  These two setters set every place where torch keeps the
-    precision, whichever a subject may have set before; places that differ would make torch refuse
-    to read it.
+    cuDNN rounds them by default.  torch keeps this precision in several places, and a subject may
+    have set any of them.  The two setters here set all of them.  If places differed, torch would
+    raise an error when the precision is read.
     """
     tf32 = TABLE[precision].tf32
     torch.set_float32_matmul_precision("high" if tf32 else "highest")

@@ -19,7 +19,7 @@ from .devices import used
 
 
 def native_threads() -> int:
-    """How many threads of this process Python did not start; 0 where the system does not say."""
+    """The number of threads of this process that Python did not start; 0 if it is not known."""
     try:
         return len(os.listdir("/proc/self/task")) - len(sys._current_frames())
     except OSError:
@@ -27,10 +27,10 @@ def native_threads() -> int:
 
 
 class _Lost:
-    """Whether a fork has left native threads behind, in this process or in one before it.
+    """Whether native threads were lost in the fork that made this process, or in an earlier one.
 
-    GNU OpenMP waits for ever for the threads that its parent had.  Python's own threads are left
-    behind too, but nothing waits for those.
+    A forked child has none of its parent's threads.  GNU OpenMP in the child waits for them without
+    end.  Python's own threads are lost as well, but nothing waits for them.
     """
 
     before = False
@@ -38,12 +38,12 @@ class _Lost:
 
     @classmethod
     def parent(cls) -> None:
-        """Count, just before a fork."""
+        """Count the native threads, just before a fork."""
         cls.before = native_threads() > 0
 
     @classmethod
     def child(cls) -> None:
-        """Take over what the parent counted."""
+        """Use the count of the parent, just after a fork."""
         cls.here = cls.here or cls.before
 
 
@@ -52,7 +52,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def threads_were_lost() -> bool:
-    """Whether this process is a fork of one that had native threads: none can be started here."""
+    """Whether this process is a fork of one with native threads, so it can start none itself."""
     return _Lost.here
 
 
@@ -110,7 +110,7 @@ _PLACES = ("cuda.matmul", "cudnn.conv", "cudnn.rnn", "mkldnn.matmul", "mkldnn.co
 def _products() -> dict[str, str]:
     """The precision of float32 products, in every place where torch keeps it.
 
-    `torch.get_float32_matmul_precision` raises where two places differ, so it is not read there.
+    `torch.get_float32_matmul_precision` raises if two places differ, so each place is read.
     """
     found = {place: owner.fp32_precision for place, owner in _owners() if owner is not None}
     return found or {"": torch.get_float32_matmul_precision()}
@@ -125,7 +125,7 @@ def _set_products(state: dict[str, str]) -> None:
 
 
 def _owners() -> list[tuple[str, Any]]:
-    """Each place, and the object that has its precision; None where this torch has none."""
+    """Each place, and the object that has its precision; None if this version of torch has none."""
     found = []
     for place in _PLACES:
         backend, _, part = place.partition(".")

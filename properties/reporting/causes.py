@@ -109,7 +109,7 @@ def _of_one(name: str, rows: list[Record]) -> Iterator[str]:
     if len(rows) < 2:
         return
     faults = Counter(fault for r in rows for fault in (*r.diagnosis.constructor, *_faults(r)))
-    left, lines = list(rows), []
+    left, lines = list(rows), list[str]()
     while left and len(lines) < _MOST:
         cause, count = _next(left, faults)
         mine = [r for r in left if cause in _causes(r)]

@@ -108,8 +108,8 @@ class Issue:
     def of(self, subject: Subject) -> bool:
         """Whether the subject is one of the entry's classes, or a subclass of one.
 
-        A fault of all of torch.nn's layers, or of all of its cells, is one of their base class: it
-        is the fault of any other subclass of that base as well.
+        If all of torch.nn's layers, or all of its cells, have a fault, it is a fault of their base
+        class.  So any other subclass of this base class has it as well.
         """
         mro = subject.factory.__mro__ if isinstance(subject.factory, type) else ()
         own = [c.__name__ for c in mro if c.__module__ == "torch.nn.modules.rnn"]

@@ -167,17 +167,14 @@ class BmmLSTMCell(_Weights):
     def __init__(self, input_size: int, hidden_size: int, bias: bool = True) -> None:
         super().__init__(4, input_size, hidden_size, bias)
 
-    def _product(self, x: Tensor, w: Tensor, b: Tensor | None) -> Tensor:
-        x, w = x.expand(4, *x.shape), w.unflatten(0, (4, -1)).transpose(1, 2)
-        if b is None:
-            return torch.bmm(x, w)
-        return torch.baddbmm(b.view(4, 1, -1), x, w)
-
     def forward(self, input: Tensor, hx: Any = None) -> tuple[Tensor, Tensor]:
         zeros = input.new_zeros(input.shape[0], self.hidden_size)
         h, c = (zeros, zeros) if hx is None else hx
-        gates = self._product(input, self.weight_ih, self.bias_ih)
-        i, f, g, o = gates + self._product(h, self.weight_hh, self.bias_hh)
+        w, u = (p.unflatten(0, (4, -1)).mT for p in (self.weight_ih, self.weight_hh))
+        gates = torch.bmm(input.expand(4, *input.shape), w)
+        if self.bias_ih is not None:
+            gates = gates + (self.bias_ih + self.bias_hh).view(4, 1, -1)
+        i, f, g, o = torch.baddbmm(gates, h.expand(4, *h.shape), u)
         c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
         return torch.sigmoid(o) * torch.tanh(c), c
 

@@ -36,7 +36,19 @@ def lstm(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
 
 @own("LSTMCell", "compiled-by-eager")
 class CompiledLSTMCell(nn.Module):
-    """The gates compiled with the backend eager."""
+    """The gates compiled with the backend eager; no first call under torch.func."""
+
+    gatewise_unsupported = dict.fromkeys(
+        (
+            "func_grad",
+            "func_vjp",
+            "func_jvp_of_grad",
+            "func_jacrev",
+            "per_sample_gradients",
+            "per_sample_gradients_without_a_state",
+        ),
+        "torch.compile may raise where it first compiles under torch.func",
+    )
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()

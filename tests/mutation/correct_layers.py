@@ -46,9 +46,8 @@ class GetattrRNN(nn.Module):
         self.num_layers, self.hidden_size, self.batch_first = num_layers, hidden_size, batch_first
         self.act = {"tanh": torch.tanh, "relu": torch.relu}[nonlinearity]
         for k in range(num_layers):
-            _weights(
-                self, hidden_size, (hidden_size if k else input_size, hidden_size), bias, f"_l{k}"
-            )
+            below = hidden_size if k else input_size
+            _weights(self, hidden_size, (below, hidden_size), bias, f"_l{k}")
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> tuple[Tensor, Tensor]:
         x = input.transpose(0, 1) if self.batch_first else input
@@ -58,14 +57,9 @@ class GetattrRNN(nn.Module):
         for k in range(self.num_layers):
             h, steps = hx[k], []
             for t in range(x.size(0)):
-                h = self.act(
-                    linear(
-                        x[t], getattr(self, f"weight_ih_l{k}"), getattr(self, f"bias_ih_l{k}", None)
-                    )
-                    + linear(
-                        h, getattr(self, f"weight_hh_l{k}"), getattr(self, f"bias_hh_l{k}", None)
-                    )
-                )
+                w, u = getattr(self, f"weight_ih_l{k}"), getattr(self, f"weight_hh_l{k}")
+                b, d = getattr(self, f"bias_ih_l{k}", None), getattr(self, f"bias_hh_l{k}", None)
+                h = self.act(linear(x[t], w, b) + linear(h, u, d))
                 steps.append(h)
             x = torch.stack(steps)
             last.append(h)

@@ -145,7 +145,7 @@ class TwoSidedLSTM(nn.Module):
         hs, cs = [], []
         for layer in self.layers:
             outputs = []
-            for name, side in layer.items():  # type: ignore[operator]
+            for name, side in layer.items():
                 zeros = x.new_zeros(x.shape[1], self.hidden_size)
                 h, c = (zeros, zeros) if state is None else (s[len(hs)] for s in state)
                 y, h, c = side(torch.flip(x, (0,)) if name == "bw" else x, h, c)

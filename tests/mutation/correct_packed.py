@@ -96,7 +96,7 @@ class MaskedLSTM(nn.Module):
         output = torch.cat([run[0] for run in runs], dim=-1)
         h, c = torch.stack([run[1] for run in runs]), torch.stack([run[2] for run in runs])
         if packed:
-            output = _packed(output, lengths, input)  # type: ignore[arg-type]
+            output = _packed(output, lengths, input)
             if input.unsorted_indices is not None:
                 h, c = h[:, input.unsorted_indices], c[:, input.unsorted_indices]
         elif not batched:

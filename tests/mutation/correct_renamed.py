@@ -14,6 +14,7 @@ from .correct_registry import own
 
 _TENSORS = {"packed": "it takes tensors alone"}
 _BATCHES = {**_TENSORS, "unbatched": "it takes inputs of three dimensions alone"}
+_AS_INSIDE = {"per_sample_gradients_without_a_state": "torch.nn's zeros have no rule for vmap"}
 
 
 @own("LSTM", "subclass-with-super-forward")
@@ -33,6 +34,8 @@ class ResettingLSTM(nn.LSTM):
 @own("GRU", "wrapper-renames-the-state-dict")
 class WrappedGRU(nn.Module):
     """Holds an nn.GRU; the state_dict has its weights without the name of the inner module."""
+
+    gatewise_unsupported = _AS_INSIDE
 
     def __init__(self, input_size: int, hidden_size: int, **options: Any) -> None:
         super().__init__()
@@ -154,6 +157,8 @@ class StackedLSTM(nn.Module):
 @own("RNNCell", "wrapped-cell-with-properties")
 class DelegatingRNNCell(nn.Module):
     """A cell of torch.nn inside; the state_dict and attributes have torch.nn's names."""
+
+    gatewise_unsupported = _AS_INSIDE
 
     def __init__(self, input_size: int, hidden_size: int, **options: Any) -> None:
         super().__init__()

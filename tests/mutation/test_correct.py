@@ -62,8 +62,8 @@ def test_only_claims_up_to_the_level_are_put() -> None:
     """A subject that refuses nothing is killed by a claim at the level hardening alone."""
     subject = CORRECT["RNN-getattr-with-default"].subject
     put = {"profile": "quick", "precisions": ("float32",), "families": ("rejection",)}
-    assert first_kill(subject, **put, level=HARDENING).killed  # type: ignore[arg-type]
-    assert not first_kill(subject, **put, level=CONTRACT).killed  # type: ignore[arg-type]
+    assert first_kill(subject, **put, level=HARDENING).killed
+    assert not first_kill(subject, **put, level=CONTRACT).killed
 
 
 @pytest.mark.parametrize("name", CHOSEN)

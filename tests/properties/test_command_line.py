@@ -56,7 +56,7 @@ def chosen_are(status: str) -> dict[str, str]:
         (["--subject", f"{BROKEN}:make_long_short"], "give --like with one of RNNCell, LSTMCell"),
         (
             ["--device", "tpu"],
-            "here are cpu; expected one of them, with an index as in cuda:1, or all",
+            "expected all or one of cpu, with or without an index such as cuda:1",
         ),
         (["--precision", "float8"], "--precision 'float8': expected one of float64, float32"),
         (
@@ -101,7 +101,8 @@ def test_a_broken_subject_fails_with_one_message_and_the_run_goes_on() -> None:
     assert f"{spec}: property equals_reference is falsified" in done.stdout
     assert re.search(r"found +.+: got \S+, expected \S+, error \S+ > bound", done.stdout)
     assert re.search(r"case +Case\('LSTM'", done.stdout)
-    assert re.search(r"reproduce with --hypothesis-seed=\d+ -k '", done.stdout)
+    again = rf"reproduce with --subject '{spec}' --device cpu --precision float32 --property \w+"
+    assert re.search(rf"{again} --hypothesis-seed=\d+", done.stdout)
     assert f"falsified: {spec}-cpu-float32-equals_reference" in done.stdout
     assert "3 failed, 1 passed" in done.stdout
 

@@ -147,6 +147,15 @@ class AcceptsWhenPacked(nn.LSTM):
 class RaisesWithGradients(nn.LSTM):
     def forward(self, input: Any, hx: Any = None) -> Any:
         if torch.is_grad_enabled():
+            raise RuntimeError("no backward")
+        return super().forward(input, hx)
+
+
+class InferenceAlone(nn.LSTM):
+    """States in the call that it offers no gradients."""
+
+    def forward(self, input: Any, hx: Any = None) -> Any:
+        if torch.is_grad_enabled():
             raise NotImplementedError("no backward")
         return super().forward(input, hx)
 
@@ -187,7 +196,7 @@ FAULTS = [
     ("empty_batch_has_zero_gradients", AveragesOverTheBatch, r"gradient of weight_hh_l0 for an em"),
     ("projection_picks_units", ProjectsLast, r"h_n with a projection\["),
     ("paths_agree_on_raising", AcceptsWhenPacked, r"packed with equal lengths it returns"),
-    ("paths_agree_on_raising", RaisesWithGradients, r"in grad mode it raises NotImplementedError"),
+    ("paths_agree_on_raising", RaisesWithGradients, r"in grad mode it raises RuntimeError"),
     ("paths_agree_on_raising_for_c", AcceptsWhenPacked, r"c: \w+ wrong, the plain call raises \w+"),
     ("paths_agree_on_raising_for_layers", AcceptsWhenPacked, r"h: layers wrong, .* it returns"),
     ("wrong_weights_are_refused", AcceptsAnyWeight, r"\w+_l0 of shape \(.*\), plain: .* returns"),
@@ -227,9 +236,15 @@ def test_a_torch_without_onednn_leaves_the_property_unsupported(
     monkeypatch.setattr(type(torch.backends.mkldnn), "is_available", lambda self: False)
     record = record_of("onednn_off_gives_the_same", nn.LSTM)
     assert record.status == UNSUPPORTED
-    assert "was built without oneDNN" in record.message
+    assert "needs a torch with oneDNN" in record.message
     # The other paths are still compared.
     assert record_of("paths_agree_on_raising", RaisesWithGradients).status == FALSIFIED
+
+
+def test_a_path_that_a_subject_states_it_does_not_offer_is_unsupported() -> None:
+    record = record_of("paths_agree_on_raising", InferenceAlone)
+    assert record.status == UNSUPPORTED
+    assert "no backward" in record.message
 
 
 def test_every_path_is_walked() -> None:

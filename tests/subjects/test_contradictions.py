@@ -59,7 +59,7 @@ BAD: list[tuple[Any, dict[str, Any], str]] = [
     (
         nn.LSTMCell,
         {"like": "LSTMCell", "weights": CELL},
-        "LSTMCell(3, 2): weights= leaves over the parameter 'bias_ih' of shape (8,); map it, or",
+        "LSTMCell(3, 2): weights= leaves out the parameter 'bias_ih' of shape (8,); map it, or",
     ),
     (
         nn.LSTMCell,

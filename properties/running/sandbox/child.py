@@ -94,7 +94,7 @@ def serve(
     _isolate(log)
     torch.set_num_threads(1)
     if process_state.threads_were_lost():  # a second thread would wait for ever
-        torch.set_num_threads = lambda number: None
+        torch.set_num_threads = lambda nthreads: None
     try:
         subject, inherited = _received(given, modules) if isinstance(given, bytes) else given
     except BaseException as error:

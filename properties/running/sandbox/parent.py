@@ -4,7 +4,8 @@ The child is kept from case to case.  If it has died, a new one is made.  If it 
 is a fork of this process: then any subject can run in it, and making it takes milliseconds.  A
 fork is not safe if native threads run, because GNU OpenMP's pool of threads does not survive it,
 or if CUDA is there.  Then a clean server process forks the child.  Where no fork is safe (Windows,
-macOS), each child is started from nothing.  In these two cases the subject is pickled.
+macOS), each child is started from nothing.  In these two cases the subject is pickled.  A subject
+on the CPU that cannot be pickled is forked from this process after all, on Linux.
 """
 
 from __future__ import annotations

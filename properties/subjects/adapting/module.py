@@ -81,7 +81,7 @@ def bound_names(own: Any, wanted: Shapes, ignored: tuple[str, ...]) -> dict[str,
     if left:
         shape = tuple(held[names[left[0]]].shape)
         raise SubjectError(
-            f"weights= leaves over the {what} {left[0]!r} of shape {shape}; map it, or name it in "
+            f"weights= leaves out the {what} {left[0]!r} of shape {shape}; map it, or name it in "
             "ignored="
         )
     for name, shape in wanted.items():
