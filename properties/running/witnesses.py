@@ -49,7 +49,10 @@ def _outcome(plan: Plan, issue: Issue, timeout: float) -> tuple[bool, list[str]]
     }
     # What memory holds in this process may hide all variants but one of a read past an end.
     enough = any if issue.attempts > 1 else all
-    return enough(outcomes.values()), [case for case, fails in outcomes.items() if fails is False]
+    decided = [fails for fails in outcomes.values() if fails is not None]
+    return bool(decided) and enough(decided), [
+        case for case, fails in outcomes.items() if fails is False
+    ]
 
 
 def _fails(plan: Plan, case: Case, attempts: int, timeout: float) -> bool | None:

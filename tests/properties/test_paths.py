@@ -242,7 +242,7 @@ def test_a_torch_without_onednn_leaves_the_property_unsupported(
 
 
 def test_a_path_that_a_subject_states_it_does_not_offer_is_unsupported() -> None:
-    record = record_of("paths_agree_on_raising", InferenceAlone)
+    record = record_of("grad_mode_gives_the_same", InferenceAlone)
     assert record.status == UNSUPPORTED
     assert "no backward" in record.message
 

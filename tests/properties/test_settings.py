@@ -105,6 +105,22 @@ def test_a_setting_that_is_left_changed_is_still_falsified(name: str) -> None:
     assert record.status == FALSIFIED
 
 
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+@pytest.mark.parametrize("trusted", [True, False], ids=["here", "in a sandbox"])
+def test_a_subject_that_changes_nothing_is_not_said_to(trusted: bool, precision: str) -> None:
+    class DoublesH(nn.RNN):
+        def forward(self, *args: Any) -> Any:
+            output, h = super().forward(*args)
+            return output, 2 * h
+
+    torch.backends.cudnn.allow_tf32 = True  # torch's default, which every precision switches off
+    for factory in (nn.RNN, DoublesH):
+        subject = Subject("mine", "RNN", factory, trusted=trusted)
+        for prop in ("equals_reference", "paths_agree_on_raising"):
+            record = run(Plan(CATALOGUE[prop], subject, precision), profile="quick", seed=3)
+            assert "changed" not in record.message
+
+
 @pytest.mark.parametrize("name", MAKES)
 def test_what_is_read_is_put_back(name: str) -> None:
     before = process_state.settings()

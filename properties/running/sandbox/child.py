@@ -102,7 +102,7 @@ def serve(
         os._exit(1)
     gc.freeze()  # inherited objects are never collected, so their pages stay shared
     channel.send("")
-    before, written = process_state.settings(), 0
+    before, at, written = process_state.settings(), "", 0
     while True:
         try:
             sent, case, precision = channel.recv()
@@ -110,7 +110,9 @@ def serve(
         except (EOFError, OSError):
             os._exit(0)
         _watch(timeout)
-        switch(precision)
+        if precision != at:  # the switch is no change of the subject's
+            switch(precision)
+            before, at = process_state.settings(), precision
         process_state.seed(case.seed)
         check, failure, value = Check(), None, None
         try:
