@@ -75,6 +75,11 @@ class Gates(torch.autograd.Function):
 class FunctionLSTMCell(nn.Module):
     """The gates are one autograd.Function, with rules for vmap and forward mode."""
 
+    gatewise_unsupported = {
+        "onnx_torchscript_equals_reference": "without `symbolic`, torch's exporter orders the "
+        "results of an autograd.Function by when they are computed"
+    }
+
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()
         self.hidden_size = hidden_size

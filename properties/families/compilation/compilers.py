@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from ...checking.derivatives import STATES
 from ...devices import type_of
+from ...subjects.adapting.module import Adapted
 from ...subjects.capabilities import machine_lacks, torch_lacks
 from ...subjects.protocol import Unsupported
 
@@ -92,6 +93,10 @@ def compiled(module: nn.Module, backend: str, device: str, *, whole: bool = Fals
     return found
 
 
+#: What torch.jit.trace says of a function that torch.compile has compiled.
+_COMPILED = "FX to torch.jit.trace a dynamo-optimized function"
+
+
 @contextlib.contextmanager
 def refusals() -> Iterator[None]:
     """Raise `Unsupported` where a compiler or exporter says that it does not offer something.
@@ -112,6 +117,10 @@ def refusals() -> Iterator[None]:
     try:
         yield
     except tuple(refused) as error:
+        raise Unsupported(first_line(error)) from error
+    except RuntimeError as error:
+        if _COMPILED not in str(error):
+            raise
         raise Unsupported(first_line(error)) from error
 
 
@@ -141,6 +150,8 @@ def onnx_results(module: nn.Module, args: tuple[Any, ...], *, by_dynamo: bool) -
         raise torch_lacks("torch.onnx.export(dynamo=True)")
     inputs = dict(zip(("input", *STATES), _flat(args), strict=False))
     options: dict[str, Any] = {"input_names": [*inputs]}
+    if not by_dynamo and any(isinstance(m, Adapted) for m in module.modules()):
+        raise Unsupported("torch.jit.trace takes the own weights of an adapted module as constants")
     with quiet(), refusals():
         if by_dynamo:
             program: Any = torch.onnx.export(module, args, dynamo=True, **options)

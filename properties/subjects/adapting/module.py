@@ -136,8 +136,9 @@ class Adapted(nn.Module):
         self.calling = calling
         # In a tuple the own module is no submodule, so its parameters are not listed here.
         self.held = (own,)
+        place = _place_of(own)
         for name, shape in weight_shapes(options).items():
-            self.register_parameter(name, nn.Parameter(torch.zeros(shape)))
+            self.register_parameter(name, nn.Parameter(torch.zeros(shape, **place)))
         if not calling.function:
             try:
                 self.names = bound_names(own, mapped_shapes(layout, options), ignored)
@@ -147,8 +148,10 @@ class Adapted(nn.Module):
             self._start_from(own)
 
     def _start_from(self, own: Any) -> None:
-        """Take over the own initial weights."""
+        """Take over the own initial weights; on the device meta there are none."""
         held = dict(own.named_parameters()) if isinstance(own, nn.Module) else own_arrays(own)
+        if any(isinstance(w, Tensor) and w.is_meta for w in held.values()):
+            return
         arrays = {n: as_array(held[own_name]) for n, own_name in self.names.items()}
         initial = self.layout.canonical(self.options, arrays)
         with torch.no_grad():
@@ -251,6 +254,13 @@ def drop_in(module: nn.Module, options: Options) -> nn.Module:
     states = "".join(KINDS[options.kind].states)
     calling = Calling(options.cell, states, "", True, "torch", False, False, None)
     return Adapted(module, options, conventions(class_of(options.kind, options.cell)), calling)
+
+
+def _place_of(own: Any) -> dict[str, Any]:
+    """The device and dtype of the own parameters, which a constructor may have been given."""
+    parameters = own.parameters() if isinstance(own, nn.Module) else ()
+    first = next((p for p in parameters if p.is_floating_point()), None)
+    return {} if first is None else {"device": first.device, "dtype": first.dtype}
 
 
 def _freeze(own: Any, ignored: tuple[str, ...]) -> None:
