@@ -39,6 +39,7 @@ class Verdict:
     message: str = ""
     case: str = ""
     seconds: float = 0.0
+    comparisons: int = 0
 
     @property
     def killed(self) -> bool:
@@ -63,7 +64,7 @@ def first_kill(
     to GLANCE cases of each first where `glance` is set, and then to all.  Seconds are those until
     a case failed: it is not shrunk, and the interpreter's start is not included.
     """
-    wanted, start = set(families), time.perf_counter()
+    wanted, start, comparisons = set(families), time.perf_counter(), 0
     found = in_rounds(plans([subject], [subject.device], list(precisions)))
     chosen = [
         p for p in found if counts(p.prop.level, level) and (not wanted or p.prop.family in wanted)
@@ -73,6 +74,7 @@ def first_kill(
             record = run(plan, profile=profile, seed=seed, most=most, shrink=False)
             if most and record.status == VACUOUS:  # so few cases may hold nothing to compare
                 continue
+            comparisons += record.comparisons
             if not record.passed:
                 return Verdict(
                     plan.subject.name,
@@ -82,8 +84,9 @@ def first_kill(
                     record.message,
                     record.case,
                     time.perf_counter() - start,
+                    comparisons,
                 )
-    return Verdict(subject.name, seconds=time.perf_counter() - start)
+    return Verdict(subject.name, seconds=time.perf_counter() - start, comparisons=comparisons)
 
 
 def in_rounds(found: Iterable[Plan]) -> list[Plan]:

@@ -1,14 +1,15 @@
 """The mutation run: which mutants are killed, by what and how soon, and which subjects survive.
 
 Usage: python -m tests.mutation.run [--profile standard] [--names TEXT] [--full] [--seeds 10]
-       [--jobs 2] [--report DIR] [--resume]
+       [--jobs 2] [--report DIR] [--resume] [--level contract] [--only correct]
 
 Every mutant is put to the properties until one does not hold, to a few cases of each first and
-then to all; every correct subject to all of them up to its level, with each seed.  --full prints
-the matrix mutant × property as well, at the profile `quick`, and the properties that kill nothing.
-An interrupt prints what was found so far; the report has each verdict as soon as it is found, and
---resume goes on from there, in a run with the same options on the same code.  The status is 1
-where a mutant survives without an explanation, or where a correct subject is falsified.
+then to all; every correct subject to all of them up to its level, with each seed.  --level is the
+strictest level of claims that are put to a mutant.  --only runs the mutants alone, or the correct
+subjects alone.  --full prints the matrix mutant × property as well, at the profile `quick`, and
+the properties that kill nothing.  An interrupt prints what was found so far.  The report has each
+verdict as soon as it is found, and --resume goes on from there, in a run with the same options on
+the same code.  The status is 1 where a mutant survives without an explanation, or where a correct subject is falsified.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import torch
 
 from gatewise.properties.families.catalogue import CATALOGUE
+from gatewise.properties.levels import HARDENING, LEVELS
 from gatewise.properties.running.engine import run
 from gatewise.properties.running.plans import plans
 from gatewise.properties.running.profiles import EXAMPLES
@@ -42,9 +44,9 @@ from .registry import FAULT_CLASSES
 from .strength import lines_of
 
 
-def hunt(name: str, profile: str, seed: int) -> Verdict:
+def hunt(name: str, profile: str, seed: int, level: str) -> Verdict:
     """The first property that kills a mutant."""
-    return first_kill(MUTANTS[name].subject, profile=profile, seed=seed)
+    return first_kill(MUTANTS[name].subject, profile=profile, seed=seed, level=level)
 
 
 def alarm(name: str, profile: str, seed: int) -> Verdict:
@@ -182,16 +184,20 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--report", type=Path, help="folder for mutation.jsonl")
     parser.add_argument("--resume", action="store_true", help="what the report has is not run")
+    parser.add_argument("--level", choices=LEVELS, default=HARDENING, help="of the mutants' claims")
+    parser.add_argument("--only", choices=["mutants", "correct"], default="", help="what runs")
     args = parser.parse_args()
     if args.resume and args.report is None:
         parser.error("--resume: --report must name the folder of the run to go on with")
     report = Report(args.report, args.resume)
     begin = start_up()
-    chosen = [n for n in MUTANTS if args.names in n]
+    chosen = [n for n in MUTANTS if args.names in n and args.only != "correct"]
     verdicts = [v for v in report.found if _plain(v) in MUTANTS]
     clock = time.perf_counter()
     found = {_plain(v) for v in verdicts}
-    calls: list[tuple[Any, ...]] = [(n, args.profile, args.seed) for n in chosen if n not in found]
+    calls: list[tuple[Any, ...]] = [
+        (n, args.profile, args.seed, args.level) for n in chosen if n not in found
+    ]
     for verdict in parallel(hunt, calls, args.jobs):
         verdicts.append(verdict)
         report.write(asdict(verdict))
@@ -203,7 +209,7 @@ def main() -> int:
         (n, args.profile, s)
         for s in range(args.seeds)
         for n in CORRECT
-        if args.names in n and f"{n} seed {s}" not in found
+        if args.names in n and args.only != "mutants" and f"{n} seed {s}" not in found
     ]
     for verdict in parallel(alarm, calls, args.jobs):
         alarms.append(verdict)
@@ -215,9 +221,11 @@ def main() -> int:
         rows = dict(parallel(row, [(n, "quick", args.seed) for n in chosen], args.jobs))
         print("\n".join(matrix(rows)))
         report.rewrite([*verdicts, *alarms], rows)
-    print("\n".join(score(verdicts, begin)))
+    if chosen:
+        print("\n".join(score(verdicts, begin)))
     false = [v for v in alarms if v.killed]
     print(f"{len(false)} of {len(alarms)} runs of correct subjects gave a false alarm")
+    print(f"{sum(v.comparisons for v in alarms)} arrays of correct subjects were compared")
     for v in false:
         print(f"{v.name}: {v.killed_by} in {v.precision}: {v.message}\n  {v.case}")
     print(f"{time.perf_counter() - clock:.0f} s")

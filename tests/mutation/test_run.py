@@ -41,7 +41,7 @@ def test_a_run_that_was_interrupted_goes_on(
         lines = (tmp_path / "mutation.jsonl").read_text(encoding="utf-8").splitlines()
         assert [json.loads(line)["name"] for line in lines] == [f"mutant.{NAME}"]
         assert "1 of 1 mutants killed" in capsys.readouterr().out
-    assert put == [(NAME, "standard", 0)]
+    assert put == [(NAME, "standard", 0, "hardening")]
 
 
 def test_to_go_on_needs_a_report(
