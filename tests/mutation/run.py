@@ -9,7 +9,8 @@ strictest level of claims that are put to a mutant.  --only runs the mutants alo
 subjects alone.  --full prints the matrix mutant × property as well, at the profile `quick`, and
 the properties that kill nothing.  An interrupt prints what was found so far.  The report has each
 verdict as soon as it is found, and --resume goes on from there, in a run with the same options on
-the same code.  The status is 1 where a mutant survives without an explanation, or where a correct subject is falsified.
+the same code.  The status is 1 where a mutant survives without an explanation, or where a correct
+subject is falsified.
 """
 
 from __future__ import annotations
