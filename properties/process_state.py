@@ -192,6 +192,16 @@ def restore(before: Mapping[str, Any]) -> list[str]:
     return changed
 
 
+@contextlib.contextmanager
+def restored() -> Iterator[None]:
+    """Restore every setting at the end of the block."""
+    before = settings()
+    try:
+        yield
+    finally:
+        restore(before)
+
+
 def seed(number: int) -> None:
     """Seed every random generator with a number."""
     torch.default_generator.manual_seed(number)  # torch.manual_seed calls every type of device

@@ -70,9 +70,9 @@ def run(
     Who asks only whether a property holds may have `most` cases drawn at most, and may have the
     first failing one as it was drawn, without `shrink`.
     """
-    switch(plan.precision)
-    before = process_state.settings()
-    with own_draws():
+    with process_state.restored(), own_draws():
+        switch(plan.precision)
+        before = process_state.settings()
         config = profile_settings(profile, plan.prop.share, database, most=most, shrink=shrink)
         try:
             record = _run(plan, profile, seed, config, case_timeout)
@@ -84,8 +84,8 @@ def run(
         except Exception as error:
             record = plan.record(ERROR, seed_of(seed, plan.id))
             record = replace(record, message=own_error(error))
-    # A setting that stays changed would be there already when the next property looks for it.
-    notes = [f"the subject changed {name}" for name in process_state.restore(before)]
+        # A setting that stays changed would be there already when the next property looks for it.
+        notes = [f"the subject changed {name}" for name in process_state.restore(before)]
     notes += sandbox.notes() if plan.isolated else []
     if notes:
         return replace(record, message="; ".join(filter(None, [record.message, *notes])))

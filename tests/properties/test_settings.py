@@ -121,6 +121,15 @@ def test_a_subject_that_changes_nothing_is_not_said_to(trusted: bool, precision:
             assert "changed" not in record.message
 
 
+@pytest.mark.parametrize("precision", ["float64", "float32", "tf32"])
+def test_a_run_leaves_the_settings_as_they_were(precision: str) -> None:
+    torch.backends.cudnn.allow_tf32 = True
+    before = process_state.settings()
+    subject = Subject("mine", "RNN", nn.RNN, trusted=True)
+    run(Plan(CATALOGUE["count_is_exact"], subject, precision), profile="quick", seed=3)
+    assert process_state.settings() == before
+
+
 @pytest.mark.parametrize("name", MAKES)
 def test_what_is_read_is_put_back(name: str) -> None:
     before = process_state.settings()
