@@ -107,21 +107,35 @@ def _set_deterministic(state: tuple[bool, bool]) -> None:
 _PLACES = ("cuda.matmul", "cudnn.conv", "cudnn.rnn", "mkldnn.matmul", "mkldnn.conv", "mkldnn.rnn")
 
 
-def _products() -> dict[str, str]:
+def _products() -> dict[str, Any]:
     """The precision of float32 products, in every place where torch keeps it.
 
-    `torch.get_float32_matmul_precision` raises if two places differ, so each place is read.
+    torch raises an error if its two older settings are read while the places differ.  Such a
+    setting is left out.
     """
-    found = {place: owner.fp32_precision for place, owner in _owners() if owner is not None}
-    return found or {"": torch.get_float32_matmul_precision()}
+    found: dict[str, Any] = {}
+    for name, (read, _) in _OLDER.items():
+        with contextlib.suppress(RuntimeError):
+            found[name] = read()
+    return found | {place: owner.fp32_precision for place, owner in _owners() if owner is not None}
 
 
-def _set_products(state: dict[str, str]) -> None:
-    if "" in state:
-        torch.set_float32_matmul_precision(state[""])
+def _set_products(state: dict[str, Any]) -> None:
+    # An older setting also sets its places, so it comes first.
+    for name, (_, write) in _OLDER.items():
+        if name in state:
+            write(state[name])
     for place, owner in _owners():
         if owner is not None and owner.fp32_precision != state.get(place):
             owner.fp32_precision = state[place]
+
+
+def _allow_tf32() -> bool:
+    return bool(torch.backends.cudnn.allow_tf32)
+
+
+def _set_allow_tf32(allowed: bool) -> None:
+    torch.backends.cudnn.allow_tf32 = allowed
 
 
 def _owners() -> list[tuple[str, Any]]:
@@ -133,6 +147,15 @@ def _owners() -> list[tuple[str, Any]]:
         found.append((place, owner if hasattr(owner, "fp32_precision") else None))
     return found
 
+
+#: The settings of float32 products before torch 2.9.  torch still has a flag of its own for each.
+_OLDER: dict[str, tuple[Read, Write]] = {
+    "float32_matmul_precision": (
+        torch.get_float32_matmul_precision,
+        torch.set_float32_matmul_precision,
+    ),
+    "cudnn.allow_tf32": (_allow_tf32, _set_allow_tf32),
+}
 
 #: Setting → the function that reads it, the function that sets it.
 SETTINGS: dict[str, tuple[Read, Write]] = {

@@ -128,6 +128,7 @@ def test_a_run_leaves_the_settings_as_they_were(precision: str) -> None:
     subject = Subject("mine", "RNN", nn.RNN, trusted=True)
     run(Plan(CATALOGUE["count_is_exact"], subject, precision), profile="quick", seed=3)
     assert process_state.settings() == before
+    assert torch.backends.cudnn.allow_tf32
 
 
 @pytest.mark.parametrize("name", MAKES)

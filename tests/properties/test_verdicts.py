@@ -162,7 +162,7 @@ def test_at_most_ten_are_shown_in_full_and_the_rest_is_counted() -> None:
     subject = ["--subject", f"{BROKEN}:BatchFirstLSTM", "--precision=float32"]
     families = ["--family=invariance", "--family=composition", "--family=agreement"]
     done = gatewise(*subject, *families, "--hypothesis-profile=quick", "--show=2")
-    shown = re.findall(r"property (\w+) is falsified", done.stdout)
+    shown = re.findall(r"^\S+: property (\w+) is falsified", done.stdout, re.MULTILINE)
     assert len(shown) == 2
     assert re.search(r"\d+ properties × precisions are falsified, by cause", done.stdout)
     assert re.search(r"\d+ more are not shown in full; --show all shows them", done.stdout)
