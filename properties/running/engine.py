@@ -208,7 +208,10 @@ _prepared: set[object] = set()
 
 
 def _prepare(prop: Property) -> None:
-    """Do once what a property asks for; a process that was made before is of no use then."""
+    """Run what a property needs first, once in this process; then start a new sandbox.
+
+    The process of the old sandbox was made before, so it does not have what was prepared.
+    """
     if prop.prepare is not None and prop.prepare not in _prepared:
         prop.prepare()
         _prepared.add(prop.prepare)

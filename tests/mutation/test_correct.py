@@ -108,6 +108,14 @@ def test_a_false_alarm_that_was_mended(name: str, prop: str, precision: str, pro
         assert record.status in (HOLDS, UNSUPPORTED), f"{record.message}\n{record.case}"
 
 
+def test_a_function_of_the_weights_is_called_by_two_threads() -> None:
+    """It holds no weights that a call could exchange, so the claim is put to it."""
+    prop = CATALOGUE["two_threads_get_the_same_bits"]
+    for name in ("GRUCell-function", "RNNCell-numpy-function"):
+        record = run(Plan(prop, CORRECT[name].subject, "float32"), profile="quick", seed=1)
+        assert record.status == HOLDS, record.message
+
+
 class Detached(nn.RNNCell):
     """Gives W_hh no gradient, whatever the state."""
 
