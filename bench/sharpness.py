@@ -27,7 +27,7 @@ from gatewise.properties.checking.oracle import compare_all, discriminates, expe
 from gatewise.properties.subjects.protocol import Subject
 from gatewise.reference.formats import Array
 
-ROWS = (("float32", 1e-4, 60), ("float32", 1e-3, 85), ("float64", 1e-9, 95))
+ROWS = (("float32", 1e-4, 70), ("float32", 1e-3, 85), ("float64", 1e-9, 95))
 
 
 def perturbed(case: Case, epsilon: float) -> dict[str, Array]:

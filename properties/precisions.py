@@ -45,7 +45,6 @@ TABLE: dict[str, TorchPrecision] = {
         TorchPrecision(name="bfloat16", dtype=torch.bfloat16),
         TorchPrecision(name="tf32", dtype=torch.float32, tf32=True),
         TorchPrecision(name="float16_accumulate", dtype=torch.float16, offered=False),
-        TorchPrecision(name="float32_absolute", dtype=torch.float32, offered=False),
     )
 }
 

@@ -30,14 +30,17 @@ _ZERO, _HALF, _ONE, _TWO, _FOUR = (np.asarray(float(x)) for x in (0, 0.5, 1, 2, 
 def tanh(x: Ball) -> Ball:
     """tanh: |tanh(s) − tanh(v)| ≤ min(sup tanh′ · radius, 2), plus the library's own error."""
     e = np.exp(_TWO * np.minimum(x.radius - x.absolute, _ZERO))
-    return _function(x, np.tanh(x.v), _confined(_tanh_moved(x.radius, e), _HALF))
+    t, moved = np.tanh(x.v), _confined(_tanh_moved(x.radius, e), _HALF)
+    own = np.abs(t)
+    return _function(x, t, own, _tanh_error(x.precision, own), moved)
 
 
 @sigmoid.register
 def _(x: Ball) -> Ball:
     """σ: |σ(s) − σ(v)| ≤ min(sup σ′ · radius, 1), plus the library's own error."""
     e = np.exp(np.minimum(x.radius - x.absolute, _ZERO))
-    return _function(x, _sigmoid_value(x), _confined(_sigmoid_moved(x.radius, e), _ONE))
+    s, moved = _sigmoid_value(x), _confined(_sigmoid_moved(x.radius, e), _ONE)
+    return _function(x, s, s, _sigmoid_error(x.precision, s), moved)
 
 
 @lstm_activations.register
@@ -47,11 +50,14 @@ def _(x: Ball) -> Ball:
     g = (..., slice(2 * size, 3 * size))
     radius = x.radius
     e = np.exp(np.minimum(radius - x.absolute, _ZERO))
-    f, r = _sigmoid_value(x), _confined(_sigmoid_moved(radius, e), _ONE)
+    f, moved = _sigmoid_value(x), _confined(_sigmoid_moved(radius, e), _ONE)
+    error = _sigmoid_error(x.precision, f)
     e = e[g]
     f[g] = np.tanh(x.v[g])
-    r[g] = _confined(_tanh_moved(radius[g], e * e), _HALF)
-    return _function(x, f, r)
+    moved[g] = _confined(_tanh_moved(radius[g], e * e), _HALF)
+    own = np.abs(f)
+    error[g] = _tanh_error(x.precision, own[g])
+    return _function(x, f, own, error, moved)
 
 
 def _sigmoid_value(x: Ball) -> Array:
@@ -81,11 +87,27 @@ def _confined(moved: Array, inverse: Array) -> Array:
     return moved / np.maximum(_ONE, moved * inverse)
 
 
-def _function(x: Ball, f: Array, moved: Array) -> Ball:
-    """Ball of a library function: radius `moved` plus the library's own error, 2·ulps·u of f."""
-    ulps, eta = x.precision.library
-    own = np.abs(f)
-    r: Array = own * ulps + eta + moved
+def _sigmoid_error(p: Precision, s: Array) -> Array:
+    """Bound on a library's error of s = σ(a), for every form (see `activations`)."""
+    library = p.library
+    if p.relative:
+        return s * library.rate + library.eta
+    by_tanh = _HALF * library.rate * np.abs(_ONE - _TWO * s) + library.half_u
+    return np.maximum(by_tanh, library.least_sigmoid) + library.eta
+
+
+def _tanh_error(p: Precision, own: Array) -> Array:
+    """Bound on a library's error of tanh from own = |tanh(a)|, for every form."""
+    library = p.library
+    error = own * library.rate
+    if p.relative:
+        return error + library.eta
+    return np.maximum(error, library.least_tanh) + library.eta
+
+
+def _function(x: Ball, f: Array, own: Array, error: Array, moved: Array) -> Ball:
+    """Ball of a library function f with own = |f|: radius `moved` and the library's `error`."""
+    r: Array = error + moved * x.precision.library.moved
     if x.precision.stores:
         r = charged(x.precision, own + r, r, x.precision.charge(0, 1))
     ball = settled_ball(x.precision, f, r)

@@ -6,7 +6,7 @@ and of NVIDIA's TensorFloat-32 (binary32's range with 11 significand bits).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -94,18 +94,34 @@ class Charge(NamedTuple):
     floor: Array
 
 
+class Library(NamedTuple):
+    """Bounds on the error of σ and tanh in a library, in arrays of shape ().
+
+    `rate` is relative to tanh.  `least_sigmoid` and `least_tanh` hold at any value; `half_u` is
+    added to the error of σ by tanh.  `eta` is the underflow.  `moved` multiplies the radius that
+    the argument gives, since the error is that at the subject's value.
+    """
+
+    rate: Array
+    least_sigmoid: Array
+    half_u: Array
+    least_tanh: Array
+    eta: Array
+    moved: Array
+
+
 @dataclass(frozen=True)
 class Precision:
     """The formats in which an implementation states that it computes.
 
     `storage` is the format of every tensor that it may keep between operations.  `products` is
     that of the factors of a matrix product.  `accumulation` is that of its sums and of the
-    activation functions.  `ulps` is the largest error of σ and tanh, in units in the last place
-    of `accumulation`.  The default of 4 is the largest that the libraries behind torch state: 4 for
-    tanh in MKL VML's LA mode, 2 in CUDA's, 1 in SLEEF's; and 1/(1+exp(-x)) has 2 for CUDA's exp
-    (the CUDA C++ Programming Guide's table), 0.5 for the sum and 0.5 for the quotient.
-    `floor` is an absolute error of σ and tanh, in units of `u_accumulation`.  It is for a library
-    whose σ is accurate relative to 1, but not relative to the small values in its tail.
+    activation functions.  `ulps` is the largest error of tanh, in units in the last place of
+    `accumulation`.  The default of 4 is the largest that the libraries behind torch state: 4 in
+    MKL VML's LA mode, 2 in CUDA's, 1 in SLEEF's.  `exp_ulps` is that of exp: 2.52 in NumPy's
+    float32 loops, 2 in CUDA's (the CUDA C++ Programming Guide's table), 1 in SLEEF's.
+    With `relative`, the error of σ and tanh is `ulps` relative to their values, however small they
+    are.  Otherwise it covers every form in which σ and tanh are written (`activations`).
     """
 
     name: str
@@ -113,7 +129,13 @@ class Precision:
     products: Format
     accumulation: Format
     ulps: float = 4.0
-    floor: float = 0.0
+    exp_ulps: float = 2.52
+    relative: bool = False
+
+    @cached_property
+    def with_relative_tails(self) -> Precision:
+        """The same precision, with σ and tanh that are accurate relative to their values."""
+        return replace(self, relative=True)
 
     @property
     def u(self) -> float:
@@ -138,11 +160,14 @@ class Precision:
         return 2 * self.products.u + self.products.u**2
 
     @cached_property
-    def library(self) -> tuple[Array, Array]:
-        """Error of a library function: 2·ulps·u relative to its value, and underflow + `floor`."""
-        least = self.accumulation.eta + self.floor * self.u_accumulation
-        parts = (2.0 * self.ulps * self.u_accumulation, least)
-        return np.asarray(SLACK * parts[0]), np.asarray(SLACK * parts[1])
+    def library(self) -> Library:
+        """The error of σ and tanh (see `activations`)."""
+        u, e = self.u_accumulation, 2.0 * self.exp_ulps
+        least_sigmoid = u * (e / 4.0 + 5.0 / 4.0 + 1.0 / (16.0 * e))
+        least_tanh = u * (e / 2.0 + 3.0 / 2.0 + 1.0 / (2.0 * (e - 1.0)))
+        parts = (2.0 * self.ulps * u, least_sigmoid, u / 2.0, least_tanh, self.accumulation.eta)
+        moved = 1.0 + 2.0 * self.ulps * u
+        return Library(*(np.asarray(SLACK * part) for part in parts), np.asarray(moved))
 
     @cached_property
     def slope(self) -> tuple[Array, Array, Array]:
@@ -152,7 +177,7 @@ class Precision:
         second is relative to the square of the activation, and covers its rounding.
         """
         rate = 3.0 * self.u + 4.0 * self.ulps * self.u_accumulation
-        least = 2.0 * UNDERFLOW_SLACK * (self.storage.eta + self.floor * self.u_accumulation)
+        least = 2.0 * UNDERFLOW_SLACK * self.storage.eta
         parts = (SLACK * rate, SLACK * self.u, least)
         return np.asarray(parts[0]), np.asarray(parts[1]), np.asarray(parts[2])
 
@@ -188,7 +213,6 @@ PRECISIONS: dict[str, Precision] = {
         Precision("bfloat16", BFLOAT16, BFLOAT16, FLOAT32),
         Precision("tf32", FLOAT32, TFLOAT32, FLOAT32),
         Precision("float16_accumulate", FLOAT16, FLOAT16, FLOAT16),
-        Precision("float32_absolute", FLOAT32, FLOAT32, FLOAT32, floor=4.0),
     )
 }
 

@@ -32,13 +32,15 @@ def expected(
     state: Sequence[Array | Ball] | None = None,
     weights: Mapping[str, Array] | None = None,
     masks: Sequence[Array | Ball] = (),
+    relative: bool = False,
 ) -> dict[str, Ball]:
     """The expected results of a case by name, with their bounds.
 
     `x`, `state` and `weights`, if given, replace the arrays of the case.  `masks` are the dropout
-    masks between the layers, as `reference.unroll.layer` takes them.
+    masks between the layers, as `reference.unroll.layer` takes them.  With `relative`, the bounds
+    allow σ and tanh an error relative to their values alone (`Precision.relative`).
     """
-    w, inputs, states = _arguments(case, x, state, weights)
+    w, inputs, states = _arguments(case, x, state, weights, relative)
     with np.errstate(all="ignore"):
         return _forward(case, w, inputs, states, masks)
 
@@ -159,13 +161,14 @@ def _arguments(
     x: Array | Ball | None,
     state: Sequence[Array | Ball] | None,
     weights: Mapping[str, Array] | None,
+    relative: bool = False,
 ) -> Arguments:
     """The arguments for the reference; `x`, `state` and `weights`, if given, replace the case's.
 
     Input and states are exact Balls.  Weights are arrays, which the reference takes as exact.  A
     tagger has integers as input, and its embedding is an exact Ball.
     """
-    p = case.rounding
+    p = case.rounding.with_relative_tails if relative else case.rounding
 
     def ball(values: Array | Ball) -> Ball:
         return values if isinstance(values, Ball) else exact(values, p)

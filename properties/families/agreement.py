@@ -7,6 +7,7 @@ from gatewise.reference.classes import ALL, LAYERS
 from ..cases.case import Case
 from ..checking.comparison import Check
 from ..checking.oracle import compare_all, discriminates, expected
+from ..levels import CONTRACT
 from ..precisions import OFFERED
 from ..subjects.protocol import Subject
 from .interface import final_states
@@ -27,6 +28,20 @@ def equals_reference(subject: Subject, case: Case, check: Check) -> None:
     got = subject.run(case)
     check.discriminating += discriminates(case)
     compare_all(check, got, expected(case))
+
+
+@FAMILY.claims(
+    "Small gates and candidates keep their relative accuracy.",
+    "|output − v| ≤ r, where σ and tanh may be off by 4 ulps of their values and no more",
+    level=CONTRACT,
+    of=ALL,
+    precisions=OFFERED,
+    share=0.5,
+    edges=True,
+)
+def small_gates_keep_relative_accuracy(subject: Subject, case: Case, check: Check) -> None:
+    """`equals_reference` allows the absolute error of σ by tanh; this claim does not."""
+    compare_all(check, subject.run(case), expected(case, relative=True))
 
 
 @FAMILY.claims(

@@ -30,6 +30,8 @@ CHOSEN = (
     "RNNCell-numpy-function",
     "LSTM-packed-by-masks",
     "LSTM-scripted-step",
+    "LSTM-one-sigma-for-all-gates",
+    "LSTMCell-sigma-by-tanh",
     "LSTM-cells-renamed-in-the-state-dict",
     "LSTMCell-own-function",
     "LSTMCell-compiled-by-eager",

@@ -211,4 +211,9 @@ def test_a_property_is_chosen_by_its_name_and_not_by_the_path_of_the_subject() -
     assert names == {n for n in CATALOGUE if "mask" in n}
     both = {**given, "--family": ["agreement"], "--property": ["time_split"]}
     names = {p.prop.name for p in options.configure(both).plans()}
-    assert names == {"equals_reference", "equals_reference_step_by_step", "time_split"}
+    assert names == {
+        "equals_reference",
+        "small_gates_keep_relative_accuracy",
+        "equals_reference_step_by_step",
+        "time_split",
+    }
