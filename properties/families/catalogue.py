@@ -17,13 +17,14 @@ from . import (
     packing,
     parameters,
     placement,
+    sizes,
     special_values,
     transforms,
     weights,
 )
 from .compilation import claims as compilation
 from .dropout import claims as dropout
-from .memory import claims as memory
+from .memory import growth as memory  # it imports the other half, `memory.claims`
 from .paths import errors as path_errors
 from .property import Property
 from .rejection import arguments as rejected_arguments
@@ -54,6 +55,7 @@ _MODULES = (
     rejected_reads,
     rejected_packing,
     placement,
+    sizes,
     networks,
     gates,
     counts,

@@ -7,11 +7,13 @@ from . import (
     dropout,
     gate_math,
     gradients,
+    growth,
     lone,
     memory,
     numerics,
     parameters,
     paths,
+    sizes,
     states,
     walks,
 )
@@ -23,11 +25,13 @@ MODULES = (
     walks,
     numerics,
     gradients,
+    growth,
     dropout,
     memory,
     parameters,
     conduct,
     paths,
+    sizes,
     lone,
 )
 __all__ = ["MODULES", "MUTANTS"]

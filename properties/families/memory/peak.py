@@ -17,7 +17,7 @@ from ...devices import peak_of
 from ...subjects.capabilities import torch_lacks
 
 
-class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the bytes of the storages that operations made and that are alive, and their peak.
 
     It sees every operation that reaches torch's dispatcher, also inside a composite operation.  It
@@ -67,7 +67,7 @@ def peak_bytes(call: Callable[[], Any], device: str) -> int:
             return counted
         if TorchVersion(torch.__version__.partition("+")[0]) < "2.1":
             raise torch_lacks("storages whose life can be watched, 2.1 or later")
-        with _LiveBytes() as live:
+        with LiveBytes() as live:
             kept = call()
         del kept
         return live.peak
