@@ -6,6 +6,7 @@ import torch
 
 from ..cases.case import Case
 from ..checking.comparison import Check
+from ..subjects.capabilities import narrowed
 from ..subjects.protocol import Unsupported
 from . import sandbox
 from .known_issues import Issue, in_range, issues_of
@@ -44,7 +45,7 @@ def seen_elsewhere(plan: Plan, timeout: float = CASE_TIMEOUT) -> list[Issue]:
 def _outcome(plan: Plan, issue: Issue, timeout: float) -> tuple[bool, list[str]]:
     """Whether the witness fails, in each of its variants; and the variants that pass."""
     outcomes = {
-        repr(case): _fails(plan, case, issue.attempts, timeout)
+        repr(case): _fails_within(plan, issue, case, timeout)
         for case in issue.cases(plan.subject, plan.precision)
     }
     # What memory holds in this process may hide all variants but one of a read past an end.
@@ -53,6 +54,18 @@ def _outcome(plan: Plan, issue: Issue, timeout: float) -> tuple[bool, list[str]]
     return bool(decided) and enough(decided), [
         case for case, fails in outcomes.items() if fails is False
     ]
+
+
+def _fails_within(plan: Plan, issue: Issue, case: Case, timeout: float) -> bool | None:
+    """Whether a witness fails; one that the subject does not offer is put within its gaps."""
+    fails = _fails(plan, case, issue.attempts, timeout)
+    if fails is None:
+        fixed = narrowed({}, plan.subject.unsupported, plan.subject.form)
+        fixed.pop("forms", None)
+        within = case.but(**fixed)
+        if within != case and issue.covers(within):
+            return _fails(plan, within, issue.attempts, timeout)
+    return fails
 
 
 def _fails(plan: Plan, case: Case, attempts: int, timeout: float) -> bool | None:
