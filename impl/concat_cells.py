@@ -53,14 +53,20 @@ class _ConcatCell(nn.Module):
         """The sizes, in the order of the arguments."""
         return f"{self.input_size}, {self.hidden_size}, {self.output_size}"
 
+    @property
+    def _weight(self) -> Tensor:
+        """The first weight.  A replica of DataParallel has weights, and no parameters."""
+        weight: Tensor = getattr(self, self.layers[0]).weight
+        return weight
+
     def initHidden(self, batch: int = 1) -> Tensor:
         """A zero state (batch, hidden_size)."""
         check_size("batch", batch)
-        return next(self.parameters()).new_zeros(batch, self.hidden_size)
+        return self._weight.new_zeros(batch, self.hidden_size)
 
     def _states(self, x: Tensor, **states: Tensor | None) -> list[Tensor]:
         """The states, zeros for None.  Raises `TypeError` or `ValueError` for a wrong argument."""
-        name, weight = type(self).__name__, next(self.parameters())
+        name, weight = type(self).__name__, self._weight
         check_tensor(f"{name}: input", x)
         if x.dim() != 2 or x.size(1) != self.input_size:
             raise ValueError(

@@ -154,19 +154,25 @@ class _Layers(nn.Module):
         shapes = {"hidden": (rows, batch, self._state_size)}
         return shapes | {"cell": (rows, batch, self.hidden_size)} if self.mode == "LSTM" else shapes
 
+    @property
+    def _weight(self) -> Tensor:
+        """The first weight.  A replica of DataParallel has weights, and no parameters."""
+        weight: Tensor = getattr(self, self._all_names[0][0])
+        return weight
+
     def _check_input(self, x: Tensor) -> None:
         if x.size(-1) != self.input_size:
             raise RuntimeError(
                 "input.size(-1) must be equal to input_size. "
                 f"Expected {self.input_size}, got {x.size(-1)}"
             )
-        check_dtype(f"{self.mode}: input", x, next(self.parameters()))
+        check_dtype(f"{self.mode}: input", x, self._weight)
 
     def _check_states(self, states: State, batch: int) -> None:
         for (name, expected), state in zip(self._state_shapes(batch).items(), states, strict=True):
             if tuple(state.shape) != expected:
                 raise RuntimeError(f"Expected {name} size {expected}, got {list(state.shape)}")
-            check_dtype(f"{self.mode}: {name} state", state, next(self.parameters()))
+            check_dtype(f"{self.mode}: {name} state", state, self._weight)
 
     def _as_states(self, hx: Any) -> State | None:
         """hx as a tuple of tensors.  Raises `TypeError` if hx has the wrong type."""

@@ -13,6 +13,7 @@ from . import (
     numerics,
     parameters,
     paths,
+    replicas,
     sizes,
     states,
     walks,
@@ -31,6 +32,7 @@ MODULES = (
     parameters,
     conduct,
     paths,
+    replicas,
     sizes,
     lone,
 )

@@ -1,0 +1,98 @@
+"""Mutants that are right when called as they were made, by position, on their own weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from .registry import CLASSES, LAYERS, mutant
+
+
+@mutant("state-by-keyword-ignored", "modes", "a forward(*args, **kwargs) that reads args", CLASSES)
+def _(base: Any) -> type:
+    class Mutant(base):
+        def forward(self, *args: Any, **kwargs: Any) -> Any:
+            given = args or (kwargs["input"],)
+            return super().forward(*given[:2])
+
+    return Mutant
+
+
+@mutant("input-has-another-name", "modes", "forward(x, state) for forward(input, hx)", CLASSES)
+def _(base: Any) -> type:
+    class Mutant(base):
+        def forward(self, x: Any, state: Any = None) -> Any:
+            return super().forward(x, state)
+
+    return Mutant
+
+
+@mutant("kind-by-the-name-of-the-class", "modes", "a subclass starts from zeros", CLASSES)
+def _(base: Any) -> type:
+    class Mutant(base):
+        def forward(self, input: Any, hx: Any = None) -> Any:
+            return super().forward(input, hx if type(self).__name__ == "Mutant" else None)
+
+    return Mutant
+
+
+@mutant("only-its-own-class", "modes", "a fast path for type(self) is the class alone", CLASSES)
+def _(base: Any) -> type:
+    class Mutant(base):
+        def forward(self, input: Any, hx: Any = None) -> Any:
+            if type(self) is not Mutant:
+                input = input if not isinstance(input, Tensor) else input * 1.001
+            return super().forward(input, hx)
+
+    return Mutant
+
+
+@mutant("replica-shares-the-list", "modes", "pytorch 33081: replicas share one list", LAYERS)
+def _(base: Any) -> type:
+    """The list of weights follows each assignment; a replica has the same list, not a copy."""
+
+    class Mutant(base):
+        def __setattr__(self, name: str, value: Any) -> None:
+            super().__setattr__(name, value)
+            if name.startswith(("weight_", "bias_")) and "_is_replica" in self.__dict__:
+                self.__dict__.setdefault("_assigned", {})[name] = value
+
+        def _replicate_for_data_parallel(self) -> Any:
+            self.__dict__.setdefault("_assigned", {})
+            return super()._replicate_for_data_parallel()
+
+        def _direction(self, x: Any, state: Any, suffix: str, sizes: Any, reverse: bool) -> Any:
+            assigned, own = self.__dict__.get("_assigned", {}), self
+            if assigned and "_is_replica" not in self.__dict__:
+                own = base._replicate_for_data_parallel(self)
+                for name, value in assigned.items():
+                    setattr(own, name, value)
+            return base._direction(own, x, state, suffix, sizes, reverse)
+
+    return Mutant
+
+
+@mutant("replica-reads-the-original", "modes", "pytorch 33238: a replica is the original", CLASSES)
+def _(base: Any) -> type:
+    class Mutant(base):
+        def _replicate_for_data_parallel(self) -> Any:
+            replica = super()._replicate_for_data_parallel()
+            replica.__dict__["_original"] = self
+            return replica
+
+        def forward(self, input: Any, hx: Any = None) -> Any:
+            original = self.__dict__.get("_original")
+            return base.forward(original if original is not None else self, input, hx)
+
+    return Mutant
+
+
+@mutant("weights-by-parameters", "modes", "huggingface: StopIteration in a replica", CLASSES)
+def _(base: Any) -> type:
+    class Mutant(base):
+        def forward(self, input: Any, hx: Any = None) -> Any:
+            next(self.parameters())
+            return super().forward(input, hx)
+
+    return Mutant
