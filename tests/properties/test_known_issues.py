@@ -15,6 +15,7 @@ from gatewise.properties.running.engine import run
 from gatewise.properties.running.known_issues import in_range, parse
 from gatewise.properties.running.plans import Plan
 from gatewise.properties.running.records import FALSIFIED, HOLDS, KNOWN_ISSUE
+from gatewise.properties.subjects.capabilities import gaps_of
 from gatewise.properties.subjects.protocol import Subject
 
 ENTRY = """
@@ -40,8 +41,8 @@ class ReluIsTanh(nn.RNN):
 def record_of(factory: Any, text: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     entries = parse(text)
     monkeypatch.setattr(known_issues, "known_issues", lambda: entries)
-    plan = Plan(CATALOGUE["equals_reference"], Subject("wrong.RNN", "RNN", factory), "float32")
-    return run(plan, profile="quick", seed=1)
+    subject = Subject("wrong.RNN", "RNN", factory, unsupported=gaps_of(factory, "RNN"))
+    return run(Plan(CATALOGUE["equals_reference"], subject, "float32"), profile="quick", seed=1)
 
 
 def test_a_covered_fault_is_known_and_its_cases_are_counted(
@@ -53,6 +54,22 @@ def test_a_covered_fault_is_known_and_its_cases_are_counted(
     assert record.passed
     assert 0 < record.excused < record.cases
     assert record.message == ("relu-is-tanh (https://example.org/1): relu is computed as tanh")
+
+
+def test_a_witness_that_is_not_offered_is_put_within_the_gaps(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class OneLayer(ReluIsTanh):
+        gatewise_unsupported = {  # noqa: RUF012 - as the documentation writes it
+            "num_layers": "it is one layer",
+            "state": "it starts from zeros",
+        }
+
+    deep = ENTRY.replace("nonlinearity='relu', seed", "nonlinearity='relu', num_layers=2, seed")
+    assert record_of(OneLayer, deep, monkeypatch).status == KNOWN_ISSUE
+    # A fault of two layers alone is none of a subject that has one.
+    covered = deep.replace('nonlinearity = "relu"', 'nonlinearity = "relu", num_layers = 2')
+    assert record_of(OneLayer, covered, monkeypatch).status == FALSIFIED
 
 
 def test_a_fault_beside_the_covered_cases_still_falsifies(monkeypatch: pytest.MonkeyPatch) -> None:
