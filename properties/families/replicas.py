@@ -19,7 +19,7 @@ from ..checking.derivatives import offered
 from ..checking.oracle import compare_all, expected
 from ..levels import CONTRACT
 from ..precisions import FLOAT32
-from ..subjects.capabilities import Unsupported
+from ..subjects.capabilities import Unsupported, arguments_of
 from ..subjects.protocol import Subject
 from .life_cycle import other_weights
 from .property import UNPACKED, Family
@@ -30,14 +30,18 @@ _ENSEMBLE = 3
 
 
 class _ByKeyword(nn.Module):
-    """A module whose arguments are passed by torch.nn's names."""
+    """A module whose arguments are passed by the names that its forward has for them.
+
+    They are torch.nn's names, input and hx, where forward takes any keyword.
+    """
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
         self.module = module
+        self.names = (*(arguments_of(module.forward) or {}), "input", "hx")[:2]
 
     def forward(self, *args: Any) -> Any:
-        return self.module(**dict(zip(("input", "hx"), args, strict=False)))
+        return self.module(**dict(zip(self.names, args, strict=False)))
 
 
 @FAMILY.claims(

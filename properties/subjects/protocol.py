@@ -5,6 +5,7 @@ from __future__ import annotations
 import dis
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -90,10 +91,7 @@ class Subject:
         for name in options:
             if name in self.unsupported:
                 raise Unsupported(self.unsupported[name])
-        try:
-            module = self.factory(*sizes, **options, **placing)
-        except NotImplementedError as reason:
-            raise Unsupported(str(reason) or f"NotImplementedError for {options}") from reason
+        module = called(partial(self.factory, **options, **placing), *sizes)
         return drop_in(module, case.options) if self.like in DROP_IN else module
 
     def construct(self, case: Case) -> nn.Module:
@@ -191,15 +189,15 @@ class Subject:
         return _named_layer(self.states, called(module, *arguments))
 
 
-def called(module: Callable[..., Any], *arguments: Any) -> Any:
-    """What a module returns for some arguments.
+def called(callee: Callable[..., Any], *arguments: Any) -> Any:
+    """What a module or a factory returns for some arguments.
 
     Raises `Unsupported` where the subject's own code raises `NotImplementedError`: so it says that
-    it does not offer a form of call.  torch raises that class too, for an operator that lacks a
-    kernel; such an error is left as it is.
+    it does not offer an option or a form of call.  torch raises that class too, for an operator
+    that lacks a kernel; such an error is left as it is.
     """
     try:
-        return module(*arguments)
+        return callee(*arguments)
     except NotImplementedError as reason:
         if not _raised_by_python(reason):
             raise

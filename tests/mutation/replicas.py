@@ -19,15 +19,6 @@ def _(base: Any) -> type:
     return Mutant
 
 
-@mutant("input-has-another-name", "modes", "forward(x, state) for forward(input, hx)", CLASSES)
-def _(base: Any) -> type:
-    class Mutant(base):
-        def forward(self, x: Any, state: Any = None) -> Any:
-            return super().forward(x, state)
-
-    return Mutant
-
-
 @mutant("kind-by-the-name-of-the-class", "modes", "a subclass starts from zeros", CLASSES)
 def _(base: Any) -> type:
     class Mutant(base):

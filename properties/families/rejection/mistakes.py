@@ -25,7 +25,7 @@ from ...checking.comparison import Check, Mismatch
 from ...devices import another_than, is_type, type_of
 from ...precisions import dtype_of
 from ...subjects.capabilities import machine_lacks
-from ...subjects.protocol import Subject, Unsupported
+from ...subjects.protocol import Subject, Unsupported, called
 
 CELL_PATHS = ("batched", "unbatched")
 LAYER_PATHS = (
@@ -292,10 +292,7 @@ def right_call(subject: Subject, case: Case) -> nn.Module:
         if asked and word in subject.unsupported:
             raise Unsupported(subject.unsupported[word])
     module = subject.build(case)
-    try:
-        Arguments(subject, case).call(module)
-    except NotImplementedError as reason:
-        raise Unsupported(f"{subject.name}: {reason}") from reason
+    called(Arguments(subject, case).call, module)
     return module
 
 

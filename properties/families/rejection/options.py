@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from gatewise.reference.classes import LAYERS, RNNS, only
@@ -12,7 +13,7 @@ from ...cases.case import Case
 from ...checking.comparison import Check
 from ...levels import HARDENING
 from ...subjects.capabilities import options_of
-from ...subjects.protocol import Subject, Unsupported
+from ...subjects.protocol import Subject, called
 from .arguments import FAMILY
 from .mistakes import names_it, outcome, refused, told
 
@@ -81,10 +82,8 @@ def made_wrong(subject: Subject, case: Case) -> tuple[str, str, str, Any]:
         options = {**options, option: value}
 
     def make() -> Any:
-        try:
-            return subject.factory(*sizes.values(), **options)
-        except NotImplementedError as reason:  # the subject states a gap, which is no refusal
-            raise Unsupported(str(reason) or f"NotImplementedError for {options}") from reason
+        # NotImplementedError is no refusal: the subject states a gap.
+        return called(partial(subject.factory, **options), *sizes.values())
 
     return *outcome(make, (TypeError, ValueError, RuntimeError)), option, value
 
