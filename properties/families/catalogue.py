@@ -5,6 +5,7 @@ from __future__ import annotations
 from . import (
     agreement,
     autograd,
+    autograd_graph,
     composition,
     conduct,
     determinism,
@@ -59,6 +60,7 @@ _MODULES = (
     counts,
     gradients,
     autograd,
+    autograd_graph,
     transforms,
     compilation,  # last, since it takes the longest by far
 )

@@ -7,12 +7,14 @@ from . import (
     dropout,
     gate_math,
     gradients,
+    graphs,
     lone,
     memory,
     numerics,
     parameters,
     paths,
     states,
+    upstream,
     walks,
 )
 from .registry import MUTANTS
@@ -23,6 +25,8 @@ MODULES = (
     walks,
     numerics,
     gradients,
+    upstream,
+    graphs,
     dropout,
     memory,
     parameters,
