@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from gatewise.reference.ball import Ball
-from gatewise.reference.classes import ALL, LAYERS
+from gatewise.reference.classes import ALL
 
 from ..cases.case import Case
 from ..checking.comparison import Check
@@ -29,7 +29,7 @@ from ..checking.derivatives import (
     tensors,
 )
 from ..checking.oracle import expected_gradients, upstream_arrays
-from ..levels import CONTRACT, HARDENING
+from ..levels import CONTRACT
 from ..subjects.protocol import Subject, Unsupported, padded
 from .autograd import FAMILY
 from .property import STATEFUL
@@ -38,7 +38,7 @@ from .property import STATEFUL
 SMALL = {"time": 6, "hidden": 8, "input": 8, "batch": 5}
 
 
-def _recorded(
+def recorded(
     subject: Subject, case: Case, module: nn.Module, given: Tensors
 ) -> tuple[Recorded, Tensors]:
     """A call with its graph, and the tensors that it took and returned, by name.
@@ -62,7 +62,7 @@ def _recorded(
     return Recorded(leaves, results), held
 
 
-def _leaves(subject: Subject, case: Case, module: nn.Module) -> Tensors:
+def leaves_of(subject: Subject, case: Case, module: nn.Module) -> Tensors:
     """The arguments of a call; they and the module's weights require a gradient."""
     given = arguments(subject, case)
     for t in (*given.values(), *module.parameters()):
@@ -106,13 +106,13 @@ def _compare(
 )
 def overwritten_tensors_never_spoil_a_gradient(subject: Subject, case: Case, check: Check) -> None:
     module, upstream = subject.build(case), upstream_arrays(case)
-    given, placed = _leaves(subject, case, module), tensors(subject, case, upstream)
+    given, placed = leaves_of(subject, case, module), tensors(subject, case, upstream)
     want = cache(partial(expected_gradients, case, upstream))
-    run, held = _recorded(subject, case, module, given)
+    run, held = recorded(subject, case, module, given)
     plain = run.gradient(placed)
     before = {name: leaf.detach().clone() for name, leaf in run.leaves.items()}
     for group, names in _groups(held).items():
-        run, held = _recorded(subject, case, module, given)
+        run, held = recorded(subject, case, module, given)
         with torch.no_grad():
             for name in names:
                 held[name].fill_(torch.nan)  # who reads it later shows it in the gradient
@@ -139,11 +139,11 @@ def overwritten_tensors_never_spoil_a_gradient(subject: Subject, case: Case, che
 )
 def saved_tensor_hooks_see_what_backward_reads(subject: Subject, case: Case, check: Check) -> None:
     module, upstream = subject.build(case), upstream_arrays(case)
-    given, placed = _leaves(subject, case, module), tensors(subject, case, upstream)
-    run, _ = _recorded(subject, case, module, given)
+    given, placed = leaves_of(subject, case, module), tensors(subject, case, upstream)
+    run, _ = recorded(subject, case, module, given)
     plain = run.gradient(placed)
     with torch.autograd.graph.saved_tensors_hooks(_copy, _copy):
-        run, held = _recorded(subject, case, module, given)
+        run, held = recorded(subject, case, module, given)
     for t in held.values():
         # By `.data`: torch forbids to go on from one of several views after another was changed.
         t.data.fill_(torch.nan)
@@ -206,56 +206,7 @@ def _watched(
 
     Nothing but the graph of the call keeps a copy.
     """
-    leaves = _leaves(subject, case, module)
-    run, held = _recorded(subject, case, module, {n: t.clone() for n, t in leaves.items()})
+    leaves = leaves_of(subject, case, module)
+    run, held = recorded(subject, case, module, {n: t.clone() for n, t in leaves.items()})
     names = [n for n in ("input", *STATES) if n in held]
     return dict(run.results), {n: weakref.ref(held[n]) for n in names}
-
-
-#: What may decide by which path a layer is computed, and a case that is computed without it.
-PATHS: dict[str, Callable[[Case], Case]] = {
-    "in float64": lambda case: case.but(precision="float64"),
-    "in two layers": lambda case: case.but(num_layers=2),
-    "in both directions": lambda case: case.but(bidirectional=True),
-    "packed": lambda case: case.but(lengths=_ragged(case)),
-}
-
-
-def _ragged(case: Case) -> tuple[int, ...]:
-    assert case.batch is not None
-    return (case.time, *[case.time - 1] * (case.batch - 1))
-
-
-def _edited_before_backward(subject: Subject, case: Case) -> str:
-    """What a backward pass does after the output was edited in place."""
-    module = subject.build(case)
-    run, held = _recorded(subject, case, module, _leaves(subject, case, module))
-    with torch.no_grad():
-        held["output"].mul_(2.0)
-    try:
-        run.gradient(tensors(subject, case, upstream_arrays(case)))
-    except RuntimeError:
-        return "raises"
-    return "works"
-
-
-@FAMILY.claims(
-    "Whether the output may be edited in place before the backward pass does not depend on the "
-    "path: precision, number of layers, directions, or how the input is passed.",
-    "f(x).mul_(2), then ∂: raises on every path or on none",
-    of=LAYERS,
-    level=HARDENING,
-    beyond="torch documents only that a backward pass raises where a saved tensor was changed.",
-    share=0.15,
-    most=SMALL,
-    least={"batch": 2, "time": 2},
-    forms=("dense",),
-    num_layers=1,
-    bidirectional=False,
-    variants=tuple(PATHS),
-)
-def output_may_be_edited_on_every_path_alike(subject: Subject, case: Case, check: Check) -> None:
-    other = PATHS[case.variant](case)
-    here, there = (_edited_before_backward(subject, c) for c in (case, other))
-    label = f"what a backward pass does after the output was edited in place, {case.variant},"
-    check.same(label, there, here)

@@ -6,6 +6,7 @@ from . import (
     agreement,
     autograd,
     autograd_graph,
+    autograd_results,
     composition,
     conduct,
     determinism,
@@ -61,6 +62,7 @@ _MODULES = (
     gradients,
     autograd,
     autograd_graph,
+    autograd_results,
     transforms,
     compilation,  # last, since it takes the longest by far
 )

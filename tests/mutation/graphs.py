@@ -11,8 +11,18 @@ from torch.nn.utils.rnn import PackedSequence
 
 from gatewise import impl
 
-from .gate_math import State
-from .registry import CELLS, CLASSES, LAYERS, held, mutant, projected, register, stepping
+from .gate_math import GRUS, LSTMS, State, gru, lstm
+from .registry import (
+    CELLS,
+    CLASSES,
+    LAYERS,
+    held,
+    mutant,
+    projected,
+    recurrent,
+    register,
+    stepping,
+)
 
 
 class _Product(torch.autograd.Function):
@@ -144,30 +154,12 @@ class _KeptTanh(torch.autograd.Function):
 
 
 def _kept_result(kind: str, module: Any, x: Tensor, state: State, suffix: str) -> State:
-    a = state[0] @ getattr(module, f"weight_hh{suffix}").t()
-    if kind == "RNN":
-        (a,) = _finish("RNN", _Linear(module), x, a, state, suffix)
-        return (_KeptTanh.apply(a) if module.nonlinearity == "tanh" else torch.relu(a),)
-    bias = getattr(module, f"bias_hh{suffix}", None)
-    i, f, g, o = (x + (a if bias is None else a + bias)).chunk(4, dim=-1)
-    c = torch.sigmoid(f) * state[1] + torch.sigmoid(i) * torch.tanh(g)
-    return projected(module, torch.sigmoid(o) * _KeptTanh.apply(c), suffix), c
+    a = x + recurrent(module, state[0], suffix)
+    return (_KeptTanh.apply(a) if module.nonlinearity == "tanh" else torch.relu(a),)
 
 
-class _Linear:
-    """A module's weights, and the identity in place of its nonlinearity."""
-
-    nonlinearity = "clone"
-
-    def __init__(self, module: Any) -> None:
-        self._module = module
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._module, name)
-
-
-for _like, _factory in stepping(_kept_result, ("RNNCell", "RNN", "LSTMCell", "LSTM")):
-    _models = "pytorch 25340: a result on ctx, which is never freed"
+for _like, _factory in stepping(_kept_result, ("RNNCell",)):
+    _models = "pytorch 25340: a result kept on ctx"
     register("result-on-ctx", _like, _factory, "gradients", _models)
 
 
@@ -285,3 +277,52 @@ _saving("float32-saves-its-output", _FLOAT, lambda m, y, packed: y.dtype == torc
 _saving("packed-saves-its-output", "one path alone", lambda m, y, packed: packed)
 _saving("one-direction-saves-its-output", _FLOAT, lambda m, y, packed: not m.bidirectional)
 _saving("one-layer-saves-its-output", _FLOAT, lambda m, y, packed: m.num_layers == 1)
+
+
+@mutant("hooks-see-the-output-alone", "modes", "a shortcut around hooks", ("RNN", "GRU"))
+def _(base: Any) -> type:
+    class Mutant(base):
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            output, state = super().__call__(*args, **kwargs)
+            if self._backward_hooks and not self._forward_hooks:
+                state = self.forward(*args, **kwargs)[1]
+            return output, state
+
+    return Mutant
+
+
+@mutant("hook-gets-half-the-gradient", "modes", "the input read beside the hooks", CELLS)
+def _(base: Any) -> type:
+    class Mutant(base):
+        def __call__(self, input: Any, *args: Any, **kwargs: Any) -> Any:
+            beside = self._backward_hooks and not self._forward_hooks
+            self.__dict__["raw"] = input if beside else None
+            return super().__call__(input, *args, **kwargs)
+
+        def forward(self, input: Any, hx: Any = None) -> Any:
+            raw = self.__dict__.pop("raw", None)
+            return super().forward(input if raw is None else 0.5 * input + 0.5 * raw, hx)
+
+    return Mutant
+
+
+class _Masked(torch.autograd.Function):
+    """The identity, which replaces every gradient by zero."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        return torch.zeros_like(grad)
+
+
+def _nan_masked(kind: str, module: Any, x: Tensor, state: State, suffix: str) -> State:
+    h, *c = (lstm if kind == "LSTM" else gru)(module, x, state, suffix)
+    return (h + 0 * torch.sqrt(0 * _Masked.apply(h)), *c)  # √ has no slope at 0
+
+
+for _like, _factory in stepping(_nan_masked, (*LSTMS, *GRUS)):
+    _models = "a NaN of the backward pass that is replaced by zero"
+    register("masked-nan", _like, _factory, "gradients", _models)
