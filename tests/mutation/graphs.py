@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.nn.utils.rnn import PackedSequence
 
 from gatewise import impl
@@ -39,8 +39,9 @@ class _Product(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
         saved = iter(ctx.saved_tensors)
         x, w = (ctx.own[n] if n in ctx.own else next(saved) for n in "xw")
-        rows = grad.reshape(-1, grad.size(-1))
-        return grad @ w, rows.t() @ x.reshape(-1, x.size(-1)), None
+        g = grad.to(w.dtype)  # autocast may have made another dtype of either
+        rows, columns = g.reshape(-1, g.size(-1)), x.to(w.dtype).reshape(-1, x.size(-1))
+        return (g @ w).to(x.dtype), rows.t() @ columns, None
 
 
 def _finish(kind: str, module: Any, x: Tensor, a: Tensor, state: State, suffix: str) -> State:
@@ -66,6 +67,19 @@ def _keeping(kept: str) -> Any:
     return step
 
 
+def _aliases(tensors: Iterable[Tensor]) -> list[Tensor]:
+    """The same values with their graph: a gradient by an alias goes no further back."""
+    return [t.view_as(t) for t in tensors]
+
+
+def _gradients(found: Any, by: list[Tensor], grads: Any, second: bool, **options: Any) -> Any:
+    """The gradient by each tensor of a list, None where it requires none."""
+    wanted = [t for t in by if t.requires_grad]
+    options = {"create_graph": second, "allow_unused": True, **options}
+    own = iter(torch.autograd.grad(found, wanted, grads, **options))
+    return [next(own) if t.requires_grad else None for t in by]
+
+
 class _Recomputed(torch.autograd.Function):
     """A step that its backward pass computes again, with the weights that the module has then."""
 
@@ -76,14 +90,13 @@ class _Recomputed(torch.autograd.Function):
         return call(x, rest[ctx.weights :], rest[: ctx.weights])
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> Any:
+        second = torch.is_grad_enabled()
         with torch.enable_grad():
-            x, *state = (t.detach().requires_grad_() for t in ctx.saved_tensors)
-            weights = [w.detach().requires_grad_() for w in ctx.current()]
+            x, *state = _aliases(ctx.saved_tensors)
+            weights = _aliases(ctx.current())
             found = ctx.call(x, tuple(state), weights)
-        inputs = [x, *weights, *state]
-        return None, None, *torch.autograd.grad(found, inputs, grads, allow_unused=True)
+        return None, None, *_gradients(found, [x, *weights, *state], grads, second)
 
 
 def _with_current_weights(kind: str, module: Any, x: Tensor, state: State, suffix: str) -> State:
@@ -172,21 +185,18 @@ class _Whole(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, call: Any, inner: bool, *tensors: Tensor) -> tuple[Tensor, ...]:
         with torch.enable_grad():
-            taken = tensors if inner else [t.clone() for t in tensors]
-            ctx.call, ctx.taken = call, [t.detach().requires_grad_() for t in taken]
+            ctx.call = call
+            ctx.taken = _aliases(tensors) if inner else [t.clone() for t in tensors]
             found = call(*ctx.taken)
         ctx.found = found if inner else None
         return tuple(t.detach() for t in found)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> Any:
+        second = torch.is_grad_enabled()
         with torch.enable_grad():
             found = ctx.call(*ctx.taken) if ctx.found is None else ctx.found
-        gradients = torch.autograd.grad(
-            found, ctx.taken, grads, retain_graph=True, allow_unused=True
-        )
-        return None, None, *gradients
+        return None, None, *_gradients(found, ctx.taken, grads, second, retain_graph=True)
 
 
 def _whole(base: Any, inner: bool) -> type:
@@ -223,8 +233,9 @@ for _like in CLASSES:
     _base = getattr(impl, _like)
     _models = "an inner graph that every backward pass retains"
     register("inner-graph-retained", _like, _whole(_base, True), "gradients", _models)
-    _models = "copies of all arguments on ctx, which no backward pass frees"
-    register("copies-on-ctx", _like, _whole(_base, False), "gradients", _models)
+    if _like in CELLS:  # a layer would draw another mask of dropout
+        _models = "copies of all arguments on ctx, which no backward pass frees"
+        register("copies-on-ctx", _like, _whole(_base, False), "gradients", _models)
 
 #: The last results of a class, with their graph, as a cache for a log would keep them.
 _LAST: dict[type, Any] = {}
