@@ -81,30 +81,29 @@ def _gradients(found: Any, by: list[Tensor], grads: Any, second: bool, **options
 
 
 class _Recomputed(torch.autograd.Function):
-    """A step that its backward pass computes again, with the weights that the module has then."""
+    """A step that its backward pass computes again, with the weights as they are then."""
 
     @staticmethod
-    def forward(ctx: Any, call: Any, current: Any, x: Tensor, *rest: Tensor) -> State:
-        ctx.call, ctx.current, ctx.weights = call, current, len(current())
-        ctx.save_for_backward(x, *rest[ctx.weights :])
-        return call(x, rest[ctx.weights :], rest[: ctx.weights])
+    def forward(ctx: Any, call: Any, count: int, x: Tensor, *rest: Tensor) -> State:
+        ctx.call, ctx.weights = call, rest[:count]
+        ctx.save_for_backward(x, *rest[count:])
+        on, dtype = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
+        ctx.autocast = {"device_type": "cpu", "dtype": dtype, "enabled": on}
+        return call(x, rest[count:], rest[:count])
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
         second = torch.is_grad_enabled()
-        with torch.enable_grad():
+        with torch.enable_grad(), torch.autocast(**ctx.autocast):
             x, *state = _aliases(ctx.saved_tensors)
-            weights = _aliases(ctx.current())
+            weights = _aliases(ctx.weights)
             found = ctx.call(x, tuple(state), weights)
         return None, None, *_gradients(found, [x, *weights, *state], grads, second)
 
 
-def _with_current_weights(kind: str, module: Any, x: Tensor, state: State, suffix: str) -> State:
+def _recomputing(kind: str, module: Any, x: Tensor, state: State, suffix: str) -> State:
     every = ("weight_hh", "bias_hh", "weight_hr")
     names = [n for n in every if getattr(module, n + suffix, None) is not None]
-
-    def current() -> list[Tensor]:
-        return [getattr(module, n + suffix) for n in names]
 
     def call(x: Tensor, state: State, weights: Any) -> State:
         own = type("Own", (), dict(zip([n + suffix for n in names], weights, strict=True)))
@@ -112,13 +111,14 @@ def _with_current_weights(kind: str, module: Any, x: Tensor, state: State, suffi
         a = state[0] @ getattr(own, f"weight_hh{suffix}").t()
         return _finish(kind, own, x, a, state, suffix)
 
-    return _Recomputed.apply(call, current, x, *current(), *state)
+    weights = [getattr(module, n + suffix) for n in names]
+    return _Recomputed.apply(call, len(weights), x, *weights, *state)
 
 
 for _name, _models, _step in (
     ("weight-hh-on-ctx", "sru PR 171: a weight kept on ctx", _keeping("w")),
     ("hidden-state-on-ctx", "sru PR 171: a state kept on ctx", _keeping("x")),
-    ("recomputed-with-current-weights", "a recomputation after an update", _with_current_weights),
+    ("recomputed-with-current-weights", "a recomputation after an update", _recomputing),
 ):
     for _like, _factory in stepping(_step, CLASSES):
         register(_name, _like, _factory, "gradients", _models)
