@@ -142,7 +142,7 @@ def through(subject: Subject, case: Case, check: Check, *results: str) -> None:
     "tiny, large as from a scaled loss, of mixed magnitudes, or zeros.",
     "|∂Σ⟨u, result⟩/∂θ − v| ≤ r for every regime of u",
     precisions=PLAIN,
-    share=SHARE,
+    share=SHARE / 2,
     sweep=True,
     variants=UPSTREAM_REGIMES,
 )
