@@ -13,14 +13,14 @@ from gatewise.reference.backward import cell_backward, layer_backward
 from gatewise.reference.ball import Ball, exact
 from gatewise.reference.concat_backward import concat_backward, tag_backward
 from gatewise.reference.dual import Dual
-from gatewise.reference.formats import Array, Precision
+from gatewise.reference.formats import Array, Format, Precision
 from gatewise.reference.kinds import KINDS
 from gatewise.reference.steps import cell, input_share, step
 from gatewise.reference.tagger import tag
 from gatewise.reference.unroll import layer
 
 from ..cases.case import Case
-from ..cases.values import seeded, values
+from ..cases.values import REGIMES, seeded, values
 from ..subjects.protocol import Results, Unsupported
 from .comparison import Check, agree
 
@@ -64,19 +64,44 @@ def final_names(case: Case) -> tuple[str, ...]:
     return tuple(f"{state}_n" for state in KINDS[case.kind].states)
 
 
-def upstream_arrays(case: Case) -> dict[str, Array]:
+def upstream_arrays(case: Case, regime: str = "spread") -> dict[str, Array]:
     """The upstream gradients: by name of a result, the gradient of a loss with respect to it.
 
-    They follow from the case's seed and are exact in the format.  No entry is small, so no
-    result's share of a gradient is too small to notice.
+    They follow from the case's seed and are exact in the format.  In the regime `spread` no entry
+    is small, so no result's share of a gradient is too small to notice.  The other regimes are
+    `UPSTREAM_REGIMES`.
     """
     rng = seeded(case.seed, _UPSTREAM)
     storage = case.rounding.storage
-    return {n: values(rng, "spread", shape, storage) for n, shape in result_shapes(case).items()}
+    own = regime if regime in REGIMES else "spread"
+    drawn = {n: values(rng, own, shape, storage) for n, shape in result_shapes(case).items()}
+    if regime == "one element":
+        return _one_element(rng, drawn)
+    factor = _FACTORS[regime](storage) if regime in _FACTORS else 1.0
+    return {n: storage.round(factor * u) for n, u in drawn.items()}
+
+
+def _one_element(rng: np.random.RandomState, drawn: dict[str, Array]) -> dict[str, Array]:
+    """Zeros, but for one element of one result."""
+    chosen = list(drawn)[rng.randint(len(drawn))]
+    found = {n: np.zeros(u.shape) for n, u in drawn.items()}
+    found[chosen].flat[rng.randint(found[chosen].size)] = 1.0
+    return found
 
 
 #: The number of the random stream of a case that the upstream gradients are drawn from.
 _UPSTREAM = 4
+
+#: Factors of upstream gradients.  Tiny ones leave room for products above the smallest normal
+#: number.  `torch.amp.GradScaler` begins with a factor of 2^16, which float16 does not have.
+_FACTORS: dict[str, Callable[[Format], float]] = {
+    "tiny": lambda storage: float(np.sqrt(storage.eta)),
+    "scaled loss": lambda storage: min(2.0**16, storage.largest / 4.0),
+}
+
+#: Losses give such upstream gradients: a sum, one entry of a result, a mean over very many
+#: elements, a scaled loss, a weighted sum, and a loss that a mask has made zero.
+UPSTREAM_REGIMES = ("ones", "one element", "tiny", "scaled loss", "mixed", "zeros")
 
 
 def expected_gradients(

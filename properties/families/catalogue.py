@@ -5,6 +5,8 @@ from __future__ import annotations
 from . import (
     agreement,
     autograd,
+    autograd_graph,
+    autograd_results,
     composition,
     conduct,
     determinism,
@@ -63,6 +65,8 @@ _MODULES = (
     counts,
     gradients,
     autograd,
+    autograd_graph,
+    autograd_results,
     transforms,
     compilation,  # last, since it takes the longest by far
 )

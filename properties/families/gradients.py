@@ -43,7 +43,7 @@ from ..checking.derivatives import (
     tell,
     tensors,
 )
-from ..checking.oracle import expected_gradients, upstream_arrays
+from ..checking.oracle import UPSTREAM_REGIMES, expected_gradients, upstream_arrays
 from ..precisions import PLAIN, SHORT
 from ..subjects.builtin import torchs
 from ..subjects.protocol import Subject, Unsupported
@@ -69,13 +69,18 @@ def one_step(subject: Subject, case: Case) -> tuple[Case, Array, list[Array]]:
     return dense.but(time=1, with_state=True), np.take(x, [t], axis=axis), state
 
 
-def first_order(subject: Subject, case: Case) -> tuple[Gradients, dict[str, Ball]]:
-    """All gradients of a case and their balls; of one step, for a layer in a 16-bit format."""
+def first_order(
+    subject: Subject, case: Case, regime: str = "spread"
+) -> tuple[Gradients, dict[str, Ball]]:
+    """All gradients of a case and their balls; of one step, for a layer in a 16-bit format.
+
+    `regime` is that of the upstream gradients.
+    """
     given, x, state = None, None, None
     if case.precision in SHORT and not case.cell and not KINDS[case.kind].words:
         case, x, state = one_step(subject, case)
         given = arguments(subject, case, x, state)
-    upstream = upstream_arrays(case)
+    upstream = upstream_arrays(case, regime)
     run = record(subject, case, given=given)
     run.backward(tensors(subject, case, upstream))
     return run.gradients, expected_gradients(case, upstream, x=x, state=state)
@@ -130,6 +135,21 @@ def through(subject: Subject, case: Case, check: Check, *results: str) -> None:
     run = record(subject, case)
     run.backward(tensors(subject, case, upstream))
     compare_gradients(check, run.gradients, expected_gradients(case, upstream))
+
+
+@FAMILY.claims(
+    "Every gradient is right whatever upstream gradients a loss gives: ones, one element alone, "
+    "tiny, large as from a scaled loss, of mixed magnitudes, or zeros.",
+    "|∂Σ⟨u, result⟩/∂θ − v| ≤ r for every regime of u",
+    precisions=PLAIN,
+    share=SHARE / 2,
+    sweep=True,
+    variants=UPSTREAM_REGIMES,
+)
+def gradients_are_right_for_any_upstream(subject: Subject, case: Case, check: Check) -> None:
+    got, want = first_order(subject, case, case.variant)
+    check.discriminating += tell(want)
+    compare_gradients(check, got, want, f"with upstream of the regime {case.variant}: gradient of ")
 
 
 @FAMILY.claims(

@@ -7,6 +7,7 @@ from . import (
     dropout,
     gate_math,
     gradients,
+    graphs,
     growth,
     lone,
     memory,
@@ -16,6 +17,7 @@ from . import (
     replicas,
     sizes,
     states,
+    upstream,
     walks,
 )
 from .registry import MUTANTS
@@ -26,7 +28,9 @@ MODULES = (
     walks,
     numerics,
     gradients,
+    graphs,
     growth,
+    upstream,
     dropout,
     memory,
     parameters,
