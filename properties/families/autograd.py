@@ -124,14 +124,17 @@ def upstream_may_be_expanded(subject: Subject, case: Case, check: Check) -> None
 
 
 @FAMILY.claims(
-    "Gradients are the same in eval mode.",
-    "∂ of module.eval() = ∂",
+    "Gradients are the same in eval mode, also where other calls come before and in between.",
+    "∂ of module.eval() = ∂, with f(x′) before f(x), and between f(x) and ∂",
     of=ALL,
     share=SHARE,
 )
 def gradients_in_eval_mode(subject: Subject, case: Case, check: Check) -> None:
     upstream = upstream_arrays(case)
+    module, other = subject.build(case).eval(), case.but(seed=case.seed ^ 1, with_state=False)
     with offered():
-        run = record(subject, case, module=subject.build(case).eval())
+        record(subject, other, module=module)
+        run = record(subject, case, module=module)
+        subject.run(other, module)
         run.backward(tensors(subject, case, upstream))
     compare_gradients(check, run.gradients, expected_gradients(case, upstream))

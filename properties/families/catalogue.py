@@ -8,6 +8,7 @@ from . import (
     composition,
     conduct,
     determinism,
+    evaluation,
     gradients,
     interface,
     invariance,
@@ -43,6 +44,7 @@ _MODULES = (
     parameters,
     interface,
     modes,
+    evaluation,  # a part of the family modes
     life_cycle,
     weights,
     determinism,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from . import (
     conduct,
     dropout,
+    evaluation,
     gate_math,
     gradients,
     lone,
@@ -27,6 +28,7 @@ MODULES = (
     memory,
     parameters,
     conduct,
+    evaluation,
     paths,
     lone,
 )

@@ -54,8 +54,9 @@ def _seeded_run(subject: Subject, case: Case, module: nn.Module, seed: int) -> R
 
 
 @FAMILY.claims(
-    "In evaluation nothing is dropped, whatever the probability.",
-    "eval: f_p(x) = f_0(x)",
+    "In evaluation nothing is dropped, whatever the probability, and also after a call in "
+    "training.",
+    "eval: f_p(x) = f_0(x), before and after f_p(x) in train()",
     of=LAYERS,
     share=0.2,
     num_layers=2,
@@ -63,8 +64,11 @@ def _seeded_run(subject: Subject, case: Case, module: nn.Module, seed: int) -> R
 )
 def evaluation_drops_nothing(subject: Subject, case: Case, check: Check) -> None:
     case = _with_dropout(case).but(num_layers=2 + case.seed % 2)
-    module = subject.build(case).eval()
-    compare_all(check, _seeded_run(subject, case, module, case.seed), expected(case))
+    module, want = subject.build(case).eval(), expected(case)
+    compare_all(check, _seeded_run(subject, case, module, case.seed), want)
+    _seeded_run(subject, case, module.train(), case.seed)
+    again = _seeded_run(subject, case, module.eval(), case.seed)
+    compare_all(check, again, want, "after a call in training: ")
 
 
 @FAMILY.claims(
@@ -148,9 +152,9 @@ def survivors_are_scaled(subject: Subject, case: Case, check: Check) -> None:
 
 
 @FAMILY.claims(
-    "The seed decides the mask whatever the weights are, and every result equals the reference "
-    "under that mask.",
-    "f_p(x; W, seed) = reference(x; W, mask(seed))",
+    "The seed decides the mask whatever the weights are, also after a call in evaluation, and "
+    "every result equals the reference under that mask.",
+    "f_p(x; W, seed) = reference(x; W, mask(seed)), also after f_p(x) in eval()",
     of=LAYERS,
     share=0.2,
     num_layers=2,
@@ -163,7 +167,10 @@ def equals_reference_given_its_mask(subject: Subject, case: Case, check: Check) 
     module, weights = _showing(subject, case)
     with seeded_generators(subject, case.seed):
         mask, _ = run_showing(subject, case, module, check, weights)
-    got = _seeded_run(subject, case, subject.build(case).train(), case.seed)
+    trained = subject.build(case)
+    if case.seed % 2:
+        subject.run(case, trained.eval())
+    got = _seeded_run(subject, case, trained.train(), case.seed)
     compare_all(check, got, expected(case, masks=[scale(case, mask.shape, mask)]))
 
 
