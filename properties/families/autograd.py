@@ -12,11 +12,18 @@ from gatewise.reference.formats import Array
 from ..cases.case import Case
 from ..cases.values import seeded
 from ..checking.comparison import Check
-from ..checking.derivatives import arguments, compare_gradients, offered, record, tensors
-from ..checking.oracle import expected_gradients, upstream_arrays
+from ..checking.derivatives import (
+    arguments,
+    checkpointed,
+    compare_gradients,
+    offered,
+    record,
+    tensors,
+)
+from ..checking.oracle import compare_all, expected, expected_gradients, upstream_arrays
 from ..subjects.protocol import Subject
 from .gradients import SHARE
-from .property import Family
+from .property import STATEFUL, Family
 
 FAMILY = Family("autograd", needs=("gradients",))
 
@@ -121,6 +128,23 @@ def upstream_may_be_expanded(subject: Subject, case: Case, check: Check) -> None
         for n, u in upstream_arrays(case).items()
     }
     for_upstream(subject, case, check, upstream, case.variant)
+
+
+@FAMILY.claims(
+    "Under torch.utils.checkpoint, reentrant or not, results and gradients are the same.",
+    "checkpoint(f): |f − v| ≤ r, ∂ = BPTT of the reference",
+    of=STATEFUL,
+    share=SHARE,
+    variants=("reentrant", "not reentrant"),
+)
+def checkpointing_gives_the_same_gradients(subject: Subject, case: Case, check: Check) -> None:
+    upstream, under = upstream_arrays(case), f"under checkpoint, {case.variant}: "
+    run = checkpointed(subject, case, subject.build(case), case.variant == "reentrant")
+    run.backward(tensors(subject, case, upstream))
+    compare_all(check, run.results, expected(case), under)
+    compare_gradients(
+        check, run.gradients, expected_gradients(case, upstream), f"{under}gradient of "
+    )
 
 
 @FAMILY.claims(

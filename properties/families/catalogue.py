@@ -24,6 +24,7 @@ from . import (
 )
 from .compilation import claims as compilation
 from .dropout import claims as dropout
+from .dropout import training as dropout_training
 from .memory import claims as memory
 from .paths import errors as path_errors
 from .property import Property
@@ -40,6 +41,7 @@ _MODULES = (
     limits,
     packing,
     dropout,
+    dropout_training,  # a part of the family dropout
     special_values,
     parameters,
     interface,

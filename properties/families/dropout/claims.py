@@ -23,6 +23,7 @@ from ...checking.binomial import check_rate
 from ...checking.comparison import Check, bits
 from ...checking.oracle import compare_all, expected, expected_gradients, upstream_arrays
 from ...devices import row_of
+from ...precisions import PLAIN
 from ...subjects.protocol import Results, Subject, Unsupported
 from ..property import Family
 from .masks import (
@@ -136,6 +137,7 @@ def _showing(subject: Subject, case: Case) -> tuple[Any, dict[str, Array]]:
     "are not dropped, nor are the first layer's final states.",
     "x^(2)_tbj ∈ {0, h^(1)_tbj / (1−p)}",
     of=LAYERS,
+    precisions=PLAIN,
     share=0.2,
     num_layers=2,
     bias=True,
@@ -156,6 +158,7 @@ def survivors_are_scaled(subject: Subject, case: Case, check: Check) -> None:
     "every result equals the reference under that mask.",
     "f_p(x; W, seed) = reference(x; W, mask(seed)), also after f_p(x) in eval()",
     of=LAYERS,
+    precisions=PLAIN,
     share=0.2,
     num_layers=2,
     bias=True,
@@ -178,6 +181,7 @@ def equals_reference_given_its_mask(subject: Subject, case: Case, check: Check) 
     "The backward pass applies the mask of the forward pass, with the same scale.",
     "∂L/∂(x, W) = BPTT of the reference under m/(1−p), with m read from the output",
     of=LAYERS,
+    precisions=PLAIN,
     share=0.2,
     needs=("gradients",),
     num_layers=2,

@@ -178,6 +178,11 @@ def weight_layout_does_not_matter(subject: Subject, case: Case, check: Check) ->
     variants=GRAD_MODES,
 )
 def arguments_are_unmodified(subject: Subject, case: Case, check: Check) -> None:
+    unmodified(subject, case, check)
+
+
+def unmodified(subject: Subject, case: Case, check: Check) -> None:
+    """Require that a call, in the grad mode of the variant, modifies nothing that it is given."""
     if case.variant == "backward" and "gradients" in subject.unsupported:
         raise Unsupported(subject.unsupported["gradients"])
     module = subject.build(case)
