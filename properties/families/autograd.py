@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from gatewise.reference.classes import ALL
+from gatewise.reference.classes import ALL, DROP_IN
 from gatewise.reference.formats import Array
 
 from ..cases.case import Case
@@ -23,7 +23,7 @@ from ..checking.derivatives import (
 from ..checking.oracle import compare_all, expected, expected_gradients, upstream_arrays
 from ..subjects.protocol import Subject
 from .gradients import SHARE
-from .property import STATEFUL, Family
+from .property import Family
 
 FAMILY = Family("autograd", needs=("gradients",))
 
@@ -133,8 +133,9 @@ def upstream_may_be_expanded(subject: Subject, case: Case, check: Check) -> None
 @FAMILY.claims(
     "Under torch.utils.checkpoint, reentrant or not, results and gradients are the same.",
     "checkpoint(f): |f − v| ≤ r, ∂ = BPTT of the reference",
-    of=STATEFUL,
-    share=SHARE,
+    of=DROP_IN,
+    share=0.08,
+    sweep=True,
     variants=("reentrant", "not reentrant"),
 )
 def checkpointing_gives_the_same_gradients(subject: Subject, case: Case, check: Check) -> None:

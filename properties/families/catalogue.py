@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from . import (
     agreement,
+    autocast,
     autograd,
+    call_order,
     composition,
     conduct,
     determinism,
@@ -46,7 +48,9 @@ _MODULES = (
     parameters,
     interface,
     modes,
-    evaluation,  # a part of the family modes
+    autocast,  # the family modes goes on in the next three
+    evaluation,
+    call_order,
     life_cycle,
     weights,
     determinism,

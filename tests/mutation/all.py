@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from . import (
+    call_order,
     conduct,
     dropout,
+    dropout_training,
     evaluation,
     gate_math,
     gradients,
@@ -25,10 +27,12 @@ MODULES = (
     numerics,
     gradients,
     dropout,
+    dropout_training,
     memory,
     parameters,
     conduct,
     evaluation,
+    call_order,
     paths,
     lone,
 )

@@ -117,7 +117,7 @@ def _(base: Any) -> type:
     return Mutant
 
 
-@mutant("eval-packs-its-weights", "modes", "weights packed by eval() and not again after an update")
+@mutant("eval-packs-its-weights", "modes", "weights packed by eval(), and not after an update")
 def _(base: Any) -> type:
     class Mutant(base):
         packed: Any = None
@@ -127,6 +127,9 @@ def _(base: Any) -> type:
             own = None if mode else {n: w.detach().clone() for n, w in held(self).items()}
             self.packed = own
             return self
+
+        def __getstate__(self) -> Any:  # a copy packs its weights anew
+            return {**self.__dict__, "packed": None}
 
         def forward(self, input: Any, hx: Any = None) -> Any:
             own = held(self)
