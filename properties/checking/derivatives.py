@@ -16,7 +16,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
+from torch.utils.checkpoint import checkpoint, set_checkpoint_early_stop
 
 from gatewise.reference.ball import Ball
 from gatewise.reference.formats import Array
@@ -157,7 +157,9 @@ def checkpointed(subject: Subject, case: Case, module: nn.Module, reentrant: boo
         names[:] = results
         return tuple(results.values())
 
-    results = checkpoint(call, *given.values(), use_reentrant=reentrant)
+    # An early stop is an exception of Python, which does not pass through TorchScript.
+    with set_checkpoint_early_stop(False):
+        results = checkpoint(call, *given.values(), use_reentrant=reentrant)
     return Recorded(leaves, dict(zip(names, results, strict=True)))
 
 

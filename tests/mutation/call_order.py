@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from .conduct import each
-from .evaluation import with_weights
-from .registry import CELLS, LAYERS, held, mutant
+from .evaluation import SOME, with_weights
+from .registry import LAYERS, held, mutant
 
 
 def low(input: Any) -> bool:
@@ -21,7 +21,10 @@ def low(input: Any) -> bool:
 
 
 @mutant(
-    "cast-kept-from-no-grad", "modes", "apex PR 132: a cast made without grad, used in training"
+    "cast-kept-from-no-grad",
+    "modes",
+    "apex PR 132: a cast made without grad, used in training",
+    SOME,
 )
 def _(base: Any) -> type:
     class Mutant(base):
@@ -41,7 +44,7 @@ def _(base: Any) -> type:
     return Mutant
 
 
-@mutant("cast-kept-for-good", "modes", "a cache of casts that is keyed on the dtype alone")
+@mutant("cast-kept-for-good", "modes", "a cache of casts that is keyed on the dtype alone", SOME)
 def _(base: Any) -> type:
     class Mutant(base):
         def forward(self, input: Any, hx: Any = None) -> Any:
@@ -56,7 +59,7 @@ def _(base: Any) -> type:
     return Mutant
 
 
-@mutant("cast-left-by-autocast", "modes", "weights rounded under autocast serve without it")
+@mutant("cast-left-by-autocast", "modes", "weights rounded under autocast serve without it", SOME)
 def _(base: Any) -> type:
     class Mutant(base):
         def forward(self, input: Any, hx: Any = None) -> Any:
@@ -74,7 +77,9 @@ def _(base: Any) -> type:
     return Mutant
 
 
-@mutant("transposed-kept-from-no-grad", "modes", "weights copied without grad, used in training")
+@mutant(
+    "transposed-kept-from-no-grad", "modes", "weights copied without grad, used in training", SOME
+)
 def _(base: Any) -> type:
     class Mutant(base):
         def forward(self, input: Any, hx: Any = None) -> Any:
@@ -90,7 +95,9 @@ def _(base: Any) -> type:
     return Mutant
 
 
-@mutant("inference-tensor-kept", "modes", "a buffer made in inference mode, saved for backward")
+@mutant(
+    "inference-tensor-kept", "modes", "a buffer made in inference mode, saved for backward", SOME
+)
 def _(base: Any) -> type:
     class Mutant(base):
         def forward(self, input: Any, hx: Any = None) -> Any:
@@ -139,7 +146,9 @@ def _(base: Any) -> type:
     return Mutant
 
 
-@mutant("evaluation-leaves-the-grad-mode", "modes", "after eval() the next call is not recorded")
+@mutant(
+    "evaluation-leaves-the-grad-mode", "modes", "after eval() the next call is not recorded", SOME
+)
 def _(base: Any) -> type:
     class Mutant(base):
         def forward(self, input: Any, hx: Any = None) -> Any:
@@ -165,7 +174,9 @@ class _Scaled(torch.autograd.Function):
         return grad * ctx.scale, None
 
 
-@mutant("autocast-gradient-still-scaled", "gradients", "a scale of the loss left in a gradient")
+@mutant(
+    "autocast-gradient-still-scaled", "gradients", "a scale of the loss left in a gradient", SOME
+)
 def _(base: Any) -> type:
     class Mutant(base):
         def forward(self, input: Any, hx: Any = None) -> Any:
@@ -188,7 +199,9 @@ def _(base: Any) -> type:
     return Mutant
 
 
-@mutant("autocast-bias-without-gradient", "gradients", "a bias cast by its data under autocast")
+@mutant(
+    "autocast-bias-without-gradient", "gradients", "a bias cast by its data under autocast", SOME
+)
 def _(base: Any) -> type:
     class Mutant(base):
         def forward(self, input: Any, hx: Any = None) -> Any:
@@ -200,7 +213,7 @@ def _(base: Any) -> type:
     return Mutant
 
 
-def dtype_by(name: str, models: str, wide: Any, classes: Any = (*CELLS, *LAYERS)) -> None:
+def dtype_by(name: str, models: str, wide: Any, classes: Any = SOME) -> None:
     """Register classes whose results are float32 under autocast where `wide(input)`, else low."""
 
     def make(base: Any) -> type:

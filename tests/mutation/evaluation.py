@@ -11,6 +11,9 @@ from torch.nn import functional as F
 from .conduct import each
 from .registry import LAYERS, held, mutant
 
+#: Classes of a fault that does not depend on the gates: a cell, and two layers.
+SOME = ("GRUCell", "RNN", "LSTM")
+
 
 def final(base: Any, result: Any) -> Any:
     """The state that a cell or a layer returned."""
@@ -24,7 +27,9 @@ def with_weights(base: Any, module: Any, weights: dict[str, Tensor]) -> Any:
     return plain
 
 
-@mutant("eval-keeps-the-state", "states", "allennlp 2643: the state of one evaluation batch stays")
+@mutant(
+    "eval-keeps-the-state", "states", "allennlp 2643: the state of one evaluation batch stays", SOME
+)
 def _(base: Any) -> type:
     class Mutant(base):
         kept: Any = None
@@ -47,7 +52,9 @@ def _(base: Any) -> type:
     return Mutant
 
 
-@mutant("eval-zero-state-kept-by-batch", "states", "tfjs-layers PR 356: a state kept by its size")
+@mutant(
+    "eval-zero-state-kept-by-batch", "states", "tfjs-layers PR 356: a state kept by its size", SOME
+)
 def _(base: Any) -> type:
     class Mutant(base):
         def forward(self, input: Any, hx: Any = None) -> Any:
@@ -85,7 +92,7 @@ def _(base: Any) -> type:
     return Mutant
 
 
-@mutant("eval-writes-its-input", "memory", "evaluation scales its input in place")
+@mutant("eval-writes-its-input", "memory", "evaluation scales its input in place", SOME)
 def _(base: Any) -> type:
     class Mutant(base):
         def forward(self, input: Any, hx: Any = None) -> Any:
@@ -99,7 +106,9 @@ def _(base: Any) -> type:
     return Mutant
 
 
-@mutant("eval-state-is-the-given-one", "memory", "evaluation returns the given state, overwritten")
+@mutant(
+    "eval-state-is-the-given-one", "memory", "evaluation returns the given state, overwritten", SOME
+)
 def _(base: Any) -> type:
     class Mutant(base):
         def forward(self, input: Any, hx: Any = None) -> Any:
@@ -117,7 +126,9 @@ def _(base: Any) -> type:
     return Mutant
 
 
-@mutant("eval-packs-its-weights", "modes", "weights packed by eval(), and not after an update")
+@mutant(
+    "eval-packs-its-weights", "modes", "weights packed by eval(), and not after an update", SOME
+)
 def _(base: Any) -> type:
     class Mutant(base):
         packed: Any = None
@@ -142,7 +153,9 @@ def _(base: Any) -> type:
     return Mutant
 
 
-@mutant("eval-clips-to-what-it-saw", "modes", "a running statistic that goes on in evaluation")
+@mutant(
+    "eval-clips-to-what-it-saw", "modes", "a running statistic that goes on in evaluation", SOME
+)
 def _(base: Any) -> type:
     class Mutant(base):
         seen: Any = None
@@ -159,7 +172,9 @@ def _(base: Any) -> type:
     return Mutant
 
 
-@mutant("eval-fuses-its-second-call", "modes", "a profiling executor: the second call is another")
+@mutant(
+    "eval-fuses-its-second-call", "modes", "a profiling executor: the second call is another", SOME
+)
 def _(base: Any) -> type:
     class Mutant(base):
         calls = 0
@@ -194,7 +209,9 @@ class _Last(torch.autograd.Function):
         return None, grad if ctx.module.saved is ctx.own else 0.5 * grad
 
 
-@mutant("eval-backward-of-the-last-call", "gradients", "buffers of backward kept by the module")
+@mutant(
+    "eval-backward-of-the-last-call", "gradients", "buffers of backward kept by the module", SOME
+)
 def _(base: Any) -> type:
     class Mutant(base):
         saved: Any = None
