@@ -83,13 +83,11 @@ def _(base: Any) -> type:
 def _(base: Any) -> type:
     class Mutant(base):
         def forward(self, input: Any, hx: Any = None) -> Any:
-            own = held(self)
-            versions = [(w.data_ptr(), w._version, w.dtype) for w in own.values()]
-            made = self.__dict__.get("made")
-            if made is not None and made[0] == versions:
-                return base.forward(with_weights(base, self, made[1]), input, hx)
+            own, made = held(self), self.__dict__.get("made", {})
+            if made and all(torch.equal(w, own[n]) for n, w in made.items()):
+                return base.forward(with_weights(base, self, made), input, hx)
             if not torch.is_grad_enabled() and not torch.is_inference_mode_enabled():
-                self.__dict__["made"] = versions, {n: w.detach().clone() for n, w in own.items()}
+                self.__dict__["made"] = {n: w.detach().clone() for n, w in own.items()}
             return super().forward(input, hx)
 
     return Mutant
@@ -104,7 +102,7 @@ def _(base: Any) -> type:
             if not isinstance(input, Tensor) or not input.is_floating_point():
                 return super().forward(input, hx)
             ones = self.__dict__.setdefault("ones", {})
-            key = (input.size(-1), input.dtype)
+            key = (input.size(-1), input.dtype, input.device)
             if key not in ones:
                 ones[key] = torch.ones(input.size(-1), dtype=input.dtype, device=input.device)
             return super().forward(input * ones[key], hx)
@@ -112,12 +110,17 @@ def _(base: Any) -> type:
     return Mutant
 
 
-@mutant("packed-sets-batch-first", "packing", "a packed call leaves batch_first off", LAYERS)
+@mutant(
+    "packed-sets-batch-first",
+    "packing",
+    "a packed batch in evaluation leaves batch_first off",
+    LAYERS,
+)
 def _(base: Any) -> type:
     class Mutant(base):
         def forward(self, input: Any, hx: Any = None) -> Any:
             result = super().forward(input, hx)
-            if isinstance(input, PackedSequence):
+            if isinstance(input, PackedSequence) and not self.training:
                 self.batch_first = False
             return result
 
@@ -135,7 +138,8 @@ def _(base: Any) -> type:
         def forward(self, input: Any, hx: Any = None) -> Any:
             output, state = super().forward(input, hx)
             if isinstance(input, PackedSequence):
-                self.__dict__["order"] = input.unsorted_indices
+                if torch.is_grad_enabled():
+                    self.__dict__["order"] = input.unsorted_indices
                 return output, state
             order = self.__dict__.pop("order", None)
             first = state[0] if isinstance(state, tuple) else state

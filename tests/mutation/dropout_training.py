@@ -98,7 +98,7 @@ def _(base: Any) -> type:
         def forward(self, input: Any, hx: Any = None) -> Any:
             result = super().forward(input, hx)
             state = hx[0] if isinstance(hx, tuple) else hx
-            if drops(self) and state is not None:
+            if drops(self) and state is not None and state.is_contiguous():
                 with torch.no_grad():
                     state.data.mul_(0.5)
             return result

@@ -239,15 +239,3 @@ def _(base: Any) -> type:
             return F.dropout(x, self.dropout, self.training and not self.evaluated)
 
     return Mutant
-
-
-@mutant("drops-in-eval-after-training", "dropout", "the mode of the first call is kept", LAYERS)
-def _(base: Any) -> type:
-    class Mutant(base):
-        trained = False
-
-        def _drop(self, x: Tensor) -> Any:
-            self.trained = self.trained or self.training
-            return F.dropout(x, self.dropout, self.trained)
-
-    return Mutant
