@@ -98,7 +98,8 @@ def _(base: Any) -> type:
         def forward(self, input: Any, hx: Any = None) -> Any:
             result = super().forward(input, hx)
             state = hx[0] if isinstance(hx, tuple) else hx
-            if drops(self) and state is not None and state.is_contiguous():
+            inner = state is not None and state.is_contiguous() and not torch.is_grad_enabled()
+            if drops(self) and inner:
                 with torch.no_grad():
                     state.data.mul_(0.5)
             return result
