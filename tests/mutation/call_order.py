@@ -84,9 +84,9 @@ def _(base: Any) -> type:
     class Mutant(base):
         def forward(self, input: Any, hx: Any = None) -> Any:
             own, made = held(self), self.__dict__.get("made", {})
-            if made and all(torch.equal(w, own[n]) for n, w in made.items()):
-                return base.forward(with_weights(base, self, made), input, hx)
             plain = all(isinstance(w, torch.nn.Parameter) for w in own.values())
+            if plain and made and all(torch.equal(w, own[n]) for n, w in made.items()):
+                return base.forward(with_weights(base, self, made), input, hx)
             if plain and not torch.is_grad_enabled() and not torch.is_inference_mode_enabled():
                 self.__dict__["made"] = {n: w.detach().clone() for n, w in own.items()}
             return super().forward(input, hx)
