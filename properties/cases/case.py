@@ -27,7 +27,8 @@ class Case:
     else a PackedSequence.  If `with_state` is False, no initial state is passed.  The arrays
     follow from the seed and the regimes.  Only networks that end in a log softmax have an
     `output_size`, and only taggers have a `vocab_size`.  The property reads `variant`, which is
-    one of the variants that it lists.  `reset_after`, `update_keeps` and `biases` are the
+    one of the variants that it lists.  The module is in evaluation mode if `training` is False.
+    `reset_after`, `update_keeps` and `biases` are the
     subject's form, as in `reference.options.Options`; they are torch's unless an adapter states
     others.
     """
@@ -56,6 +57,7 @@ class Case:
     seed: int = 0
     layout: str = "contiguous"
     precision: str = "float32"
+    training: bool = True
     variant: str = ""
     reset_after: bool = True
     update_keeps: bool = True

@@ -40,12 +40,14 @@ def cases(
     forms: tuple[str, ...] = ("dense", "unbatched", "equal", "ragged"),
     regimes: st.SearchStrategy[Triple] = ANY,
     variants: tuple[str, ...] = (),
+    evaluates: bool = False,
     **fixed: Any,
 ) -> Case:
     """Draw a case of `kind` in `precision`; the fields in `fixed` are not drawn.
 
     `forms` are the allowed forms of the input: `dense`, `unbatched`, and the packed `equal` and
-    `ragged`.  `least` and `most` bound the sizes.  `variant` is one of `variants`.
+    `ragged`.  `least` and `most` bound the sizes.  `variant` is one of `variants`.  With
+    `evaluates` the module is in evaluation mode in a third of the cases.
     """
     weights, inputs, states = draw(regimes)
     size: Sizes = draw(sizes(tuple((least or {}).items()), tuple((most or {}).items())))
@@ -87,7 +89,7 @@ def cases(
     if variants:
         fields_["variant"] = draw(st.sampled_from(variants))
     fields_["seed"] = draw(_SEED)
-    fields_ |= fixed
+    fields_ |= {"training": _trains(fields_["seed"], evaluates), **fixed}
     if not cell:
         fields_ |= _lengths(fields_["seed"], form, fields_["batch"], fields_["time"])
     return Case(**fields_)
@@ -103,6 +105,7 @@ def network_cases(
     *,
     regimes: st.SearchStrategy[Triple] = ANY,
     variants: tuple[str, ...] = (),
+    evaluates: bool = False,
     **fixed: Any,
 ) -> Case:
     """Draw a case of a network that ends in a log softmax: a concat cell or a tagger."""
@@ -128,7 +131,13 @@ def network_cases(
         fields_ |= {"batch": None, "time": size.time, "vocab_size": draw(_VOCABULARY)}
     if variants:
         fields_["variant"] = draw(st.sampled_from(variants))
-    return Case(**(fields_ | fixed), seed=draw(_SEED))
+    fields_["seed"] = draw(_SEED)
+    return Case(**(fields_ | {"training": _trains(fields_["seed"], evaluates), **fixed}))
+
+
+def _trains(seed: int, evaluates: bool) -> bool:
+    """Whether a module is in training mode: by the seed, since a draw of its own takes time."""
+    return not evaluates or seeded(seed, 10).randint(3) > 0
 
 
 def edge_cases(kind: str, cell: bool, precision: str, seed: int) -> Iterator[Case]:

@@ -16,6 +16,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint, set_checkpoint_early_stop
 
 from gatewise.reference.ball import Ball
 from gatewise.reference.formats import Array
@@ -142,6 +143,24 @@ def record(
         leaf.requires_grad_(requires is None or name in requires)
     inputs, *states = given.values()
     return Recorded(leaves, subject.call(case, module, inputs, tuple(states) or None))
+
+
+def checkpointed(subject: Subject, case: Case, module: nn.Module, reentrant: bool) -> Recorded:
+    """`record` with the call under torch.utils.checkpoint, so that backward computes it again."""
+    given, names = arguments(subject, case), list[str]()
+    leaves = {**given, **dict(module.named_parameters())}
+    for leaf in leaves.values():
+        leaf.requires_grad_()
+
+    def call(x: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
+        results = subject.call(case, module, x, states or None)
+        names[:] = results
+        return tuple(results.values())
+
+    # An early stop is an exception of Python, which does not pass through TorchScript.
+    with set_checkpoint_early_stop(False):
+        results = checkpoint(call, *given.values(), use_reentrant=reentrant)
+    return Recorded(leaves, dict(zip(names, results, strict=True)))
 
 
 def tensors(subject: Subject, case: Case, arrays: Mapping[str, Array]) -> Tensors:

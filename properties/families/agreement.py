@@ -13,7 +13,7 @@ from ..subjects.protocol import Subject
 from .interface import final_states
 from .property import Family
 
-FAMILY = Family("agreement")
+FAMILY = Family("agreement", evaluates=True)
 
 
 @FAMILY.claims(

@@ -6,14 +6,21 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from gatewise.reference.classes import ALL
+from gatewise.reference.classes import ALL, DROP_IN
 from gatewise.reference.formats import Array
 
 from ..cases.case import Case
 from ..cases.values import seeded
 from ..checking.comparison import Check
-from ..checking.derivatives import arguments, compare_gradients, offered, record, tensors
-from ..checking.oracle import expected_gradients, upstream_arrays
+from ..checking.derivatives import (
+    arguments,
+    checkpointed,
+    compare_gradients,
+    offered,
+    record,
+    tensors,
+)
+from ..checking.oracle import compare_all, expected, expected_gradients, upstream_arrays
 from ..subjects.protocol import Subject
 from .gradients import SHARE
 from .property import Family
@@ -124,14 +131,35 @@ def upstream_may_be_expanded(subject: Subject, case: Case, check: Check) -> None
 
 
 @FAMILY.claims(
-    "Gradients are the same in eval mode.",
-    "∂ of module.eval() = ∂",
+    "Under torch.utils.checkpoint, reentrant or not, results and gradients are the same.",
+    "checkpoint(f): |f − v| ≤ r, ∂ = BPTT of the reference",
+    of=DROP_IN,
+    share=0.08,
+    sweep=True,
+    variants=("reentrant", "not reentrant"),
+)
+def checkpointing_gives_the_same_gradients(subject: Subject, case: Case, check: Check) -> None:
+    upstream, under = upstream_arrays(case), f"under checkpoint, {case.variant}: "
+    run = checkpointed(subject, case, subject.build(case), case.variant == "reentrant")
+    run.backward(tensors(subject, case, upstream))
+    compare_all(check, run.results, expected(case), under)
+    compare_gradients(
+        check, run.gradients, expected_gradients(case, upstream), f"{under}gradient of "
+    )
+
+
+@FAMILY.claims(
+    "Gradients are the same in eval mode, also where other calls come before and in between.",
+    "∂ of module.eval() = ∂, with f(x′) before f(x), and between f(x) and ∂",
     of=ALL,
     share=SHARE,
 )
 def gradients_in_eval_mode(subject: Subject, case: Case, check: Check) -> None:
     upstream = upstream_arrays(case)
+    module, other = subject.build(case).eval(), case.but(seed=case.seed ^ 1, with_state=False)
     with offered():
-        run = record(subject, case, module=subject.build(case).eval())
+        record(subject, other, module=module)
+        run = record(subject, case, module=module)
+        subject.run(other, module)
         run.backward(tensors(subject, case, upstream))
     compare_gradients(check, run.gradients, expected_gradients(case, upstream))

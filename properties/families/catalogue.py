@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from . import (
     agreement,
+    autocast,
     autograd,
     autograd_graph,
     autograd_results,
+    call_order,
     composition,
     conduct,
     determinism,
+    evaluation,
     gradients,
     interface,
     invariance,
@@ -27,6 +30,7 @@ from . import (
 )
 from .compilation import claims as compilation
 from .dropout import claims as dropout
+from .dropout import training as dropout_training
 from .memory import growth as memory  # it imports the other half, `memory.claims`
 from .paths import errors as path_errors
 from .property import Property
@@ -43,10 +47,14 @@ _MODULES = (
     limits,
     packing,
     dropout,
+    dropout_training,  # a part of the family dropout
     special_values,
     parameters,
     interface,
     modes,
+    autocast,  # the family modes goes on in the next three
+    evaluation,
+    call_order,
     life_cycle,
     weights,
     determinism,

@@ -14,7 +14,7 @@ from ..subjects.protocol import Results, Subject, Unsupported
 from .interface import FINALS, final_states
 from .property import UNPACKED, Family
 
-FAMILY = Family("composition")
+FAMILY = Family("composition", evaluates=True)
 
 
 def _names(got: Results) -> list[str]:

@@ -25,7 +25,7 @@ from ..subjects.adapting.module import Adapted
 from ..subjects.protocol import Results, Subject, Unsupported
 from .property import Family
 
-FAMILY = Family("determinism", CONTRACT)
+FAMILY = Family("determinism", CONTRACT, evaluates=True)
 
 
 def _same(
@@ -106,10 +106,10 @@ def _other_module(subject: Subject, case: Case, module: nn.Module) -> None:
     subject.run(case.but(seed=case.seed ^ 1))
 
 
-def _evaluation(subject: Subject, case: Case, module: nn.Module) -> None:
-    module.eval()
+def _other_mode(subject: Subject, case: Case, module: nn.Module) -> None:
+    module.train(not case.training)
     subject.run(case, module)
-    module.train()
+    module.train(case.training)
 
 
 def _reseeded(subject: Subject, case: Case, module: nn.Module) -> None:
@@ -121,7 +121,7 @@ BETWEEN: dict[str, Callable[[Subject, Case, nn.Module], None]] = {
     "a call on another input": _other_input,
     "a call of other sizes": _other_sizes,
     "a call of another module": _other_module,
-    "a call in evaluation mode": _evaluation,
+    "a call in the other mode": _other_mode,
     "new seeds of the generators": _reseeded,
 }
 

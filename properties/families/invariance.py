@@ -17,7 +17,7 @@ from ..checking.oracle import compare_all, expected
 from ..subjects.protocol import Subject, Unsupported
 from .property import STATEFUL, UNPACKED, Family
 
-FAMILY = Family("invariance")
+FAMILY = Family("invariance", evaluates=True)
 
 
 def _batch_axis(case: Case, name: str) -> int:

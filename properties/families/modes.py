@@ -1,24 +1,24 @@
-"""Modes: training and evaluation, grad modes, autocast, other dtypes and other devices."""
+"""Modes: training and evaluation, grad modes, other dtypes and other devices.
+
+The family goes on in `autocast`, `evaluation` and `call_order`.
+"""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from gatewise.reference.classes import ALL
 
 from ..cases.case import Case
 from ..checking.comparison import Check, bits
-from ..checking.derivatives import may_be_left_out
 from ..checking.oracle import compare_all, expected
 from ..devices import CUDA, for_torch, type_of
 from ..levels import CONTRACT, VALUES
-from ..precisions import PLAIN, SHORT, dtype_of
-from ..precisions import only as precisions_of
+from ..precisions import PLAIN, dtype_of
 from ..subjects.protocol import Subject, Unsupported, load
 from .property import UNPACKED, Family
 
@@ -61,101 +61,6 @@ def grad_modes_give_the_same(subject: Subject, case: Case, check: Check) -> None
             check.same(f"is_inference of {label}", result.is_inference(), mode == "inference")
             check.same(f"requires_grad of {label}", result.requires_grad, recorded)
         compare_all(check, results, want, f"with {mode}: ")
-
-
-@contextmanager
-def _autocast(subject: Subject, case: Case, precision: str) -> Iterator[None]:
-    """Autocast to a low precision.
-
-    Raises `Unsupported`, with torch's message, where torch does not offer it.
-    """
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        try:
-            context = torch.autocast(type_of(subject.torch_device), dtype=dtype_of(precision))
-        except RuntimeError as error:
-            raise Unsupported(str(error)) from error
-    for warning in caught:  # an older torch warns that autocast has no effect
-        raise Unsupported(str(warning.message))
-    with context:
-        yield
-
-
-def _in_float32(
-    subject: Subject, case: Case
-) -> tuple[nn.Module, Tensor, tuple[Tensor, ...] | None]:
-    """A float32 module and float32 arguments with the case's values, exact in its precision."""
-    wide = case.but(precision="float32")
-    x = subject.input_tensor(case.input_array, wide)
-    states = tuple(subject.tensor(s, wide) for s in case.state_arrays)
-    return subject.build(wide, case.weight_arrays), x, states if case.with_state else None
-
-
-@FAMILY.claims(
-    "A float32 module under autocast stays within the bound of autocast's dtype.",
-    "|f(x) − v| ≤ r of float16 or bfloat16, for values exact in it",
-    of=ALL,
-    precisions=SHORT,
-    share=0.3,
-    level=VALUES,
-)
-def autocast_stays_within_the_low_bound(subject: Subject, case: Case, check: Check) -> None:
-    """The bound of the low precision P holds, though some operations stay in float32.
-
-    Weights and arguments are exact in P, so casting them rounds nothing.  A matrix product takes
-    factors in P, accumulates in float32 and gives P or more: the bound charges exactly this.  Any
-    other value is stored in P, which the bound charges, or it is stored in float32 and cast to P
-    where it is used.  In the second case it costs u_32 for each operation and one u_P for the
-    cast, and the bound charges at least as much:
-
-    - A function's value is charged its ulps and one u_P.
-    - A sum is charged at least two u_P: each of its terms is a rounded product and is added once,
-      and a module adds at least the terms of x and of h.
-    - The product o∘tanh(c) is charged one u_P besides those of its factors.  If both factors are in
-      P, the product is exact in float32, and the cast rounds once.  If one factor is in float32,
-      its own u_P is not spent, which covers u_32.
-    """
-    module, x, states = _in_float32(subject, case)
-    with torch.no_grad(), _autocast(subject, case, case.precision):
-        results = subject.call(case, module, x, states)
-    compare_all(check, results, expected(case), "under autocast: ")
-
-
-@FAMILY.claims(
-    "After a forward pass under autocast, the backward pass gives each weight a gradient of the "
-    "weight's own dtype.",
-    "dtype(∂L/∂w) = dtype(w)",
-    of=ALL,
-    precisions=SHORT,
-    needs=("gradients",),
-    share=0.15,
-)
-def autocast_trains(subject: Subject, case: Case, check: Check) -> None:
-    module, x, states = _in_float32(subject, case)
-    with _autocast(subject, case, case.precision):
-        results = subject.call(case, module, x, states)
-    torch.autograd.backward([r.float().sum() for r in results.values()])
-    for name, p in module.named_parameters():
-        if p.grad is None and may_be_left_out(case, name):
-            continue
-        check.same(f"{name} has a gradient", p.grad is not None, True)
-        check.same(f"dtype of the gradient of {name}", getattr(p.grad, "dtype", None), p.dtype)
-
-
-@FAMILY.claims(
-    "Under autocast a float64 module gives float64 results, within the bound of float64.",
-    "|f(x) − v| ≤ r of float64, and float64 results",
-    of=ALL,
-    precisions=precisions_of("float64"),
-    share=0.15,
-)
-def autocast_leaves_float64_alone(subject: Subject, case: Case, check: Check) -> None:
-    module = subject.build(case)
-    with _autocast(subject, case, "bfloat16"):
-        results = subject.run(case, module)
-    for name, result in results.items():
-        check.same(f"dtype of {name} under autocast", result.dtype, torch.float64)
-    compare_all(check, results, expected(case), "under autocast: ")
 
 
 _METHODS = {

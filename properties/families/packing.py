@@ -29,7 +29,7 @@ from ..subjects.protocol import Results, Subject, padded
 from .interface import FINALS
 from .property import Family
 
-FAMILY = Family("packing")
+FAMILY = Family("packing", evaluates=True)
 
 #: How the lengths of a batch relate to each other.
 LENGTHS = ("ragged", "equal", "ones", "different")

@@ -48,6 +48,8 @@ class Property:
     a case for every tile edge of every size.  With `sweep` it ends with a case for every variant,
     since drawing meets a variant only by chance.
 
+    With `evaluates` the module is in evaluation mode in a third of the cases.
+
     `level` says which question it answers: see `levels`.  A claim at `hardening` says `beyond` what
     documentation it goes, and why.
 
@@ -75,6 +77,7 @@ class Property:
     needs: tuple[str, ...] = ()
     edges: bool = False
     sweep: bool = False
+    evaluates: bool = False
     constraints: Mapping[str, Any] = field(default_factory=dict)
 
     def strategy(
@@ -84,7 +87,7 @@ class Property:
         own = CLASSES[like]
         draw = network_cases if KINDS[own.kind].base else cases
         drawn = {**(constraints or self.constraints), "variants": self.variants(like)}
-        return draw(own.kind, own.cell, precision, **drawn)
+        return draw(own.kind, own.cell, precision, evaluates=self.evaluates, **drawn)
 
     def variants(self, like: str) -> tuple[str, ...]:
         """The variants of this property's cases for a class."""
@@ -139,16 +142,24 @@ class Family:
     """Collects the properties of one family.
 
     Each has the family's `level` unless it states another, and needs the capabilities in `needs`.
-    `beyond` is what a claim at `hardening` says unless it states another reason.
+    `beyond` is what a claim at `hardening` says unless it states another reason.  With `evaluates`
+    its claims are checked in evaluation mode too.  Claims about gradients are not, since cuDNN has
+    none there: `gradients_in_eval_mode` makes this claim.
     """
 
     def __init__(
-        self, name: str, level: str = VALUES, needs: tuple[str, ...] = (), beyond: str = ""
+        self,
+        name: str,
+        level: str = VALUES,
+        needs: tuple[str, ...] = (),
+        beyond: str = "",
+        evaluates: bool = False,
     ) -> None:
         self.name = name
         self.level = level
         self.needs = needs
         self.beyond = beyond
+        self.evaluates = evaluates
         self.properties: list[Property] = []
 
     def claims(self, sentence: str, formula: str, **stated: Any) -> Callable[[Claim], Claim]:
@@ -167,6 +178,7 @@ class Family:
                     f"{name}={own[name]!r}: expected a Group, such as {_GROUPS_OF[name]}"
                 )
         own["needs"] = (*self.needs, *own.get("needs", ()))
+        own.setdefault("evaluates", self.evaluates and "gradients" not in own["needs"])
         own["level"] = level = own.get("level", self.level)
         if level not in LEVELS:
             raise TypeError(f"level={level!r}: expected one of {', '.join(LEVELS)}")

@@ -27,7 +27,7 @@ from ..subjects.protocol import Results, Subject
 from .life_cycle import PLACES, chosen, other_weights, owner, placed
 from .property import Family
 
-FAMILY = Family("weights", CONTRACT, needs=("torch_names",))
+FAMILY = Family("weights", CONTRACT, needs=("torch_names",), evaluates=True)
 
 Arrays = dict[str, Array]
 

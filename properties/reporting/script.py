@@ -159,6 +159,7 @@ def forward_script(subject: Subject, case: Case, head: str) -> str | None:
         "with torch.no_grad():",
         "    for name, values in WEIGHTS.items():",
         "        own[name].copy_(torch.tensor(values, dtype=torch.float64))",
+        *([] if case.training else ["module.eval()"]),
         *_call(case, want),
         "right = [compare(name, got[name], *EXPECTED[name]) for name in EXPECTED]",
         "sys.exit(0 if all(right) else 1)",

@@ -105,10 +105,10 @@ class Subject:
         return self.make(case).to(device=self.torch_device, dtype=dtype_of(case.precision))
 
     def build(self, case: Case, weights: Mapping[str, Array] | None = None) -> nn.Module:
-        """A module holding the case's weights, or those given."""
+        """A module in the case's mode that holds the case's weights, or those given."""
         module = self.construct(case)
         load(module, case.weight_arrays if weights is None else weights)
-        return module
+        return module if case.training else module.eval()
 
     def tensor(self, values: Array, case: Case, layout: str | None = None) -> Tensor:
         """`values` on the subject's device, in the case's dtype and layout."""

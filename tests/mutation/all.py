@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from . import (
+    call_order,
     conduct,
     dropout,
+    dropout_training,
+    evaluation,
     gate_math,
     gradients,
     graphs,
@@ -32,9 +35,12 @@ MODULES = (
     growth,
     upstream,
     dropout,
+    dropout_training,
     memory,
     parameters,
     conduct,
+    evaluation,
+    call_order,
     paths,
     replicas,
     sizes,

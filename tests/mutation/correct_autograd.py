@@ -172,6 +172,13 @@ class BlendGRU(nn.Module):
         return torch.stack(outputs), h.unsqueeze(0).clone()
 
 
+_ONE_AUTOCAST = "TorchScript's backward pass keeps the dtype of the first autocast"
+_SCRIPTED = {
+    "autocast_trains": _ONE_AUTOCAST,
+    "calls_under_autocast_may_come_before": _ONE_AUTOCAST,
+}
+
+
 @torch.jit.script
 def scripted_step(x: Tensor, h: Tensor, c: Tensor, u: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     gates = x + torch.mm(h, u.t()) + b
@@ -184,7 +191,7 @@ def scripted_step(x: Tensor, h: Tensor, c: Tensor, u: Tensor, b: Tensor) -> tupl
 class ScriptedLSTM(nn.Module):
     """A step in TorchScript, in a loop in Python."""
 
-    gatewise_unsupported = _BATCHES
+    gatewise_unsupported = {**_BATCHES, **_SCRIPTED}
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()
@@ -215,7 +222,7 @@ def scripted_loop(x: Tensor, h: Tensor, u: Tensor, relu: bool) -> tuple[Tensor, 
 class ScriptedRNN(nn.Module):
     """The loop over time in TorchScript."""
 
-    gatewise_unsupported = {"packed": "TorchScript's loop takes tensors alone"}
+    gatewise_unsupported = {"packed": "TorchScript's loop takes tensors alone", **_SCRIPTED}
 
     def __init__(self, input_size: int, hidden_size: int, nonlinearity: str = "tanh") -> None:
         super().__init__()

@@ -61,6 +61,7 @@ class LerpGRUCell(_Weights):
     gatewise_unsupported = {
         "autocast_stays_within_the_low_bound": "torch.lerp takes tensors of one dtype",
         "autocast_trains": "torch.lerp takes tensors of one dtype",
+        "calls_under_autocast_may_come_before": "torch.lerp takes tensors of one dtype",
     }
 
     def __init__(self, input_size: int, hidden_size: int, bias: bool = True) -> None:

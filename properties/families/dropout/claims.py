@@ -23,6 +23,7 @@ from ...checking.binomial import check_rate
 from ...checking.comparison import Check, bits
 from ...checking.oracle import compare_all, expected, expected_gradients, upstream_arrays
 from ...devices import row_of
+from ...precisions import PLAIN
 from ...subjects.protocol import Results, Subject, Unsupported
 from ..property import Family
 from .masks import (
@@ -54,8 +55,9 @@ def _seeded_run(subject: Subject, case: Case, module: nn.Module, seed: int) -> R
 
 
 @FAMILY.claims(
-    "In evaluation nothing is dropped, whatever the probability.",
-    "eval: f_p(x) = f_0(x)",
+    "In evaluation nothing is dropped, whatever the probability, and also after a call in "
+    "training.",
+    "eval: f_p(x) = f_0(x), before and after f_p(x) in train()",
     of=LAYERS,
     share=0.2,
     num_layers=2,
@@ -63,8 +65,11 @@ def _seeded_run(subject: Subject, case: Case, module: nn.Module, seed: int) -> R
 )
 def evaluation_drops_nothing(subject: Subject, case: Case, check: Check) -> None:
     case = _with_dropout(case).but(num_layers=2 + case.seed % 2)
-    module = subject.build(case).eval()
-    compare_all(check, _seeded_run(subject, case, module, case.seed), expected(case))
+    module, want = subject.build(case).eval(), expected(case)
+    compare_all(check, _seeded_run(subject, case, module, case.seed), want)
+    _seeded_run(subject, case, module.train(), case.seed)
+    again = _seeded_run(subject, case, module.eval(), case.seed)
+    compare_all(check, again, want, "after a call in training: ")
 
 
 @FAMILY.claims(
@@ -132,6 +137,7 @@ def _showing(subject: Subject, case: Case) -> tuple[Any, dict[str, Array]]:
     "are not dropped, nor are the first layer's final states.",
     "x^(2)_tbj ∈ {0, h^(1)_tbj / (1−p)}",
     of=LAYERS,
+    precisions=PLAIN,
     share=0.2,
     num_layers=2,
     bias=True,
@@ -148,10 +154,11 @@ def survivors_are_scaled(subject: Subject, case: Case, check: Check) -> None:
 
 
 @FAMILY.claims(
-    "The seed decides the mask whatever the weights are, and every result equals the reference "
-    "under that mask.",
-    "f_p(x; W, seed) = reference(x; W, mask(seed))",
+    "The seed decides the mask whatever the weights are, also after a call in evaluation, and "
+    "every result equals the reference under that mask.",
+    "f_p(x; W, seed) = reference(x; W, mask(seed)), also after f_p(x) in eval()",
     of=LAYERS,
+    precisions=PLAIN,
     share=0.2,
     num_layers=2,
     bias=True,
@@ -163,7 +170,10 @@ def equals_reference_given_its_mask(subject: Subject, case: Case, check: Check) 
     module, weights = _showing(subject, case)
     with seeded_generators(subject, case.seed):
         mask, _ = run_showing(subject, case, module, check, weights)
-    got = _seeded_run(subject, case, subject.build(case).train(), case.seed)
+    trained = subject.build(case)
+    if case.seed % 2:
+        subject.run(case, trained.eval())
+    got = _seeded_run(subject, case, trained.train(), case.seed)
     compare_all(check, got, expected(case, masks=[scale(case, mask.shape, mask)]))
 
 
@@ -171,6 +181,7 @@ def equals_reference_given_its_mask(subject: Subject, case: Case, check: Check) 
     "The backward pass applies the mask of the forward pass, with the same scale.",
     "∂L/∂(x, W) = BPTT of the reference under m/(1−p), with m read from the output",
     of=LAYERS,
+    precisions=PLAIN,
     share=0.2,
     needs=("gradients",),
     num_layers=2,
