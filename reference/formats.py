@@ -166,8 +166,8 @@ class Precision:
         least_sigmoid = u * (e / 4.0 + 5.0 / 4.0 + 1.0 / (16.0 * e))
         least_tanh = u * (e / 2.0 + 3.0 / 2.0 + 1.0 / (2.0 * (e - 1.0)))
         parts = (2.0 * self.ulps * u, least_sigmoid, u / 2.0, least_tanh, self.accumulation.eta)
-        moved = 1.0 + 2.0 * self.ulps * u
-        return Library(*(np.asarray(SLACK * part) for part in parts), np.asarray(moved))
+        rate, sigmoid, half, tanh, eta = (np.asarray(SLACK * part) for part in parts)
+        return Library(rate, sigmoid, half, tanh, eta, np.asarray(1.0 + parts[0]))
 
     @cached_property
     def slope(self) -> tuple[Array, Array, Array]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -113,12 +114,17 @@ def _sees_nested_results() -> bool:
     sweep=True,
 )
 def full_backward_hooks_run_for_every_result(subject: Subject, case: Case, check: Check) -> None:
-    module, ran = subject.build(case), []
+    module = subject.build(case)
+    ran: list[Tensor] = []
     # nn.Module decides which results its hooks see.  Only torch.nn's own layers answer for it.
     nested = case.kind == "LSTM" and not case.cell and case.variant != "output"
     if nested and not isinstance(module, nn.RNNBase) and not _sees_nested_results():
         raise torch_lacks("full backward hooks of nested results")
-    module.register_full_backward_hook(lambda m, grads, _: ran.append(grads[0]))
+
+    def hook(module: nn.Module, grads: Any, _: Any) -> None:
+        ran.append(grads[0])
+
+    module.register_full_backward_hook(hook)
     upstream = {case.variant: upstream_arrays(case)[case.variant]}
     record(subject, case, module=module).backward(tensors(subject, case, upstream))
     check.same(f"how often the hook runs where the loss uses {case.variant} alone", len(ran), 1)
