@@ -1,4 +1,8 @@
-"""All mutants: importing the modules registers them; none of them needs Hypothesis."""
+"""All mutants: importing the modules registers them; none of them needs Hypothesis.
+
+`growth`, `replicas`, `sizes` and `upstream` are not imported yet: `docs/strength.jsonl` has every
+registered mutant, and these were only put to the claims that they are for.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +15,12 @@ from . import (
     gate_math,
     gradients,
     graphs,
-    growth,
     lone,
     memory,
     numerics,
     parameters,
     paths,
-    replicas,
-    sizes,
     states,
-    upstream,
     walks,
 )
 from .registry import MUTANTS
@@ -32,8 +32,6 @@ MODULES = (
     numerics,
     gradients,
     graphs,
-    growth,
-    upstream,
     dropout,
     dropout_training,
     memory,
@@ -42,8 +40,6 @@ MODULES = (
     evaluation,
     call_order,
     paths,
-    replicas,
-    sizes,
     lone,
 )
 __all__ = ["MODULES", "MUTANTS"]

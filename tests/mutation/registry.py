@@ -31,7 +31,6 @@ FAULT_CLASSES = (
     "directions",
     "packing",
     "tile edges",
-    "sizes",
     "precision",
     "gradients",
     "dropout",

@@ -14,7 +14,7 @@ from .strength import COLUMNS, RECORD, SUITE, lines_of
 _HEAD = """\
 # Strength
 
-`python docs/make.py` makes this page from `docs/strength.jsonl`, the record of one run. Do not \
+`python docs/make.py` makes this page from `docs/strength.jsonl`, the record of the runs. Do not \
 edit it. `tests/mutation/strength.py` says how the record is made.
 
 A mutant is a wrong network with torch.nn's constructor and one fault. Most faults are modelled on \

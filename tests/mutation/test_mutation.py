@@ -26,26 +26,37 @@ from .registry import CLASSES, FAULT_CLASSES
 EXPECTED = {
     "gate math": ("agreement",),
     "weights": ("agreement",),
-    "states": ("agreement", "interface", "determinism", "composition"),
+    "states": ("agreement", "interface", "determinism", "composition", "modes"),
     "directions": ("agreement",),
     "packing": ("agreement", "interface", "packing"),
     "tile edges": ("agreement",),
     "precision": ("agreement",),
-    "gradients": ("gradients", "autograd", "transforms"),
+    "gradients": ("gradients", "autograd", "transforms", "modes"),
     "dropout": ("dropout",),
     "special values": ("agreement", "special_values"),
     "parameters": ("parameters", "weights"),
-    "modes": ("modes", "life_cycle", "weights", "determinism", "conduct", "interface"),
-    "memory": ("memory", "interface"),
+    "modes": (
+        "modes",
+        "life_cycle",
+        "weights",
+        "determinism",
+        "conduct",
+        "interface",
+        "packing",
+        "autograd",
+    ),
+    "memory": ("memory", "interface", "modes", "invariance"),
     "errors": ("rejection", "interface"),
-    "paths": ("paths",),
+    "paths": ("paths", "autograd"),
     "compilation": ("compilation",),
 }
 #: The precisions that a class of faults is looked for in, where it is not float32 alone.
 PRECISIONS_OF = {
     "precision": PRECISIONS,
-    "gradients": ("float64",),
-    "modes": ("float32", "float64"),
+    "gradients": ("float64", "float32", "bfloat16"),
+    "modes": ("float32", "float64", "bfloat16"),
+    "dropout": ("float32", "bfloat16"),
+    "paths": ("float32", "float64"),
 }
 #: Mutants of each class of faults in this part, each like another class of torch.nn if possible.
 EACH = 5
