@@ -55,7 +55,12 @@ class _ConcatCell(nn.Module):
 
     @property
     def _weight(self) -> Tensor:
-        """The first weight.  A replica of DataParallel has weights, and no parameters."""
+        """The first parameter, or the first weight of a replica of DataParallel, which has none.
+
+        To read a parametrized weight would evaluate it, so the parameter comes first.
+        """
+        for parameter in self.parameters():
+            return parameter
         weight: Tensor = getattr(self, self.layers[0]).weight
         return weight
 

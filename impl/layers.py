@@ -156,7 +156,12 @@ class _Layers(nn.Module):
 
     @property
     def _weight(self) -> Tensor:
-        """The first weight.  A replica of DataParallel has weights, and no parameters."""
+        """The first parameter, or the first weight of a replica of DataParallel, which has none.
+
+        To read a parametrized weight would evaluate it, so the parameter comes first.
+        """
+        for parameter in self.parameters():
+            return parameter
         weight: Tensor = getattr(self, self._all_names[0][0])
         return weight
 
