@@ -23,6 +23,7 @@ from ..subjects.capabilities import Unsupported, arguments_of
 from ..subjects.protocol import Subject
 from .life_cycle import other_weights
 from .property import UNPACKED, Family
+from .weights import Stateless
 
 FAMILY = Family("replicas", CONTRACT)
 
@@ -145,7 +146,7 @@ def ensemble_equals_reference(subject: Subject, case: Case, check: Check) -> Non
     x, states = subject.given(case)
 
     def one(parameters: dict[str, Tensor], buffers: dict[str, Tensor]) -> Any:
-        return subject.call(case, _Called(modules[0], parameters, buffers), x, states)
+        return subject.call(case, Stateless(modules[0], parameters, buffers), x, states)
 
     with offered(), torch.no_grad():
         parameters, buffers = torch.func.stack_module_state(modules)
@@ -153,14 +154,3 @@ def ensemble_equals_reference(subject: Subject, case: Case, check: Check) -> Non
     for k, w in enumerate(weights):
         member = {name: t[k] for name, t in got.items()}
         compare_all(check, member, expected(case, weights=w), f"member {k} of the ensemble: ")
-
-
-class _Called(nn.Module):
-    """A module called with other weights and buffers than its own."""
-
-    def __init__(self, module: nn.Module, *state: dict[str, Tensor]) -> None:
-        super().__init__()
-        self.module, self.state = module, state
-
-    def forward(self, *args: Any) -> Any:
-        return torch.func.functional_call(self.module, self.state, args)

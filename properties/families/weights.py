@@ -96,22 +96,22 @@ def weight_updates_are_seen(subject: Subject, case: Case, check: Check) -> None:
     compare_all(check, subject.run(case, module), want, "after functional_call: ")
 
 
-class _Stateless(nn.Module):
-    """A module called with other weights than its own."""
+class Stateless(nn.Module):
+    """A module called with other weights, or weights and buffers, than its own."""
 
-    def __init__(self, module: nn.Module, weights: dict[str, Tensor]) -> None:
+    def __init__(self, module: nn.Module, *state: dict[str, Tensor]) -> None:
         super().__init__()
-        self.module, self.weights = module, weights
+        self.module, self.state = module, state
 
     def forward(self, *args: Any) -> Any:
-        return torch.func.functional_call(self.module, self.weights, args)
+        return torch.func.functional_call(self.module, self.state, args)
 
 
 def _called_with(
     subject: Subject, case: Case, module: nn.Module, weights: dict[str, Tensor]
 ) -> Results:
     with torch.no_grad():
-        return subject.call(case, _Stateless(module, weights), *subject.given(case))
+        return subject.call(case, Stateless(module, weights), *subject.given(case))
 
 
 @FAMILY.claims(
