@@ -50,17 +50,23 @@ def _(name: str, w: Tensor, module: Any) -> Tensor:
     return w * kept
 
 
-@mutant("batch-past-100", "tile edges", "torch 177834: wrong for batch > 100", CLASSES)
-def _(base: Any) -> type:
-    class Mutant(base):
-        def forward(self, input: Any, hx: Any = None) -> Any:
-            axis = 0 if base.__name__.endswith("Cell") or self.batch_first else 1
-            if isinstance(input, Tensor) and input.dim() > axis and input.size(axis) > 100:
-                rows = torch.arange(input.size(axis), device=input.device)
-                input = input.index_select(axis, rows.clamp(max=100))
-            return super().forward(input, hx)
+def rows_clamped(name: str, fault_class: str, models: str, last: int) -> None:
+    """Register a batch whose rows past number `last` are that row again."""
 
-    return Mutant
+    @mutant(name, fault_class, models, CLASSES)
+    def _(base: Any) -> type:
+        class Mutant(base):
+            def forward(self, input: Any, hx: Any = None) -> Any:
+                axis = 0 if base.__name__.endswith("Cell") or self.batch_first else 1
+                if isinstance(input, Tensor) and input.dim() > axis and input.size(axis) > last:
+                    rows = torch.arange(input.size(axis), device=input.device)
+                    input = input.index_select(axis, rows.clamp(max=last))
+                return super().forward(input, hx)
+
+        return Mutant
+
+
+rows_clamped("batch-past-100", "tile edges", "torch 177834: wrong for batch > 100", 100)
 
 
 @mutant("steps-past-64", "tile edges", "the state is reset every 64 steps", LAYERS)

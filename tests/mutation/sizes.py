@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from .numerics import rows_clamped
 from .registry import CELLS, CLASSES, LAYERS, mutant, weights
-
-
-def _along(base: Any, module: Any, input: Any, axis: str) -> int:
-    """The axis of rows or steps of a batched dense input, or -1 where there is none."""
-    if not isinstance(input, Tensor):
-        return -1
-    if base.__name__.endswith("Cell"):
-        return 0 if axis == "rows" and input.dim() == 2 else -1
-    if input.dim() != 3:
-        return 0 if axis == "steps" else -1
-    return int(module.batch_first == (axis == "steps"))
 
 
 @mutant("bias-lost-past-65536", "sizes", "rocm-libraries 10551: no bias past 65,536 rows", LAYERS)
@@ -77,53 +68,32 @@ def _(base: Any) -> type:
     return Mutant
 
 
-@mutant("state-lost-each-512-steps", "sizes", "chunks of 512 steps, each from a zero state", LAYERS)
-def _(base: Any) -> type:
-    class Mutant(base):
-        _seen = 0
+def _each(steps: int, name: str, models: str, change: Callable[[Tensor], Tensor]) -> None:
+    """A layer whose states are changed before every step whose number is a multiple of `steps`."""
 
-        def _direction(self, x: Any, state: Any, suffix: str, sizes: Any, reverse: bool) -> Any:
-            self.__dict__["_seen"] = 0
-            return super()._direction(x, state, suffix, sizes, reverse)
+    @mutant(name, "sizes", models, LAYERS)
+    def _(base: Any) -> type:
+        class Mutant(base):
+            _seen = 0
 
-        def _step(self, x: Tensor, state: Any, weights: Any) -> Any:
-            self.__dict__["_seen"] = self._seen + 1
-            if self._seen % 512 == 0:
-                state = tuple(torch.zeros_like(s) for s in state)
-            return super()._step(x, state, weights)
+            def _direction(self, x: Any, state: Any, suffix: str, sizes: Any, reverse: bool) -> Any:
+                self.__dict__["_seen"] = 0
+                return super()._direction(x, state, suffix, sizes, reverse)
 
-    return Mutant
+            def _step(self, x: Tensor, state: Any, weights: Any) -> Any:
+                self.__dict__["_seen"] = self._seen + 1
+                if self._seen % steps == 0:
+                    state = tuple(change(s) for s in state)
+                return super()._step(x, state, weights)
 
-
-@mutant("gradient-cut-each-200-steps", "sizes", "truncated backpropagation, unasked", LAYERS)
-def _(base: Any) -> type:
-    class Mutant(base):
-        _seen = 0
-
-        def _direction(self, x: Any, state: Any, suffix: str, sizes: Any, reverse: bool) -> Any:
-            self.__dict__["_seen"] = 0
-            return super()._direction(x, state, suffix, sizes, reverse)
-
-        def _step(self, x: Tensor, state: Any, weights: Any) -> Any:
-            self.__dict__["_seen"] = self._seen + 1
-            if self._seen % 200 == 0:
-                state = tuple(s.detach() for s in state)
-            return super()._step(x, state, weights)
-
-    return Mutant
+        return Mutant
 
 
-@mutant("rows-past-1024-are-the-last", "sizes", "a grid of 1,024 rows, clamped", CLASSES)
-def _(base: Any) -> type:
-    class Mutant(base):
-        def forward(self, input: Any, hx: Any = None) -> Any:
-            axis = _along(base, self, input, "rows")
-            if axis >= 0 and input.size(axis) > 1024:
-                rows = torch.arange(input.size(axis), device=input.device)
-                input = input.index_select(axis, rows.clamp(max=1023))
-            return super().forward(input, hx)
+_each(512, "state-lost-each-512-steps", "chunks of 512 steps, from zero", torch.zeros_like)
+_each(200, "gradient-cut-each-200-steps", "truncated backpropagation, unasked", Tensor.detach)
 
-    return Mutant
+
+rows_clamped("rows-past-1024-are-the-last", "sizes", "a grid of 1,024 rows, clamped", 1023)
 
 
 @mutant("rows-past-65535-wrap", "sizes", "a CUDA grid's y of 65,535 blocks", CELLS)
