@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from numbers import Number
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 NONLINEARITIES = ("tanh", "relu")
+
+
+def first_weight(module: nn.Module, of_replica: Callable[[], Tensor]) -> Tensor:
+    """The first parameter, or the first weight of a replica of DataParallel, which has none.
+
+    To read a parametrized weight would evaluate it, so the parameter comes first.
+    """
+    for parameter in module.parameters():
+        return parameter
+    return of_replica()
 
 
 def check_size(name: str, value: object, least: int = 1) -> None:

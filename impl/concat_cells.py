@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import log_softmax
 
-from .arguments import check_dtype, check_size, check_tensor
+from .arguments import check_dtype, check_size, check_tensor, first_weight
 
 Device = torch.device | str | None
 
@@ -55,14 +55,7 @@ class _ConcatCell(nn.Module):
 
     @property
     def _weight(self) -> Tensor:
-        """The first parameter, or the first weight of a replica of DataParallel, which has none.
-
-        To read a parametrized weight would evaluate it, so the parameter comes first.
-        """
-        for parameter in self.parameters():
-            return parameter
-        weight: Tensor = getattr(self, self.layers[0]).weight
-        return weight
+        return first_weight(self, lambda: getattr(self, self.layers[0]).weight)
 
     def initHidden(self, batch: int = 1) -> Tensor:
         """A zero state (batch, hidden_size)."""

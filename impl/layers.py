@@ -24,7 +24,7 @@ from torch.nn.functional import dropout as drop
 from torch.nn.functional import linear
 from torch.nn.utils.rnn import PackedSequence
 
-from .arguments import check_dropout, check_dtype, check_nonlinearity, check_size
+from .arguments import check_dropout, check_dtype, check_nonlinearity, check_size, first_weight
 from .cells import gru_step, lstm_step, rnn_step
 
 State = tuple[Tensor, ...]
@@ -156,14 +156,7 @@ class _Layers(nn.Module):
 
     @property
     def _weight(self) -> Tensor:
-        """The first parameter, or the first weight of a replica of DataParallel, which has none.
-
-        To read a parametrized weight would evaluate it, so the parameter comes first.
-        """
-        for parameter in self.parameters():
-            return parameter
-        weight: Tensor = getattr(self, self._all_names[0][0])
-        return weight
+        return first_weight(self, lambda: getattr(self, self._all_names[0][0]))
 
     def _check_input(self, x: Tensor) -> None:
         if x.size(-1) != self.input_size:
