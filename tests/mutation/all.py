@@ -1,6 +1,6 @@
 """All mutants: importing the modules registers them; none of them needs Hypothesis.
 
-`growth`, `replicas`, `sizes` and `upstream` are not imported yet: `docs/strength.jsonl` has every
+`growth`, `replicas` and `sizes` are not imported yet: `docs/strength.jsonl` has every
 registered mutant, and these were only put to the claims that they are for.
 """
 
@@ -21,6 +21,7 @@ from . import (
     parameters,
     paths,
     states,
+    upstream,
     walks,
 )
 from .registry import MUTANTS
@@ -28,6 +29,7 @@ from .registry import MUTANTS
 MODULES = (
     gate_math,
     states,
+    upstream,
     walks,
     numerics,
     gradients,
