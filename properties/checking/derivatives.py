@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint, set_checkpoint_early_stop
+from torch.utils import checkpoint
 
 from gatewise.reference.ball import Ball
 from gatewise.reference.formats import Array
@@ -158,8 +158,9 @@ def checkpointed(subject: Subject, case: Case, module: nn.Module, reentrant: boo
         return tuple(results.values())
 
     # An early stop is an exception of Python, which does not pass through TorchScript.
-    with set_checkpoint_early_stop(False):
-        results = checkpoint(call, *given.values(), use_reentrant=reentrant)
+    early_stop = getattr(checkpoint, "set_checkpoint_early_stop", None)  # torch 2.0 has none
+    with nullcontext() if early_stop is None else early_stop(False):
+        results = checkpoint.checkpoint(call, *given.values(), use_reentrant=reentrant)
     return Recorded(leaves, dict(zip(names, results, strict=True)))
 
 

@@ -58,6 +58,14 @@ def in_float32(subject: Subject, case: Case) -> tuple[nn.Module, Tensors]:
     return subject.build(wide, case.weight_arrays), given
 
 
+def _results(subject: Subject, case: Case) -> Results:
+    """The results of a float32 module under autocast, without gradients."""
+    module, given = in_float32(subject, case)
+    x, *states = given.values()
+    with torch.no_grad(), autocast(subject, case.precision):
+        return subject.call(case, module, x, tuple(states) or None)
+
+
 @FAMILY.claims(
     "A float32 module under autocast stays within the bound of autocast's dtype.",
     "|f(x) − v| ≤ r of float16 or bfloat16, for values exact in it",
@@ -82,11 +90,7 @@ def autocast_stays_within_the_low_bound(subject: Subject, case: Case, check: Che
       P, the product is exact in float32, and the cast rounds once.  If one factor is in float32,
       its own u_P is not spent, which covers u_32.
     """
-    module, given = in_float32(subject, case)
-    x, *states = given.values()
-    with torch.no_grad(), autocast(subject, case.precision):
-        results = subject.call(case, module, x, tuple(states) or None)
-    compare_all(check, results, expected(case), "under autocast: ")
+    compare_all(check, _results(subject, case), expected(case), "under autocast: ")
 
 
 @FAMILY.claims(
@@ -169,11 +173,7 @@ def autocast_dtype_follows_from_the_options(subject: Subject, case: Case, check:
 
 def _dtypes(subject: Subject, case: Case) -> dict[str, torch.dtype]:
     """The dtype of each result of a call under autocast."""
-    module, given = in_float32(subject, case)
-    x, *states = given.values()
-    with torch.no_grad(), autocast(subject, case.precision):
-        results = subject.call(case, module, x, tuple(states) or None)
-    return {name: r.dtype for name, r in results.items()}
+    return {name: r.dtype for name, r in _results(subject, case).items()}
 
 
 def _differences(case: Case) -> dict[str, dict[str, Any]]:

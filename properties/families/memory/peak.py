@@ -22,9 +22,14 @@ class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     It sees every operation that reaches torch's dispatcher, also inside a composite operation.  It
     does not see what a kernel allocates and frees within itself.
+
+    Raises `Unsupported` before torch 2.1, where the Python object of a storage does not live as
+    long as the storage.
     """
 
     def __init__(self) -> None:
+        if TorchVersion(torch.__version__.partition("+")[0]) < "2.1":
+            raise torch_lacks("storages whose life can be watched, 2.1 or later")
         super().__init__()  # type: ignore[no-untyped-call]
         self.now = self.peak = 0
         self._alive: dict[int, tuple[weakref.ref[Any], int]] = {}
@@ -56,7 +61,7 @@ def peak_bytes(call: Callable[[], Any], device: str) -> int:
 
     A device's allocator counts them, with a kernel's own workspace.  A CPU's allocator counts
     nothing, so there the storages that the operations made are counted.  Raises `Unsupported`
-    before torch 2.1, where the Python object of a storage does not live as long as the storage.
+    where these cannot be counted.
     """
     # The garbage collector frees cycles at no fixed time, which would make the peak random.
     enabled = gc.isenabled()
@@ -65,8 +70,6 @@ def peak_bytes(call: Callable[[], Any], device: str) -> int:
         counted = peak_of(device, call)
         if counted is not None:
             return counted
-        if TorchVersion(torch.__version__.partition("+")[0]) < "2.1":
-            raise torch_lacks("storages whose life can be watched, 2.1 or later")
         with LiveBytes() as live:
             kept = call()
         del kept
