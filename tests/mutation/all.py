@@ -1,8 +1,4 @@
-"""All mutants: importing the modules registers them; none of them needs Hypothesis.
-
-`growth`, `replicas` and `sizes` are not imported yet: `docs/strength.jsonl` has every
-registered mutant, and these were only put to the claims that they are for.
-"""
+"""All mutants: importing the modules registers them; none of them needs Hypothesis."""
 
 from __future__ import annotations
 
@@ -15,11 +11,14 @@ from . import (
     gate_math,
     gradients,
     graphs,
+    growth,
     lone,
     memory,
     numerics,
     parameters,
     paths,
+    replicas,
+    sizes,
     states,
     upstream,
     walks,
@@ -42,6 +41,9 @@ MODULES = (
     evaluation,
     call_order,
     paths,
+    sizes,
+    growth,
+    replicas,
     lone,
 )
 __all__ = ["MODULES", "MUTANTS"]

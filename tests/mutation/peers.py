@@ -26,10 +26,10 @@ class NotOffered(Exception):
 
 
 def _example(
-    kind: str, sizes: tuple[int, int], time: int, batch: int, dtype: torch.dtype
+    kind: str, sizes: tuple[int, int], time: int, batch: int, dtype: torch.dtype, seed: int = 0
 ) -> tuple[nn.Module, Tensor, Any]:
     """torch.nn's module, an input and a state from one seed; two layers, as in torch's pages."""
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     options = {"dtype": dtype}
     if kind.endswith("Cell"):
         module = getattr(nn, kind)(*sizes, **options)
@@ -192,6 +192,38 @@ def module_info(kind: str, factory: Any) -> None:
                 raise AssertionError(f"accepted what raises {wrong.error_regex!r}")
 
 
+def kernelbench(kind: str, factory: Any) -> None:
+    """KernelBench's check of float32: five random inputs of one shape, forward alone.
+
+    The shape is that of the one example; its own problems of recurrent networks are larger.
+    """
+    for seed in range(5):
+        module, x, state = _example(kind, (10, 20), 5, 3, torch.float32, seed)
+        own = _same_weights(kind, factory, module, (10, 20))
+        for got, want in zip(_flat(own(x, state)), _flat(module(x, state)), strict=True):
+            if got.shape != want.shape or not torch.allclose(got, want, rtol=1e-4, atol=1e-4):
+                raise AssertionError("the results differ")
+
+
+def flashrnn(kind: str, factory: Any) -> None:
+    """The tolerance of FlashRNN's tests, on the results and every gradient of the one example."""
+    module, x, state = _example(kind, (10, 20), 5, 3, torch.float32)
+    own = _same_weights(kind, factory, module, (10, 20))
+    for got, want in zip(
+        _with_gradients(own, x, state), _with_gradients(module, x, state), strict=True
+    ):
+        torch.testing.assert_close(got, want, rtol=0.2, atol=0.1)
+
+
+def _with_gradients(module: Any, x: Tensor, state: Any) -> list[Tensor]:
+    """The results, then the gradients of their sum: of the input, the states and each weight."""
+    leaves = [t.clone().requires_grad_() for t in _flat((x, state))]
+    given = tuple(leaves[1:]) if isinstance(state, tuple) else leaves[1]
+    results = _flat(module(leaves[0], given))
+    weights = [p for _, p in sorted(module.named_parameters())]
+    return [*results, *torch.autograd.grad(sum(r.sum() for r in results), [*leaves, *weights])]
+
+
 #: What compares the results of the one example.
 COMPARISON = "torch.testing.assert_close"
 
@@ -201,6 +233,8 @@ PEERS: dict[str, Check] = {
     "gradcheck": with_gradcheck,
     "ONNX vectors": onnx_published,
     "ModuleInfo": module_info,
+    "KernelBench": kernelbench,
+    "FlashRNN": flashrnn,
 }
 
 

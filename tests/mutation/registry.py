@@ -31,6 +31,7 @@ FAULT_CLASSES = (
     "directions",
     "packing",
     "tile edges",
+    "sizes",
     "precision",
     "gradients",
     "dropout",

@@ -30,7 +30,15 @@ RECORD = ROOT / "docs" / "strength.jsonl"
 LIMIT = 300.0
 SUITE = "Gatewise"
 #: The columns of the page, this suite's first.
-COLUMNS = (SUITE, "one example", "gradcheck", "ONNX vectors", "ModuleInfo")
+COLUMNS = (
+    SUITE,
+    "one example",
+    "gradcheck",
+    "ONNX vectors",
+    "ModuleInfo",
+    "KernelBench",
+    "FlashRNN",
+)
 
 Outcome = dict[str, Any]
 _ONE_FORK = Lock()
