@@ -101,10 +101,15 @@ def register_profiles() -> None:
 
 
 def configure(given: Mapping[str, Any]) -> Run:
-    """Resolve options by name; raises `UsageError` with one clear line for a bad one."""
-    profile = given.get("--hypothesis-profile") or DEFAULT_PROFILE
+    """Resolve options by name; raises `UsageError` with one clear line for a bad one.
+
+    The profile and the seed are Hypothesis's options under pytest, `--hypothesis-profile` and
+    `--hypothesis-seed`, and `--profile` and `--seed` of the command `gatewise check`.
+    """
+    stated_as = "--profile" if "--profile" in given else "--hypothesis-profile"
+    profile = given.get(stated_as) or DEFAULT_PROFILE
     if profile not in EXAMPLES:
-        raise UsageError(f"--hypothesis-profile {profile!r}: expected {_either(EXAMPLES)}")
+        raise UsageError(f"{stated_as} {profile!r}: expected {_either(EXAMPLES)}")
     precisions = tuple(dict.fromkeys(given.get("--precision") or PLAIN))
     for precision in precisions:
         if precision not in OFFERED:
@@ -123,7 +128,7 @@ def configure(given: Mapping[str, Any]) -> Run:
         raise UsageError(f"--level {level!r}: expected {_either(LEVELS)}")
     chosen = _chosen(given.get("--family") or (), given.get("--property") or ())
     report = given.get("--report")
-    stated = given.get("--hypothesis-seed")
+    stated = given.get("--seed") or given.get("--hypothesis-seed")
     seed = _default_seed(devices) if stated is None else _integer(str(stated))
     register_profiles()
     return Run(
@@ -136,7 +141,7 @@ def configure(given: Mapping[str, Any]) -> Run:
         level=level,
         chosen=chosen,
         show=_shown(given.get("--show")),
-        case_timeout=_seconds("--case-timeout", given.get("--case-timeout"), CASE_TIMEOUT),
+        case_timeout=seconds("--case-timeout", given.get("--case-timeout"), CASE_TIMEOUT),
     )
 
 
@@ -189,17 +194,17 @@ def _integer(stated: str) -> int:
     return int(stated) if stated.lstrip("-").isdigit() else _hashed(stated)
 
 
-def _seconds(option: str, stated: str | None, default: float) -> float:
-    """A positive number of seconds."""
+def seconds(option: str, stated: str | None, default: float) -> float:
+    """A positive number of seconds; raises `UsageError`."""
     if stated is None:
         return default
     try:
-        seconds = float(stated)
+        found = float(stated)
     except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
+        found = 0.0
+    if not 0 < found < float("inf"):
         raise UsageError(f"{option} {stated!r}: expected a number of seconds above 0")
-    return seconds
+    return found
 
 
 def _shown(stated: str | None) -> int | None:

@@ -75,31 +75,41 @@ class Run:
         """Every plan of the session."""
         return list(self.by_id.values())
 
-    def header(self) -> str:
-        """What a run states before it starts."""
+    def header(self, option: str = "--hypothesis-seed=") -> str:
+        """What a run states before it starts; `option` is that which takes the seed."""
         gpu = "" if len(available()) > 1 else "; no CUDA device"
+        count = len(self.subjects)
+        what = self.subjects[0].name if count == 1 else f"{count} subjects"
         return (
-            f"gatewise: {len(self.subjects)} subjects on {', '.join(self.devices)}{gpu}; "
+            f"gatewise: {what} on {', '.join(self.devices)}{gpu}; "
             f"precisions {', '.join(self.precisions)}; profile {self.profile}; "
-            f"seed {self.seed} (--hypothesis-seed={self.seed} reproduces); "
+            f"seed {self.seed} ({option}{self.seed} reproduces); "
             f"torch {torch.__version__}"
         )
 
-    def run(self, plan: Plan) -> tuple[Record, str]:
-        """A plan's record, and the explanation that a person reads when it does not hold."""
-        torch.set_num_threads(1)
-        base = DirectoryBasedExampleDatabase(self.database)
-        record = run(
-            plan,
-            profile=self.profile,
-            seed=self.seed,
-            database=base,
-            case_timeout=self.case_timeout,
-        )
+    def run(self, plan: Plan, again: str = "") -> tuple[Record, str]:
+        """A plan's record, and the explanation that a person reads when it does not hold.
+
+        `again` is the command that puts this property once more, unless it is that of pytest.
+        """
+        record = self.record(plan)
         if record.passed:
             return record, ""
         record = diagnosed(plan, record, self.scripts, self.case_timeout)
-        return record, explain(plan, record, self.seed, self.profile)
+        return record, explain(plan, record, self.seed, self.profile, again)
+
+    def record(self, plan: Plan, *, most: int | None = None, shrink: bool = True) -> Record:
+        """A plan's record without a diagnosis; `most` and `shrink` are those of `engine.run`."""
+        torch.set_num_threads(1)
+        return run(
+            plan,
+            profile=self.profile,
+            seed=self.seed,
+            database=DirectoryBasedExampleDatabase(self.database),
+            case_timeout=self.case_timeout,
+            most=most,
+            shrink=shrink,
+        )
 
     @property
     def scripts(self) -> Path:
@@ -169,9 +179,13 @@ def diagnosed(plan: Plan, record: Record, folder: Path, timeout: float = CASE_TI
     if not text:
         lines = [record.message, *diagnosis_lines(found)]
         text = script(plan.subject, case, plan.prop, name, lines, called=False)
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / name
-    path.write_text(text, encoding="utf-8")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:  # a full disk takes nothing from the verdict
+        note = f"its script could not be written: {path}: {error.strerror or error}"
+        return replace(record, diagnosis=found, message=f"{record.message}\n{note}")
     return replace(record, diagnosis=found, script=str(path))
 
 

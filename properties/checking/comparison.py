@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -30,14 +31,27 @@ class Expected:
     formula: str = "ball radius of the reference"
 
 
+#: The bins of a histogram of error/bound: bin k has the ratios from 2^(k−BINS) up to 2^(k+1−BINS),
+#: bin 0 all that are smaller, 0 among them, and the last one 1 itself.
+BINS = 24
+
+
+def bin_of(ratio: float) -> int:
+    """The bin of a ratio error/bound of at most 1."""
+    return 0 if ratio <= 0.0 else min(BINS - 1, max(0, math.frexp(ratio)[1] - 1 + BINS))
+
+
 @dataclass
 class Check:
     """Compares results and counts the comparisons; each run of a property has one.
 
     `comparisons` counts the arrays with at least one element that has a finite bound, and
     `elements` counts these elements.  `unbounded` counts the elements without a finite bound, and
-    `vacuous` the arrays that have only such elements.  `worst` is the largest error / bound.
-    `discriminating` counts the cases that can detect a wrong cell or gradient.
+    `vacuous` the arrays that have only such elements.  `worst` is the largest error / bound, and
+    `worst_at` the result and the index that have it.  `histogram` counts the arrays by their own
+    largest error / bound, in the bins of `bin_of`.  `discriminating` counts the cases that can
+    detect a wrong cell or gradient.  `subject_seconds` and `reference_seconds` were spent in calls
+    of the subject and of the reference.
     """
 
     comparisons: int = 0
@@ -45,7 +59,11 @@ class Check:
     unbounded: int = 0
     vacuous: int = 0
     worst: float = 0.0
+    worst_at: str = ""
+    histogram: list[int] = field(default_factory=lambda: [0] * BINS)
     discriminating: int = 0
+    subject_seconds: float = 0.0
+    reference_seconds: float = 0.0
 
     def close(self, name: str, got: Any, expected: Ball | Expected) -> None:
         """Require |got − expected| <= bound in every element whose bound is finite.
@@ -74,7 +92,10 @@ class Check:
         worst = float(ratio.max())
         if not worst <= 1.0:
             raise Mismatch(_explain(name, actual, expected, ratio))
-        self.worst = max(self.worst, worst)
+        self.histogram[bin_of(worst)] += 1
+        if worst > self.worst:
+            index = np.unravel_index(int(np.argmax(ratio)), ratio.shape)
+            self.worst, self.worst_at = worst, f"{name}{[int(i) for i in index]}"
 
     def same(self, name: str, got: Any, expected: Any) -> None:
         """Require that a discrete fact (a shape, a dtype, a count) is exactly as expected."""
@@ -100,11 +121,18 @@ class Check:
                 f"{len(hidden)} of {int(np.count_nonzero(where))} NaN are lost"
             )
 
-    def add(self, counts: Mapping[str, float]) -> None:
+    def add(self, counts: Mapping[str, Any]) -> None:
         """Add the counts of another check, given as field → count; keep the larger `worst`."""
-        for name, count in counts.items():
-            own = getattr(self, name)
-            setattr(self, name, max(own, count) if name == "worst" else own + count)
+        if counts["worst"] > self.worst:
+            self.worst, self.worst_at = counts["worst"], counts["worst_at"]
+        self.histogram = [a + b for a, b in zip(self.histogram, counts["histogram"], strict=True)]
+        for name in counts.keys() - {"worst", "worst_at", "histogram"}:
+            setattr(self, name, getattr(self, name) + counts[name])
+
+    def spend(self, seconds: Mapping[str, float]) -> None:
+        """Add seconds, as `clock.take` returns them."""
+        for name, more in seconds.items():
+            setattr(self, name, getattr(self, name) + more)
 
     def identical(self, got: Tensor, other: Tensor) -> bool:
         """Whether two results are the same finite numbers; if so, this counts as a comparison."""

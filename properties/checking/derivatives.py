@@ -24,6 +24,7 @@ from gatewise.reference.kinds import KINDS
 
 from ..cases.case import Case
 from ..cases.values import seeded, values
+from ..clock import SUBJECT, timed
 from ..subjects.protocol import Results, Subject, SubjectFault, Unsupported
 from .comparison import Check
 
@@ -63,6 +64,7 @@ class Recorded:
     leaves: Tensors
     results: Results
 
+    @timed(SUBJECT)
     def backward(self, upstream: Mapping[str, Tensor], retain: bool = False) -> None:
         """Add the gradient of Σ⟨upstream, result⟩ to the leaves' `.grad`.
 
@@ -77,6 +79,7 @@ class Recorded:
                 retain_graph=retain,
             )
 
+    @timed(SUBJECT)
     def gradient(self, upstream: Mapping[str, Tensor], **options: Any) -> Gradients:
         """The gradient of Σ⟨upstream, result⟩ by leaf; `options` go to torch.autograd.grad."""
         same_shape(self.results, upstream)

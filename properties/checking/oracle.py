@@ -21,6 +21,7 @@ from gatewise.reference.unroll import layer
 
 from ..cases.case import Case
 from ..cases.values import REGIMES, seeded, values
+from ..clock import REFERENCE, timed
 from ..subjects.protocol import Results, Unsupported
 from .comparison import Check, agree
 
@@ -222,6 +223,7 @@ def _duals(case: Case, tangents: Mapping[str, Array]) -> Arguments:
     return {name: own[name] for name in w}, own.get("input", x), [own[name] for name in starts]
 
 
+@timed(REFERENCE)
 def _forward(
     case: Case, w: Mapping[str, Any], x: Any, state: Sequence[Any], masks: Sequence[Any] = ()
 ) -> dict[str, Any]:
@@ -237,6 +239,7 @@ def _forward(
     return layer(case.options, w, x, state, case.lengths, case.batch_first, masks).named()
 
 
+@timed(REFERENCE)
 def _gradients(
     case: Case, arguments: Arguments, upstream: Mapping[str, Any], masks: Sequence[Any] = ()
 ) -> dict[str, Any]:

@@ -17,6 +17,12 @@ def command(plan: Plan, run_seed: int) -> str:
     )
 
 
+def check_command(plan: Plan, run_seed: int) -> str:
+    """The same for the command `gatewise check`."""
+    options = command(plan, run_seed).removeprefix("--subject ")
+    return "gatewise check " + options.replace("--hypothesis-seed=", "--seed ")
+
+
 def explain(plan: Plan, record: Record, run_seed: int, profile: str, again: str = "") -> str:
     """What a person reads when a property does not hold; `again` says how to see it once more."""
     lines = [

@@ -177,7 +177,11 @@ def _run(
         vacuous=check.vacuous,
         discriminating=check.discriminating,
         worst=check.worst,
+        worst_at=check.worst_at,
+        histogram=tuple(check.histogram),
         seconds=time.perf_counter() - start,
+        subject_seconds=check.subject_seconds,
+        reference_seconds=check.reference_seconds,
     )
     if record.status == HOLDS and issues:
         lines = [i.line + _also_seen(i, elsewhere) for i in issues]

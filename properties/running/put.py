@@ -8,6 +8,7 @@ import numpy as np
 
 from ..cases.case import Case
 from ..checking.comparison import Check
+from ..clock import take
 from ..subjects.protocol import Unsupported
 from . import sandbox
 from .plans import Plan
@@ -40,8 +41,12 @@ def apart(plan: Plan, claim: Claim, case: Case, check: Check, timeout: float) ->
                 sandbox.end()
             raise
     # Non-finite values are compared or counted, so NumPy need not warn of them.
-    with np.errstate(all="ignore"):
-        return claim(plan.subject, case, check)
+    take()
+    try:
+        with np.errstate(all="ignore"):
+            return claim(plan.subject, case, check)
+    finally:
+        check.spend(take())
 
 
 def outcomes_again(

@@ -80,7 +80,8 @@ class Record:
     `diagnosis` says what the failing case looks like, `script` is the path of a script for it, and
     `blob` is Hypothesis's own `@reproduce_failure`.  `excused` counts the cases that a known issue
     covers: they were drawn, and not put to the claim.  `unoffered` counts those that asked for what
-    the subject does not offer; `message` has a reason.
+    the subject does not offer; `message` has a reason.  The other counts are those of a `Check`.
+    `seconds` are all of the run, those in the subject and in the reference among them.
     """
 
     subject: str
@@ -100,7 +101,11 @@ class Record:
     excused: int = 0
     unoffered: int = 0
     worst: float = 0.0
+    worst_at: str = ""
+    histogram: tuple[int, ...] = ()
     seconds: float = 0.0
+    subject_seconds: float = 0.0
+    reference_seconds: float = 0.0
     case: str = ""
     message: str = ""
     diagnosis: Diagnosis = field(default_factory=Diagnosis)
@@ -124,7 +129,11 @@ class Record:
     @classmethod
     def of(cls, stored: Mapping[str, Any]) -> Record:
         """The record that `as_dict` made these plain values of."""
-        return cls(**{**stored, "diagnosis": Diagnosis.of(stored["diagnosis"])})
+        own = {
+            "diagnosis": Diagnosis.of(stored["diagnosis"]),
+            "histogram": tuple(stored["histogram"]),
+        }
+        return cls(**{**stored, **own})
 
 
 def summary(records: Iterable[Record]) -> list[str]:

@@ -18,6 +18,7 @@ from gatewise.reference.kinds import KINDS
 
 from ..cases.case import Case
 from ..cases.layouts import place
+from ..clock import SUBJECT, running
 from ..devices import for_torch
 from ..precisions import dtype_of
 from .adapting.module import drop_in
@@ -197,7 +198,8 @@ def called(callee: Callable[..., Any], *arguments: Any) -> Any:
     that lacks a kernel; such an error is left as it is.
     """
     try:
-        return callee(*arguments)
+        with running(SUBJECT):
+            return callee(*arguments)
     except NotImplementedError as reason:
         if not _raised_by_python(reason):
             raise

@@ -22,6 +22,7 @@ import torch
 from ... import process_state
 from ...cases.case import Case
 from ...checking.comparison import Check, Mismatch
+from ...clock import take
 from ...precisions import switch
 from ...subjects.loading import FILE_MODULE
 from ...subjects.protocol import Subject, SubjectFault, Unsupported
@@ -115,6 +116,7 @@ def serve(
             before, at = process_state.settings(), precision
         process_state.seed(case.seed)
         check, failure, value = Check(), None, None
+        take()
         try:
             with np.errstate(all="ignore"):
                 value = claim(subject, case, check)
@@ -122,6 +124,7 @@ def serve(
             kind = type(error)
             carried = next((c for c in kind.__mro__ if CARRIED.get(c.__name__) is c), kind)
             failure = carried.__name__, str(error), told(error)
+        check.spend(take())
         changed = process_state.restore(before)
         text, written = _new_text(log, written)
         _watch(None)

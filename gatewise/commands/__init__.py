@@ -1,0 +1,1 @@
+"""The commands of `gatewise`, one module each; `cli.main` has the table."""

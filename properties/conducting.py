@@ -1,0 +1,106 @@
+"""A run in worker processes, without pytest: what `gatewise check` does.
+
+A worker resolves the same options to the same run, unless it is a fork and has the run already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import Any
+
+from .environment import environment
+from .options import configure
+from .reporting.explanation import check_command
+from .running.engine import own_error
+from .running.glance import GLANCE
+from .running.record_file import RecordFile, head
+from .running.records import ERROR, Record
+from .running.sandbox import method
+from .running.schedule import Job, Schedule, Step, conduct
+from .session import Run
+
+#: Why a run may end before all is done, as a record says it.
+FAIL_FAST = "because the run ended at the first that does not hold"
+INTERRUPTED = "because the run was interrupted"
+
+
+@dataclass
+class Conducted:
+    """A run as it goes: its schedule, and the file of its records where there is one."""
+
+    run: Run
+    schedule: Schedule
+    file: RecordFile | None = None
+
+    def close(self, why: str) -> None:
+        """Record what did not run, for the reason `why`, and end the file."""
+        for record in self.schedule.left(why):
+            if self.file is not None:
+                self.file.add(record)
+        if self.file is not None:
+            order = {id_: place for place, id_ in enumerate(self.run.by_id)}
+            self.file.close(lambda record: order[record.id])
+
+    @property
+    def records(self) -> list[Record]:
+        """The records that are there, in the order of the plans."""
+        final = self.schedule.final
+        return [final[id_] for id_ in self.run.by_id if id_ in final]
+
+
+def prepared(run: Run, options: Mapping[str, Any], write: bool = True) -> Conducted:
+    """A run that can begin; raises `OSError` where its folder cannot be written."""
+    schedule = Schedule(run.plans(), run.profile, run.seed)
+    if not write or run.report is None:
+        return Conducted(run, schedule)
+    first = head(environment(), {**options, "seed": run.seed, "profile": run.profile})
+    return Conducted(run, schedule, RecordFile(run.report, first))
+
+
+def steps(
+    conducted: Conducted,
+    given: Mapping[str, Any],
+    *,
+    jobs: int,
+    fail_fast: bool = False,
+    seconds: float = float("inf"),
+) -> Iterator[Step]:
+    """Put every property, in `jobs` processes; a step for each record, which is written first.
+
+    `given` are the options that made the run.  `seconds` limits the time, and with `fail_fast` the
+    run ends at the first record that decides the exit status.
+    """
+    run = conducted.run
+    ways = {method(device) for device in run.devices}
+    way = ways.pop() if len(ways) == 1 else "spawn"
+    made: Any = run if way == "fork" else dict(given)
+
+    def ends(record: Record) -> bool:
+        return fail_fast and not record.passed and run.counts(record)
+
+    walk = conduct(
+        conducted.schedule, worker, made, jobs=jobs, method=way, until=ends, seconds=seconds
+    )
+    with closing(walk):  # type: ignore[type-var]
+        for step in walk:
+            if step.record is not None and conducted.file is not None:
+                conducted.file.add(step.record)
+            yield step
+
+
+def worker(given: Run | Mapping[str, Any]) -> Callable[[Job], tuple[Record, str]]:
+    """What a worker process does with a job."""
+    run = given if isinstance(given, Run) else configure(given)
+
+    def do(job: Job) -> tuple[Record, str]:
+        plan = run.by_id[job[0]]
+        try:
+            if job[1]:
+                return run.record(plan, most=GLANCE, shrink=False), ""
+            return run.run(plan, check_command(plan, run.seed))
+        except Exception as error:
+            return replace(plan.record(ERROR, run.seed), message=own_error(error)), ""
+
+    return do
