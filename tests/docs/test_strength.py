@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from tests.mutation import strength
 from tests.mutation.all import MUTANTS
 from tests.mutation.registry import FAULT_CLASSES
+from tests.mutation.strength_page import sentences
+
+README = Path(__file__).resolve().parents[2] / "README.md"
+
+
+def test_the_readme_has_the_figures_of_the_record() -> None:
+    assert sentences() in README.read_text(encoding="utf-8")
 
 
 def test_the_record_names_exactly_the_mutants() -> None:

@@ -70,6 +70,22 @@ def _row(cells: list[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
+def sentences() -> str:
+    """The figures of the record as the README has them."""
+    head, *records = lines_of(RECORD)
+    total = len(records)
+    one, grad, onnx, info, bench, flash = (_share(records, c) for c in COLUMNS[1:])
+    seconds = [r["checks"][SUITE]["seconds"] + head["start_up"] for r in records]
+    return (
+        f"[docs/strength.md](docs/strength.md) is the record of a run on {total} mutants, which "
+        f"are wrong networks with one fault each. {SUITE} kills {_share(records, SUITE)}. "
+        f"`{COMPARISON}` on an example kills {one}, with `gradcheck` {grad}, PyTorch's own module "
+        f"samples {info}, the check of KernelBench {bench}, the tolerance of FlashRNN's tests "
+        f"{flash}, and ONNX's published vectors {onnx}. Half of the mutants are killed within "
+        f"{statistics.median(seconds):.1f} seconds on one core, start-up included."
+    )
+
+
 def page() -> str:
     """The text of docs/strength.md, from the record and the registry of mutants."""
     head, *records = lines_of(RECORD)

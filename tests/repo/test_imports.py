@@ -20,7 +20,7 @@ ROOMS = ("reference", "impl", "properties", "peers", "gatewise")
 MAY_IMPORT = {
     "reference": {"numpy"},
     "impl": {"torch"},
-    "properties": {"numpy", "torch", "hypothesis", "packaging", "tomli"},
+    "properties": {"numpy", "torch", "hypothesis", "packaging", "tomli", "rich", "jinja2"},
     # Each module of peers has one package of others, an optional extra.
     "peers": {"numpy", "torch", "onnx", "onnxruntime", "keras", "flax", "jax", "opacus"},
     "gatewise": {"pytest"},
@@ -30,7 +30,9 @@ MAY_IMPORT = {
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("reference", "impl"),
     (
+        "properties.clock",
         "properties.devices",
+        "properties.environment",
         "properties.levels",
         "properties.precisions",
         "properties.process_state",
@@ -43,6 +45,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("properties.reporting",),
     ("properties.session",),
     ("properties.options",),
+    ("properties.conducting",),
     ("gatewise", "peers"),
 )
 #: Neither of these imports the other, though they stand in one layer.
