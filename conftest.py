@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 # One thread for each worker: set before torch is imported, since its pools read it once.
@@ -18,10 +19,15 @@ if importlib.util.find_spec("gatewise.reference") is None:
 
 from gatewise.properties import options, session
 from gatewise.properties.reporting.causes import cause_of
+from gatewise.properties.reporting.printable import printable
+from gatewise.properties.running.glance import GLANCE, GLANCED, as_faults_show
 from gatewise.properties.running.plans import Plan
-from gatewise.properties.running.records import Record
+from gatewise.properties.running.record_file import RecordFile
+from gatewise.properties.running.records import HOLDS, VACUOUS, Record
 
 RUN = pytest.StashKey[session.Run]()
+#: The file of records where there is one; not in a worker of pytest-xdist.
+FILE = pytest.StashKey[RecordFile | None]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -42,7 +48,14 @@ def pytest_configure(config: pytest.Config) -> None:
     except options.UsageError as error:
         raise pytest.UsageError(str(error)) from None
     if worker is None:
-        config.pluginmanager.register(FirstOfEachCause(config))
+        try:
+            config.stash[FILE] = config.stash[RUN].opened(command=config.invocation_params.args)
+        except OSError as error:
+            folder = config.stash[RUN].report
+            raise pytest.UsageError(
+                f"--report {str(folder)!r}: {error.strerror}; expected a folder that can be written"
+            ) from None
+        config.pluginmanager.register(AsItGoes(config))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -57,13 +70,31 @@ def pytest_report_header(config: pytest.Config) -> str:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "plan" in metafunc.fixturenames:
         plans = metafunc.config.stash[RUN].plans()
-        metafunc.parametrize("plan", plans, ids=[p.id for p in plans])
+        # Under -x a glance at every property comes first: a fault shows in its first few cases.
+        looks = as_faults_show(plans) if metafunc.config.getoption("maxfail") == 1 else []
+        ids = [p.id + GLANCED for p in looks] + [p.id for p in plans]
+        metafunc.parametrize("plan", [*map(Glance, looks), *plans], ids=ids)
+
+
+@dataclass(frozen=True)
+class Glance:
+    """A plan of which a few cases are put."""
+
+    plan: Plan
 
 
 @pytest.fixture
-def outcome(request: pytest.FixtureRequest, plan: Plan) -> tuple[Record, str, bool]:
-    """The record of a plan, its explanation, and whether it decides the exit status."""
+def outcome(request: pytest.FixtureRequest, plan: Plan | Glance) -> tuple[Record, str, bool]:
+    """The record of a plan, its explanation, and whether it decides the exit status.
+
+    A glance that finds something runs the plan in full; another one leaves no record with its test.
+    """
     run = request.config.stash[RUN]
+    if isinstance(plan, Glance):
+        record = run.record(plan.plan, most=GLANCE, shrink=False)
+        if record.passed or record.status == VACUOUS or not run.counts(record):
+            return replace(record, status=HOLDS), "", True
+        plan = plan.plan
     record, text = run.run(plan)
     request.node.user_properties.append(("gatewise", record.as_dict()))
     return record, text, run.counts(record)
@@ -75,8 +106,8 @@ def record_of(report: Any) -> Record | None:
     return None if stored is None else Record.of(stored)
 
 
-class FirstOfEachCause:
-    """Prints a falsified property when it happens, if its cause is new.
+class AsItGoes:
+    """Writes each record when it is there, and prints a falsified property if its cause is new.
 
     A run that a signal or a time limit ends prints no summary.
     """
@@ -86,13 +117,20 @@ class FirstOfEachCause:
         self.seen: set[str] = set()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        record = record_of(report) if report.when == "call" and report.failed else None
-        reporter = self.config.pluginmanager.get_plugin("terminalreporter")
-        if record is None or reporter is None or cause_of(record) in self.seen:
+        record = record_of(report) if report.when == "call" else None
+        file, reporter = (
+            self.config.stash[FILE],
+            self.config.pluginmanager.get_plugin("terminalreporter"),
+        )
+        if record is not None and file is not None:
+            file.add(record)
+        if record is None or not report.failed or reporter is None:
+            return
+        if cause_of(record) in self.seen:
             return
         self.seen.add(cause_of(record))
         reporter.ensure_newline()
-        reporter.write_line(f"{record.status}: {record.id}: {record.message.partition(chr(10))[0]}")
+        reporter.write_line(f"{record.status}: {record.id}: {printable(record.message)}")
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)  # around the one that prints the failures
@@ -100,11 +138,12 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Ite
     run = config.stash[RUN]
     kinds = ("passed", "failed", "skipped", "xfailed", "error")
     reports = [r for kind in kinds for r in terminalreporter.getreports(kind)]
-    lines = run.summarise(
+    outcomes = (
         (r.nodeid, dict(r.user_properties).get("gatewise"), r.outcome)
         for r in reports
         if hasattr(r, "user_properties")
     )
+    lines = run.summarise(outcomes, config.stash[FILE])
     failed = terminalreporter.stats.get("failed", [])
     own = {r.id: report for report in failed if (r := record_of(report)) is not None}
     found = [r for r in map(record_of, reports) if r is not None]

@@ -10,12 +10,11 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .environment import environment
 from .options import configure
 from .reporting.explanation import check_command
 from .running.engine import own_error
 from .running.glance import GLANCE
-from .running.record_file import RecordFile, head
+from .running.record_file import RecordFile
 from .running.records import ERROR, Record
 from .running.sandbox import method
 from .running.schedule import Job, Schedule, Step, conduct
@@ -40,8 +39,7 @@ class Conducted:
             if self.file is not None:
                 self.file.add(record)
         if self.file is not None:
-            order = {id_: place for place, id_ in enumerate(self.run.by_id)}
-            self.file.close(lambda record: order[record.id])
+            self.file.close(self.run.place)
 
     @property
     def records(self) -> list[Record]:
@@ -50,13 +48,10 @@ class Conducted:
         return [final[id_] for id_ in self.run.by_id if id_ in final]
 
 
-def prepared(run: Run, options: Mapping[str, Any], write: bool = True) -> Conducted:
+def prepared(run: Run, options: Mapping[str, Any]) -> Conducted:
     """A run that can begin; raises `OSError` where its folder cannot be written."""
     schedule = Schedule(run.plans(), run.profile, run.seed)
-    if not write or run.report is None:
-        return Conducted(run, schedule)
-    first = head(environment(), {**options, "seed": run.seed, "profile": run.profile})
-    return Conducted(run, schedule, RecordFile(run.report, first))
+    return Conducted(run, schedule, run.opened(**options))
 
 
 def steps(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -17,6 +16,7 @@ from hypothesis.database import DirectoryBasedExampleDatabase
 from .cases.case import Case, case_from
 from .checking.comparison import Check
 from .devices import available
+from .environment import environment
 from .families.catalogue import CATALOGUE
 from .levels import CONTRACT, HARDENING, counts
 from .reporting.causes import common_causes, most_telling_first
@@ -26,8 +26,10 @@ from .reporting.explanation import diagnosis_lines, explain
 from .reporting.script import script
 from .reporting.verdicts import verdicts
 from .running.engine import run
+from .running.glance import GLANCED
 from .running.plans import Plan, plans
 from .running.put import apart
+from .running.record_file import RecordFile, head
 from .running.records import CRASHED, Diagnosis, Record, not_offered, summary
 from .running.sandbox.parent import CASE_TIMEOUT, Death
 from .subjects.builtin import BUILTIN
@@ -116,28 +118,51 @@ class Run:
         """The folder of the scripts that show what was falsified; made when there is one."""
         return (self.report or Path(DEFAULT_REPORT)) / "scripts"
 
-    def summarise(self, outcomes: Iterable[tuple[str, Mapping[str, Any] | None, str]]) -> list[str]:
+    def opened(self, **options: Any) -> RecordFile | None:
+        """A file for the records in the report folder, where there is one.
+
+        `options` are those that its first line states.  Raises `OSError` where the file cannot be
+        written.
+        """
+        if self.report is None:
+            return None
+        stated = {**options, "seed": self.seed, "profile": self.profile}
+        return RecordFile(self.report, head(environment(), stated))
+
+    def place(self, record: Record) -> int:
+        """The place of a record in the order of the plans."""
+        return self._places[record.id]
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {id_: place for place, id_ in enumerate(self.by_id)}
+
+    def summarise(
+        self,
+        outcomes: Iterable[tuple[str, Mapping[str, Any] | None, str]],
+        file: RecordFile | None = None,
+    ) -> list[str]:
         """Lines for a terminal from (test id, record or None, outcome) of each test.
 
-        A plan that failed without leaving a record killed its process.  Writes the records to
-        the report folder where there is one.
+        A plan that failed without leaving a record killed its process.  `file` has the records that
+        tests have left; the others are added, and it is closed.
         """
         records = []
         for node, stored, outcome in outcomes:
-            plan = self.by_id.get(node.partition("[")[2].removesuffix("]"))
+            plan = self.by_id.get(node.partition("[")[2].removesuffix("]").removesuffix(GLANCED))
             if stored is not None:
                 records.append(Record.of(stored))
             elif plan is not None and outcome in ("failed", "error"):
                 records.append(plan.record(CRASHED, self.seed))
+                if file is not None:
+                    file.add(records[-1])
+        if file is not None:
+            file.close(self.place)
         if not records:
             return []
-        order = {id_: place for place, id_ in enumerate(self.by_id)}
-        records.sort(key=lambda r: order[r.id])  # parallel workers report in any order
-        if self.report is not None:
-            self.report.mkdir(parents=True, exist_ok=True)
-            text = "".join(json.dumps(r.as_dict()) + "\n" for r in records)
-            (self.report / "records.jsonl").write_text(text, encoding="utf-8")
-        lines = summary(records)
+        records.sort(key=self.place)  # parallel workers report in any order
+        lines = [file.problem] if file is not None and file.problem else []
+        lines += summary(records)
         left = len(self.by_id) - len(records)
         ran = f"{len(records)} of {len(self.by_id)} properties × precisions were run"
         lines.append(ran + (f"; {left} were not selected or not reached" if left else ""))

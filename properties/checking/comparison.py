@@ -48,7 +48,7 @@ class Check:
     `comparisons` counts the arrays with at least one element that has a finite bound, and
     `elements` counts these elements.  `unbounded` counts the elements without a finite bound, and
     `vacuous` the arrays that have only such elements.  `worst` is the largest error / bound, and
-    `worst_at` the result and the index that have it.  `histogram` counts the arrays by their own
+    `worst_at` the result and the index that have it.  `histogram` counts the cases by their own
     largest error / bound, in the bins of `bin_of`.  `discriminating` counts the cases that can
     detect a wrong cell or gradient.  `subject_seconds` and `reference_seconds` were spent in calls
     of the subject and of the reference.
@@ -92,7 +92,6 @@ class Check:
         worst = float(ratio.max())
         if not worst <= 1.0:
             raise Mismatch(_explain(name, actual, expected, ratio))
-        self.histogram[bin_of(worst)] += 1
         if worst > self.worst:
             index = np.unravel_index(int(np.argmax(ratio)), ratio.shape)
             self.worst, self.worst_at = worst, f"{name}{[int(i) for i in index]}"
@@ -121,6 +120,13 @@ class Check:
                 f"{len(hidden)} of {int(np.count_nonzero(where))} NaN are lost"
             )
 
+    def end_case(self, seconds: Mapping[str, float]) -> None:
+        """Count the case whose only comparisons are here; `seconds` are those of `clock.take`."""
+        if self.comparisons:
+            self.histogram[bin_of(self.worst)] += 1
+        self.subject_seconds += seconds["subject_seconds"]
+        self.reference_seconds += seconds["reference_seconds"]
+
     def add(self, counts: Mapping[str, Any]) -> None:
         """Add the counts of another check, given as field → count; keep the larger `worst`."""
         if counts["worst"] > self.worst:
@@ -128,11 +134,6 @@ class Check:
         self.histogram = [a + b for a, b in zip(self.histogram, counts["histogram"], strict=True)]
         for name in counts.keys() - {"worst", "worst_at", "histogram"}:
             setattr(self, name, getattr(self, name) + counts[name])
-
-    def spend(self, seconds: Mapping[str, float]) -> None:
-        """Add seconds, as `clock.take` returns them."""
-        for name, more in seconds.items():
-            setattr(self, name, getattr(self, name) + more)
 
     def identical(self, got: Tensor, other: Tensor) -> bool:
         """Whether two results are the same finite numbers; if so, this counts as a comparison."""

@@ -228,10 +228,16 @@ def _blob(error: BaseException) -> str:
     return found[0] if found else ""
 
 
+#: Characters of a subject's text that a record keeps.
+_KEPT = 10_000
+
+
 def _message(error: BaseException) -> str:
     if isinstance(error, Mismatch | SubjectFault):
-        return str(error)
-    return error.told if isinstance(error, sandbox.Raised) else told(error)
+        text = str(error)
+    else:
+        text = error.told if isinstance(error, sandbox.Raised) else told(error)
+    return text if len(text) <= _KEPT else f"{text[:_KEPT]}… ({len(text)} characters)"
 
 
 def check_conformance(

@@ -16,6 +16,8 @@ from .profiles import EXAMPLES
 
 #: The number of cases of a property that a glance draws.
 GLANCE = 5
+#: What the id of a pytest test of a glance ends with.
+GLANCED = "-glance"
 
 #: The family that sees most faults: it is put in every precision before any other.
 FIRST = "agreement"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -41,12 +42,14 @@ def apart(plan: Plan, claim: Claim, case: Case, check: Check, timeout: float) ->
                 sandbox.end()
             raise
     # Non-finite values are compared or counted, so NumPy need not warn of them.
+    own = Check()
     take()
     try:
         with np.errstate(all="ignore"):
-            return claim(plan.subject, case, check)
+            return claim(plan.subject, case, own)
     finally:
-        check.spend(take())
+        own.end_case(take())
+        check.add(asdict(own))
 
 
 def outcomes_again(

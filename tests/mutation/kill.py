@@ -9,23 +9,20 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from operator import itemgetter
 from pathlib import Path
 
 from gatewise.properties.levels import HARDENING, counts
 from gatewise.properties.precisions import PLAIN
 from gatewise.properties.running.engine import run
-from gatewise.properties.running.plans import Plan, plans
+from gatewise.properties.running.glance import GLANCE, in_rounds
+from gatewise.properties.running.plans import plans
 from gatewise.properties.running.records import VACUOUS
 from gatewise.properties.subjects.protocol import Subject
 
 ROOT = Path(__file__).resolve().parents[2]
 PRECISIONS = tuple(PLAIN)
-#: Cases of a property that a glance draws.
-GLANCE = 5
 
 
 @dataclass(frozen=True)
@@ -87,16 +84,6 @@ def first_kill(
                     comparisons,
                 )
     return Verdict(subject.name, seconds=time.perf_counter() - start, comparisons=comparisons)
-
-
-def in_rounds(found: Iterable[Plan]) -> list[Plan]:
-    """Every property's first precision, then every one's second, and so on."""
-    rounds: Counter[str] = Counter()
-    placed = []
-    for plan in found:
-        placed.append((rounds[plan.prop.name], plan))
-        rounds[plan.prop.name] += 1
-    return [plan for _, plan in sorted(placed, key=itemgetter(0))]
 
 
 def start_up(times: int = 3) -> float:

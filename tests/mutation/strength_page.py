@@ -35,7 +35,7 @@ gate before the matrix product. ONNX has no test for cells.
 - **ModuleInfo**: PyTorch's own samples for the module with their reference checks, and its \
 samples of wrong arguments, which must raise the stated class of exception.
 - **KernelBench**: the check of generated kernels in KernelBench: five random inputs of one shape, \
-the results alone, `torch.allclose` at 1e-4 in float32.
+the results alone, within 1e-4 in float32.
 - **FlashRNN**: the tolerance of FlashRNN's tests, 0.1 and 20 %, on the results and on the \
 gradient of their sum for the input, the initial states and every weight.
 

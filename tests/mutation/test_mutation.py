@@ -12,6 +12,7 @@ import pytest
 
 from gatewise.properties.families.catalogue import CATALOGUE, properties_for
 from gatewise.properties.running.engine import run
+from gatewise.properties.running.glance import GLANCE
 from gatewise.properties.running.plans import Plan
 from gatewise.properties.running.records import VACUOUS
 from gatewise.reference.classes import TORCH
@@ -19,7 +20,7 @@ from gatewise.reference.classes import TORCH
 from .all import MUTANTS
 from .alone import ALONE
 from .correct import CORRECT
-from .kill import GLANCE, PRECISIONS, first_kill
+from .kill import PRECISIONS, first_kill
 from .registry import CLASSES, FAULT_CLASSES
 
 #: Family of faults → the families of properties that are expected to see them.

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
+from gatewise.properties.running.glance import in_rounds
 from gatewise.properties.running.plans import plans
 from gatewise.properties.subjects.builtin import BUILTIN
 from tests.mutation import alone, run
-from tests.mutation.kill import Verdict, in_rounds
+from tests.mutation.kill import Verdict
 
 NAME = "LSTMCell-input-and-forget-swapped"
 

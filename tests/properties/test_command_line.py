@@ -35,7 +35,7 @@ def gatewise(*options: str) -> subprocess.CompletedProcess[str]:
 
 def records(folder: Path) -> list[dict[str, Any]]:
     lines = (folder / "records.jsonl").read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in lines]
+    return [json.loads(line) for line in lines[1:]]  # the first says what wrote the file
 
 
 def chosen_are(status: str) -> dict[str, str]:

@@ -33,10 +33,11 @@ API = (
 
 def packages() -> set[str]:
     """The packages of the checkout: every folder of a room that has an __init__.py."""
-    found = {"gatewise"}
-    for room in ROOMS:
+    found = set()
+    for room in ("gatewise", *ROOMS):
         for path in (ROOT / room).rglob("__init__.py"):
-            found.add(".".join(("gatewise", *path.parent.relative_to(ROOT).parts)))
+            parts = path.parent.relative_to(ROOT).parts
+            found.add(".".join(parts if room == "gatewise" else ("gatewise", *parts)))
     return found
 
 

@@ -124,7 +124,7 @@ def serve(
             kind = type(error)
             carried = next((c for c in kind.__mro__ if CARRIED.get(c.__name__) is c), kind)
             failure = carried.__name__, str(error), told(error)
-        check.spend(take())
+        check.end_case(take())
         changed = process_state.restore(before)
         text, written = _new_text(log, written)
         _watch(None)
