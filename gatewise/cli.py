@@ -7,9 +7,9 @@ import os
 import sys
 from collections.abc import Sequence
 
-from .commands import check, identify
+from .commands import check, compare, identify, merge
 
-COMMANDS = (check, identify)
+COMMANDS = (check, compare, merge, identify)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

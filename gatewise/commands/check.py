@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from .statuses import ERROR, FOUND, GOOD, INTERRUPTED, USAGE
@@ -173,8 +174,23 @@ class _Text:
         """Print the end."""
         for line in lines:
             print(line)
-        if self.conducted.file is not None:
-            print(f"records: {self.conducted.file.path}")
+        file = self.conducted.file
+        if file is not None:
+            print(f"records: {file.path}; {page_line(file.path)}")
+
+
+def page_line(path: Path) -> str:
+    """Make the page of a file of records beside it, and say where it is, or why there is none."""
+    from gatewise.properties.reporting.page.making import missing, write
+    from gatewise.properties.running.record_file import read
+
+    reason = missing()
+    if reason:
+        return reason
+    try:
+        return f"page: {write(path.parent, read([path])[0])}"
+    except OSError as error:
+        return f"no page: {path.parent}: {error.strerror or error}"
 
 
 class _Json:

@@ -61,7 +61,7 @@ def _up_to(most: int, lines: list[str]) -> list[str]:
 def found_line(record: Record, cause: str) -> list[str]:
     """Two or three lines for a record that does not hold, when it is found."""
     lines = [f"{record.status}: {record.name} in {record.precision}: {cause}"]
-    if record.status in (FALSIFIED, FLAKY) and record.message:
+    if record.status in (FALSIFIED, FLAKY) and not record.message.startswith(cause):
         lines.append(f"  {record.message}")
     if record.script:
         lines.append(f"  script {record.script}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 import traceback
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -16,6 +17,7 @@ from hypothesis.database import ExampleDatabase
 
 from .. import process_state
 from ..cases.case import Case
+from ..cases.traits import traits
 from ..checking.comparison import Check, Mismatch
 from ..families.property import Property
 from ..precisions import WIDE, switch
@@ -105,12 +107,14 @@ def _run(
     own_seed = seed_of(seed, plan.id)
     check = Check()
     drawn = excused = 0
+    counted: Counter[str] = Counter()
     failing: tuple[Case, BaseException] | None = None
     reasons: list[str] = []
 
     def body(case: Case) -> None:
         nonlocal drawn, excused, failing
         drawn += 1
+        counted.update(f"{name}={value}" for name, value in traits(case))
         if any(issue.covers(case) for issue in issues):
             excused += 1
             return
@@ -179,6 +183,7 @@ def _run(
         worst=check.worst,
         worst_at=check.worst_at,
         histogram=tuple(check.histogram),
+        drawn=dict(counted),
         seconds=time.perf_counter() - start,
         subject_seconds=check.subject_seconds,
         reference_seconds=check.reference_seconds,

@@ -89,6 +89,17 @@ class RecordFile:
             self.problem = f"{self.path}: {error.strerror or error}; records after that are lost"
 
 
+def write(folder: Path, runs: Iterable[RunRecords]) -> Path:
+    """Write the records of several runs to FOLDER/records.jsonl; raises `OSError`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / NAME
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        for run in runs:
+            file.write(_line(run.head))
+            file.writelines(_line(r.as_dict()) for r in run.records)
+    return path
+
+
 def _line(values: Mapping[str, Any]) -> str:
     return json.dumps(values, separators=(",", ":")) + "\n"
 

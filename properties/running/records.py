@@ -81,6 +81,7 @@ class Record:
     `blob` is Hypothesis's own `@reproduce_failure`.  `excused` counts the cases that a known issue
     covers: they were drawn, and not put to the claim.  `unoffered` counts those that asked for what
     the subject does not offer; `message` has a reason.  The other counts are those of a `Check`.
+    `drawn` counts the cases by each trait of `cases.traits`, as `form=ragged`.
     `seconds` are all of the run, those in the subject and in the reference among them.
     """
 
@@ -103,6 +104,7 @@ class Record:
     worst: float = 0.0
     worst_at: str = ""
     histogram: tuple[int, ...] = ()
+    drawn: Mapping[str, int] = field(default_factory=dict)
     seconds: float = 0.0
     subject_seconds: float = 0.0
     reference_seconds: float = 0.0

@@ -20,7 +20,16 @@ ROOMS = ("reference", "impl", "properties", "peers", "gatewise")
 MAY_IMPORT = {
     "reference": {"numpy"},
     "impl": {"torch"},
-    "properties": {"numpy", "torch", "hypothesis", "packaging", "tomli", "rich", "jinja2"},
+    "properties": {
+        "numpy",
+        "torch",
+        "hypothesis",
+        "packaging",
+        "tomli",
+        "rich",
+        "jinja2",
+        "matplotlib",
+    },
     # Each module of peers has one package of others, an optional extra.
     "peers": {"numpy", "torch", "onnx", "onnxruntime", "keras", "flax", "jax", "opacus"},
     "gatewise": {"pytest"},
