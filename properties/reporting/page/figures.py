@@ -36,22 +36,24 @@ def _histogram(counts: Mapping[str, list[int]]) -> str:
     matplotlib.rcParams["svg.fonttype"] = "none"
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(4.4, 2.1), layout="constrained")
+    figure = Figure(figsize=(4.4, 2.1))
+    figure.subplots_adjust(left=0.13, right=0.98, bottom=0.22, top=0.97)
     axes = figure.subplots()
-    edges = [2.0 ** (k - BINS) for k in range(BINS + 1)]
-    edges[0] = edges[1] / 2
+    # The axis has the exponents of 2: matplotlib takes long to place ticks on a logarithmic one.
+    edges = range(-BINS, 1)
     for number, (precision, own) in enumerate(counts.items()):
         total = sum(own)
         shares = [100 * n / total for n in own]
         style: Any = _STYLES[number % len(_STYLES)]
         axes.stairs(shares, edges, linestyle=style, label=precision, color=_TEXT, linewidth=1.1)
-    axes.axvline(1.0, color=_TEXT, linewidth=2.0)
-    axes.set_xscale("log", base=2)
-    axes.set_xlim(edges[0], 2.0)
+    axes.axvline(0, color=_TEXT, linewidth=2.0)
+    ticks = range(-BINS, 1, 4)
+    axes.set_xticks(ticks, ["0", *(f"$2^{{{k}}}$" for k in ticks[1:-1]), "1"])
+    axes.set_xlim(-BINS, 1)
     axes.set_ylim(bottom=0)
     axes.annotate(
         "bound",
-        (1.0, 1.0),
+        (0.0, 1.0),
         xycoords=("data", "axes fraction"),
         color=_TEXT,
         xytext=(-3, -3),
