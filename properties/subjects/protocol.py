@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dis
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -27,6 +28,9 @@ from .capabilities import SubjectFault as SubjectFault  # met by all who know su
 from .capabilities import Unsupported as Unsupported
 
 Results = dict[str, Tensor]
+
+#: torch's message where an operator has no kernel for a format of 16 bits.
+_NO_KERNEL = re.compile(r"not implemented for '(Half|BFloat16)'")
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,13 @@ class Subject:
         for name in options:
             if name in self.unsupported:
                 raise Unsupported(self.unsupported[name])
-        module = called(partial(self.factory, **options, **placing), *sizes)
+        try:
+            module = called(partial(self.factory, **options, **placing), *sizes)
+        except NotImplementedError as error:
+            # `orthogonal_`, say, needs a kernel that torch has in no format of 16 bits.
+            if not _NO_KERNEL.search(str(error)):
+                raise
+            raise Unsupported(f"the constructor needs what torch lacks: {error}") from error
         return drop_in(module, case.options) if self.like in DROP_IN else module
 
     def construct(self, case: Case) -> nn.Module:

@@ -110,6 +110,21 @@ def test_an_operator_without_a_kernel_falsifies() -> None:
     assert put(as_subject(KernellessGRUCell), "equals_reference").status == FALSIFIED
 
 
+class OrthogonalGRU(nn.GRU):
+    """Begins with orthogonal matrices, for which torch has no kernel in formats of 16 bits."""
+
+    def reset_parameters(self) -> None:
+        for p in self.parameters():
+            (nn.init.orthogonal_ if p.ndim > 1 else nn.init.zeros_)(p)
+
+
+def test_a_constructor_that_needs_what_torch_lacks_is_unsupported() -> None:
+    record = put(as_subject(OrthogonalGRU), "construction_follows_the_dtype", "float16")
+    assert record.status == UNSUPPORTED
+    assert record.message.startswith("the constructor needs what torch lacks: ")
+    assert "not implemented for 'Half'" in record.message
+
+
 class WithExtra(nn.Module):
     """An RNN cell with a parameter beside its weights that takes part in the result."""
 
