@@ -52,6 +52,7 @@ def add_to(commands: Any) -> None:
     )
     parser.add_argument("--jobs", metavar="N", help="processes that work (default: one a core)")
     parser.add_argument("--json", action="store_true", help="print records alone, one a line")
+    parser.add_argument("--junit", metavar="FILE", help="write JUnit's XML to this file as well")
     parser.add_argument(
         "--fail-fast", action="store_true", help="end at the first that does not hold"
     )
@@ -120,11 +121,32 @@ def _conducted(
         before = list(conducted.schedule.final)
         conducted.close(why)
     records = conducted.records
+    problem = _for_services(conducted.run, records, given)
     show.end([r for r in records if r.id not in before], ending(records, why))
-    problem = conducted.file.problem if conducted.file is not None else ""
+    if conducted.file is not None and conducted.file.problem:
+        problem = conducted.file.problem
     if problem:
         print(f"gatewise check: {problem}", file=sys.stderr)
     return _status(conducted.run, records, why == BY_HAND, bool(problem))
+
+
+def _for_services(session: Any, records: list[Any], given: argparse.Namespace) -> str:
+    """Write what continuous-integration services read; a line for what could not be written."""
+    from gatewise.properties.reporting import github
+    from gatewise.properties.reporting.causes import most_telling_first
+    from gatewise.properties.reporting.junit import write_junit
+
+    try:
+        if given.junit is not None:
+            write_junit(Path(given.junit), records, session.counts)
+        if github.runs_there():
+            github.write_summary(records)
+    except OSError as error:
+        return f"{error.filename}: {error.strerror or error}"
+    if github.runs_there() and not given.json:
+        for line in github.annotations(filter(session.counts, most_telling_first(records))):
+            print(line)
+    return ""
 
 
 def _status(session: Any, records: list[Any], interrupted: bool, lost: bool) -> int:

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 FILES = dict(re.findall(r"```python\n# (\w+\.py)\n(.*?)```", README, re.DOTALL))
-((COMMAND, SHOWN),) = re.findall(r"```console\n\$ (.+?)\n(.*?)```", README, re.DOTALL)
+CONSOLE = re.findall(r"```console\n\$ (.+?)\n(.*?)```", README, re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -45,14 +45,33 @@ def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_check_of_a_class_prints_what_the_readme_shows(folder: Path) -> None:
-    words = COMMAND.split()
-    assert words[0] == "python"
-    done = run(folder, *words[1:], "-p", "no:cacheprovider")
+@pytest.mark.parametrize(("command", "shown"), CONSOLE, ids=["check", "pytest"])
+def test_a_command_prints_what_the_readme_shows(folder: Path, command: str, shown: str) -> None:
+    words = command.split()
+    if words[0] == "gatewise":
+        done = run(folder, "-m", *words)
+    else:
+        assert words[0] == "python"
+        done = run(folder, *words[1:], "-p", "no:cacheprovider")
     assert done.returncode == 1
     printed = iter(done.stdout.splitlines())
-    missing = [line for line in SHOWN.splitlines() if line not in printed]  # in this order
+    missing = [line for line in shown.splitlines() if line not in printed]  # in this order
     assert missing == [], done.stdout
+
+
+def test_the_options_of_the_command_are_in_the_readme() -> None:
+    text = README.partition("| option of `gatewise check` |")[2].partition("\n\n")[0]
+    named = set(re.findall(r"`(--[\w-]+)", text))
+    shared = {*options.OPTIONS}
+    done = subprocess.run(
+        [sys.executable, "-m", "gatewise", "check", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    offered = set(re.findall(r"^  (?:-\w, )?(--[\w-]+)", done.stdout, re.MULTILINE))
+    assert offered - shared - {"--help"} == named - {"--hypothesis-profile", "--hypothesis-seed"}
+    assert shared - offered == {"--subject", "--show"}
 
 
 def test_the_script_runs_and_finds_the_fault(folder: Path) -> None:

@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import jsonschema
 import pytest
@@ -198,3 +199,22 @@ def test_a_bad_option_is_one_line(folder: Path, options: list[str], line: str) -
     assert done.returncode == 4
     assert line in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_services_read_what_a_run_found(folder: Path) -> None:
+    summary = folder / "summary.md"
+    env = {**os.environ, "GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(summary)}
+    options = ["--property", "equals_reference*", "--precision", "float32", "--profile", "quick"]
+    subjects = ["mine.py:SwappedLSTM", "mine.py:LoudGRU"]
+    done = check(folder, *subjects, *options, "--junit", "out/junit.xml", env=env)
+    assert done.returncode == 1
+    notes = [line for line in done.stdout.splitlines() if line.startswith("::error title=")]
+    assert any("input gate and forget gate swapped" in line for line in notes)
+    assert len(notes) == len(set(notes)) <= 10
+    assert "| mine.py:SwappedLSTM on cpu |" in summary.read_text(encoding="utf-8")
+    suites = ElementTree.parse(folder / "out" / "junit.xml").getroot()
+    assert {s.get("name") for s in suites} == {f"{name} on cpu" for name in subjects}
+    records = lines(folder)[1]
+    assert len(suites.findall(".//testcase")) == len(records)
+    wrong = [r for r in records if r["status"] == "falsified"]
+    assert len(suites.findall(".//failure")) == len(wrong) > 2
