@@ -144,7 +144,7 @@ def _for_services(session: Any, records: list[Any], given: argparse.Namespace) -
     except OSError as error:
         return f"{error.filename}: {error.strerror or error}"
     if github.runs_there() and not given.json:
-        for line in github.annotations(filter(session.counts, most_telling_first(records))):
+        for line in github.error_lines(filter(session.counts, most_telling_first(records))):
             print(line)
     return ""
 

@@ -21,7 +21,7 @@ def runs_there() -> bool:
     return os.environ.get("GITHUB_ACTIONS") == "true"
 
 
-def annotations(wrong: Iterable[Record]) -> list[str]:
+def error_lines(wrong: Iterable[Record]) -> list[str]:
     """A line for each cause of the records that do not hold, as a command of the log."""
     lines, seen = [], set()
     for record in wrong:
