@@ -106,7 +106,7 @@ UPSTREAM_REGIMES = ("ones", "one element", "tiny", "scaled loss", "mixed", "zero
 
 def expected_gradients(
     case: Case,
-    upstream: Mapping[str, Array],
+    upstream: Mapping[str, Array | Ball],
     *,
     x: Array | None = None,
     state: Sequence[Array] | None = None,
@@ -123,7 +123,7 @@ def expected_gradients(
     """
     arguments = _arguments(case, x, state, weights)
     p = case.rounding
-    given = {n: exact(d, p) for n, d in upstream.items()}
+    given = {n: d if isinstance(d, Ball) else exact(d, p) for n, d in upstream.items()}
     gradients = _gradients(case, arguments, given, masks, **changed)
     return _unbounded(gradients) if _near_overflow(arguments, p) else gradients
 

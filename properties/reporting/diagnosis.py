@@ -20,13 +20,10 @@ from ..cases.arrays import as_array
 from ..cases.case import Case
 from ..running.records import Diagnosis, Place
 from ..subjects.protocol import Results, Subject
+from .diagnosis_of_gradients import gradient_diagnosis
 from .faults_of_arguments import Call, Fault, argument_faults, call_of
 from .faults_of_unrolling import WALKS
-
-#: The number of further cases that a named fault must explain.  Each has other weights, inputs
-#: and states.
-_WITNESSES = 6
-
+from .witness_cases import witnesses
 
 def diagnose(subject: Subject, case: Case) -> Diagnosis:
     """The diagnosis of a failing case; empty if the forward results are right.
@@ -50,7 +47,7 @@ def _steps(subject: Subject, case: Case) -> Iterator[Diagnosis]:
     """Yield the diagnosis as far as it is known, after each step."""
     seen: list[tuple[Case, Results]] = []
     raised: Exception | None = None
-    for each in (case, *_witnesses(case)):
+    for each in (case, *witnesses(case)):
         try:
             seen.append((each, subject.run(each)))
         except Exception as error:
@@ -59,6 +56,7 @@ def _steps(subject: Subject, case: Case) -> Iterator[Diagnosis]:
         raise raised
     wrong = [(c, got) for c, got in seen if differs(got, call_of(c).results())]
     if not wrong:
+        yield from gradient_diagnosis(subject, case)
         return
     found = Diagnosis(faults=tuple(consistent(subject, seen)))
     yield found
@@ -66,29 +64,6 @@ def _steps(subject: Subject, case: Case) -> Iterator[Diagnosis]:
     found = first_difference(found, first, got)
     yield found
     yield replace(found, needs=tuple(blocks_that_matter(subject, first)))
-
-
-def _witnesses(case: Case) -> list[Case]:
-    """Cases with the options of the failing one, in which sizes, gates and states all differ."""
-    lengths = None if case.lengths is None else (4, 2, 3)
-    options = case.but(
-        input_size=3,
-        hidden_size=5,
-        proj_size=min(case.proj_size, 4),
-        batch=None if case.batch is None else 3,
-        time=1 if case.cell else 4,
-        lengths=lengths,
-        enforce_sorted=False,
-        weights="spread",
-        inputs="spread",
-        states="spread",
-        layout="contiguous",
-    )
-    drawn = [options.but(seed=seed) for seed in range(_WITNESSES)]
-    if options.form == "dense" and not case.cell:
-        # With batch = time, a subject that exchanges the two axes raises no error.
-        drawn[::2] = [c.but(batch=c.time) for c in drawn[::2]]
-    return drawn
 
 
 def differs(got: Results, want: dict[str, Ball]) -> bool:

@@ -45,6 +45,8 @@ def diagnosis_lines(found: Diagnosis) -> list[str]:
     lines = [*found.constructor]
     if found.faults:
         lines.append(f"consistent with {'; or '.join(found.faults)}")
+    if found.only:
+        lines.append(f"wrong only {found.only}")
     if found.places:
         lines.append(_places(found))
     if found.needs:
@@ -57,6 +59,11 @@ def _places(found: Diagnosis) -> str:
     first = found.places[0]
     if first.step is None:
         names = ", ".join(found.results)
+        if first.gate:
+            places = ("row", "column")[: len(first.index)]
+            at = ", ".join(f"{p} {i}" for p, i in zip(places, first.index, strict=True))
+            also = "" if len(found.results) == 1 else f"; all that differ: {names}"
+            return f"{first.result} differs first in gate {first.gate}, {at}{also}"
         return f"{names} differ; the first is {first.result}{list(first.index)}"
     others = [name for name in found.results if name != first.result]
     also = f"; {', '.join(others)} differ too" if others else ""

@@ -1,0 +1,296 @@
+"""Diagnoses the gradients of a subject whose forward results are right.
+
+First the gradients are looked at for plain upstream gradients.  If they are right, the diagnosis
+looks at one condition after the other, such as a second backward pass.  The first condition under
+which a gradient is wrong is named, and then the fault.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gatewise.reference.ball import Ball
+from gatewise.reference.classes import CLASSES
+from gatewise.reference.formats import Array
+from gatewise.reference.kinds import KINDS
+
+from ..cases.arrays import as_array
+from ..cases.case import Case
+from ..checking.derivatives import (
+    arguments,
+    checkpointed,
+    contraction,
+    may_be_left_out,
+    record,
+    tangent_arrays,
+    tensors,
+)
+from ..checking.oracle import UPSTREAM_REGIMES, expected_hvp, upstream_arrays
+from ..running.records import Diagnosis, Place
+from ..subjects.protocol import Subject, Unsupported
+from .factors_of_gradients import Seen, limits, named_factors, named_norm, named_orders, outside
+from .faults_of_gradients import GradientFault, Pass, gradient_faults
+from .witness_cases import gradient_witnesses
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One way of looking at gradients: its words, and a backward pass of a subject."""
+
+    words: str
+    look: Callable[[Subject, Case], Seen]
+
+
+def gradient_diagnosis(subject: Subject, case: Case) -> Iterator[Diagnosis]:
+    """Yield the diagnosis as far as it is known; nothing if all gradients are right."""
+    if KINDS[case.kind].backward is None or "gradients" in subject.unsupported:
+        return
+    cases = gradient_witnesses(case)
+    for condition in (PLAIN, *_conditions(subject)):
+        seen = observed(subject, cases[:3], condition)
+        if any(s.wrong() for s in seen):
+            seen = observed(subject, cases, condition)
+            yield from explained(subject, condition, seen)
+            return
+    yield from _second(subject, cases[1:3])
+
+
+def observed(subject: Subject, cases: Sequence[Case], condition: Condition) -> list[Seen]:
+    """One backward pass for each case; those that raise are left out, unless all plain ones do."""
+    found, raised = list[Seen](), None
+    for case in cases:
+        try:
+            found.append(condition.look(subject, case))
+        except Exception as error:
+            raised = error
+    if raised and not found and not condition.words and not isinstance(raised, Unsupported):
+        raise raised
+    return found
+
+
+def explained(
+    subject: Subject,
+    condition: Condition,
+    seen: list[Seen],
+    more: Sequence[GradientFault] = (),
+) -> Iterator[Diagnosis]:
+    """Yield the faults that explain all passes, then the first difference.
+
+    `more` are further faults, which come first.
+    """
+    first = next(s for s in seen if s.wrong())
+    found = first_difference(replace(Diagnosis(), only=condition.words), first)
+    yield found
+    kind = subject.kind
+    alone = [] if condition.words else _alone(subject, [s.given.case for s in seen[:3]])
+    passes = [*seen, *alone]
+    table = [*more, *gradient_faults(kind, subject.cell)]
+    names = [fault.name for fault in table if explains(fault, passes)]
+    names = names or named_factors(passes) or named_orders(passes, kind)
+    if not names:
+        names = [fault.name for fault in limits(seen) if explains(fault, passes)][:1]
+    if not names and not subject.cell:
+        cases = [s.given.case for s in seen]
+        regime = next((r for r, words in REGIMES.items() if words == condition.words), "spread")
+        only = Condition("alone", partial(plain, regime=regime, results=("output",)))
+        names = named_norm(observed(subject, cases, only))
+    yield replace(found, faults=tuple(names))
+
+
+def _alone(subject: Subject, cases: Sequence[Case]) -> list[Seen]:
+    """Passes in which one result alone has an upstream gradient."""
+    found = []
+    for name in results_of(subject):
+        condition = Condition("alone", partial(plain, results=(name,)))
+        found += observed(subject, cases, condition)
+    return found
+
+
+def explains(fault: GradientFault, seen: Sequence[Seen]) -> bool:
+    """Whether all gradients seen lie within a fault's bounds, which must be finite."""
+    shown = False
+    for s in sorted(seen, key=lambda s: not s.wrong()):  # most faults end at the first
+        try:
+            want = fault.gradients(s.given)
+        except ValueError:  # the fault cannot occur here, so the gradients must be right
+            want = s.want
+        else:
+            shown = True
+        for name, got in s.got.items():
+            seen_right = np.isfinite(s.want[name].radius) & np.isfinite(s.want[name].v)
+            bounded = np.isfinite(want[name].radius) & np.isfinite(want[name].v)
+            if outside(got, want[name]).any() or (seen_right & ~bounded).any():
+                return False
+    return shown
+
+
+def first_difference(found: Diagnosis, seen: Seen) -> Diagnosis:
+    """Add the gradients that differ, and the first element of the first one."""
+    names = seen.wrong()
+    wrong = outside(seen.got[names[0]], seen.want[names[0]])
+    index = tuple(int(i[0]) for i in np.nonzero(wrong))
+    label, gate = "gradient of {}", ""
+    if names[0].startswith(("weight_ih", "weight_hh", "bias")):
+        gate, index = _gate(seen.given.case, index)
+    place = Place(label.format(names[0]), index, gate=gate)
+    results = tuple(label.format(n) for n in names)
+    return replace(found, results=results, places=(place,))
+
+
+def _gate(case: Case, index: tuple[int, ...]) -> tuple[str, tuple[int, ...]]:
+    """The gate of a row of a weight, and the index within the gate's block."""
+    gates, row = KINDS[case.kind].gates, index[0]
+    own = (row % case.hidden_size, *index[1:])
+    return (gates[row // case.hidden_size], own) if len(gates) > 1 else ("", index)
+
+
+# ---------------------------------------------------------------- conditions
+
+
+def seen_of(given: Pass, gradients: Mapping[str, Tensor | None], **changed: object) -> Seen:
+    """What was seen of a pass: None is a gradient of zero, where it may be left out."""
+    want: dict[str, Ball] = given.gradients(**changed)
+    got: dict[str, Array] = {}
+    for name, g in gradients.items():
+        if g is None and may_be_left_out(given.case, name):
+            continue
+        array = np.zeros(want[name].shape) if g is None else as_array(g)
+        if array.shape != want[name].shape:
+            raise ValueError(f"the gradient of {name} has shape {array.shape}")
+        got[name] = array
+    return Seen(given, got, want)
+
+
+def plain(
+    subject: Subject,
+    case: Case,
+    regime: str = "spread",
+    layout: str = "contiguous",
+    results: tuple[str, ...] = (),
+) -> Seen:
+    """One backward pass, for upstream gradients of a regime in a layout, or of some results."""
+    upstream = upstream_arrays(case, regime)
+    upstream = {n: u for n, u in upstream.items() if not results or n in results}
+    if layout == "expanded":
+        upstream = {n: np.broadcast_to(u[..., :1, :], u.shape) for n, u in upstream.items()}
+    run = record(subject, case)
+    run.backward({n: subject.tensor(u, case, layout) for n, u in upstream.items()})
+    return seen_of(Pass(case, upstream), run.gradients)
+
+
+def results_of(subject: Subject) -> tuple[str, ...]:
+    """The names of the results of a subject."""
+    states = KINDS[CLASSES[subject.like].kind].states
+    return states if subject.cell else ("output", *(f"{s}_n" for s in states))
+
+
+def _accumulated(subject: Subject, case: Case) -> Seen:
+    module, given = subject.build(case), arguments(subject, case)
+    first, second = (upstream_arrays(case.but(seed=seed)) for seed in (case.seed, case.seed ^ 1))
+    for upstream in (first, second):
+        run = record(subject, case, module=module, given=given)
+        run.backward(tensors(subject, case, upstream))
+    return seen_of(Pass(case, second, before=first), run.gradients)
+
+
+def _again(subject: Subject, case: Case) -> Seen:
+    upstream = upstream_arrays(case)
+    run = record(subject, case)
+    for _ in range(2):
+        found = run.gradient(tensors(subject, case, upstream), retain_graph=True)
+    return seen_of(Pass(case, upstream), found)
+
+
+def _evaluated(subject: Subject, case: Case, between: bool) -> Seen:
+    upstream, other = upstream_arrays(case), case.but(seed=case.seed ^ 1, with_state=False)
+    module = subject.build(case).eval()
+    run = record(subject, case, module=module)
+    if between:
+        subject.run(other, module)
+    run.backward(tensors(subject, case, upstream))
+    return seen_of(Pass(case, upstream), run.gradients)
+
+
+def _under_checkpoint(subject: Subject, case: Case) -> Seen:
+    upstream = upstream_arrays(case)
+    run = checkpointed(subject, case, subject.build(case), reentrant=False)
+    run.backward(tensors(subject, case, upstream))
+    return seen_of(Pass(case, upstream), run.gradients)
+
+
+PLAIN = Condition("", plain)
+
+#: Regime of the upstream gradients → its words.
+REGIMES = {
+    "ones": "where every upstream gradient is 1",
+    "one element": "where all upstream gradients but one element are zero",
+    "tiny": "where the upstream gradients are tiny",
+    "scaled loss": "where the upstream gradients are large, as from a scaled loss",
+    "mixed": "where the upstream gradients have mixed magnitudes",
+    "zeros": "where the upstream gradients are zero",
+}
+
+
+def _conditions(subject: Subject) -> list[Condition]:
+    """All conditions but the plain one, in the order in which they are looked at."""
+    alone = [
+        Condition(f"where {name} alone has an upstream gradient", partial(plain, results=(name,)))
+        for name in results_of(subject)
+    ]
+    upstream = [Condition(REGIMES[r], partial(plain, regime=r)) for r in UPSTREAM_REGIMES]
+    strided = partial(plain, layout="strided")
+    return [
+        *alone,
+        *upstream,
+        Condition("where the upstream gradients are not contiguous", strided),
+        Condition("where the upstream gradients are expanded", partial(plain, layout="expanded")),
+        Condition("in a second backward pass through the same graph", _again),
+        Condition("where .grad holds another gradient already", _accumulated),
+        Condition("in evaluation", partial(_evaluated, between=False)),
+        Condition(
+            "in evaluation, after another call of the module", partial(_evaluated, between=True)
+        ),
+        Condition("under torch.utils.checkpoint", _under_checkpoint),
+    ]
+
+
+# ---------------------------------------------------------------- second derivatives
+
+
+def _second(subject: Subject, cases: Sequence[Case]) -> Iterator[Diagnosis]:
+    """Yield a diagnosis if a second derivative is wrong."""
+    for case in cases:
+        with suppress(RuntimeError, Unsupported):  # a second derivative need not be offered
+            seen = _hessian(subject, case)
+            if seen.wrong():
+                found = first_difference(Diagnosis(only="in a second derivative"), seen)
+                title = "a first derivative is taken for a constant in the second"
+                yield replace(found, faults=(title,))
+                return
+
+
+def _hessian(subject: Subject, case: Case) -> Seen:
+    """The product of the Hessian with a direction."""
+    upstream, directions = upstream_arrays(case), tangent_arrays(case)
+    run = record(subject, case)
+    first = run.gradient(tensors(subject, case, upstream), create_graph=True)
+    linked = {n: g for n, g in first.items() if g is not None and g.requires_grad}
+    loss = contraction(linked, {n: tensors(subject, case, directions)[n] for n in linked})
+    leaves = {n: leaf for n, leaf in run.leaves.items() if leaf.requires_grad}
+    second = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
+    want = expected_hvp(case, upstream, directions)
+    found = dict(zip(leaves, second, strict=True))
+    got = {
+        n: np.zeros(want[n].shape) if g is None else as_array(g)
+        for n, g in found.items()
+        if n in want
+    }
+    return Seen(Pass(case, upstream), got, want)
+

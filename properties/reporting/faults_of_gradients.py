@@ -1,0 +1,408 @@
+"""Named faults of a backward pass: the gradients that a common mistake gives.
+
+The forward results are right.  The gradients of a fault come from the reference's backpropagation
+through time with one change, in Balls.  Some faults change the upstream gradients, others change
+the backward pass of one layer in one direction (a `Leg`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from gatewise.reference.activations import stack
+from gatewise.reference.backward import adjoints, by_input, by_weights
+from gatewise.reference.ball import Ball, exact
+from gatewise.reference.cells import Weights
+from gatewise.reference.cells_backward import Adjoints
+from gatewise.reference.formats import Array
+from gatewise.reference.kinds import KINDS
+from gatewise.reference.options import Options
+from gatewise.reference.recurrence import Loop
+
+from ..cases.case import Case
+from ..checking.oracle import expected_gradients
+from .faults_of_arguments import GATE_TITLES
+
+State = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Pass:
+    """The arguments of one backward pass of the reference, of which a fault may change any.
+
+    `before` are the upstream gradients of a pass before it, whose gradients `.grad` holds.
+    """
+
+    case: Case
+    upstream: Mapping[str, Array | Ball]
+    masks: Sequence[Any] = ()
+    before: Mapping[str, Array | Ball] | None = None
+
+    def gradients(self, **changed: Any) -> dict[str, Ball]:
+        """The reference's gradients; `changed` is as in `expected_gradients`."""
+        own = expected_gradients(self.case, self.upstream, masks=self.masks, **changed)
+        if self.before is None:
+            return own
+        first = replace(self, upstream=self.before, before=None).gradients(**changed)
+        return {n: first[n].settled() + g.settled() for n, g in own.items()}
+
+
+@dataclass(frozen=True)
+class GradientFault:
+    """A named fault.  `gradients` raises `ValueError` if the fault cannot occur in a pass."""
+
+    name: str
+    gradients: Callable[[Pass], dict[str, Ball]]
+
+
+@dataclass(frozen=True)
+class Back:
+    """The backward pass of one layer in one direction; the fields are `direction_backward`'s."""
+
+    index: int
+    options: Options
+    w: Weights
+    x: Any
+    tape: Any
+    upstream: Any
+    last: State
+    running: Any
+
+    def adjoints(self, w: Weights | None = None, loop: Loop | None = None) -> Adjoints:
+        """The adjoints of all steps, with other weights or another loop if given."""
+        loop = Loop(self.upstream, self.running) if loop is None else loop
+        return adjoints(self.options, w or self.w, self.tape, loop, self.last)
+
+    def finish(self, a: Adjoints, other: Adjoints | None = None, x: Any = None) -> Any:
+        """The gradients; those by the weights from `other` and `x`, if given."""
+        own = by_weights(self.options, self.w, self.x if x is None else x, other or a)
+        return own, by_input(self.options, self.w, a), a.state
+
+    def part(self, start: int, stop: int, last: State) -> Back:
+        """The steps from `start` to `stop` alone, where `last` arrives at the end."""
+        upstream = None if self.upstream is None else self.upstream[start:stop]
+        running = None if self.running is None else self.running[start:stop]
+        tape = self.tape[start:stop]
+        if upstream is None and last[0] is None:
+            last = (np.zeros_like(tape[0][0][0]), *last[1:])
+        return replace(self, tape=tape, upstream=upstream, running=running, last=last)
+
+
+#: What one layer in one direction gives back: its gradients by weights, input and first state.
+Leg = Callable[[Back], Any]
+
+
+def by_leg(name: str, leg: Leg, needs: Callable[[Case], bool] = lambda case: True) -> GradientFault:
+    """The fault of a leg; `needs` says in which cases it can occur."""
+
+    def gradients(given: Pass) -> dict[str, Ball]:
+        if not needs(given.case):
+            raise ValueError("the fault cannot occur in this case")
+        return given.gradients(leg=lambda *arguments: leg(Back(*arguments)))
+
+    return GradientFault(name, gradients)
+
+
+# ---------------------------------------------------------------- what flows from step to step
+
+
+#: (state's adjoint, number of the state: 0 for h and 1 for c) → what the step before gets.
+Between = Callable[[Any, int], Any]
+
+
+def in_parts(size: int, between: Between, at_start: bool) -> Leg:
+    """A leg whose adjoints of the states are changed at the start of every `size` steps.
+
+    `at_start` says whether that of the initial state is changed too.
+    """
+
+    def leg(back: Back) -> Any:
+        time, parts, state = len(back.tape), list[Adjoints](), back.last
+        for start in range((time - 1) // size * size, -1, -size):
+            part = back.part(start, min(start + size, time), state)
+            a = part.adjoints()
+            parts.append(a)
+            state = a.state
+            if start or at_start:
+                changed = tuple(between(s, k) for k, s in enumerate(state))
+                rows = None if back.running is None else back.running[start]
+                pairs = zip(changed, state, strict=True)
+                state = changed if rows is None else tuple(np.where(rows, c, s) for c, s in pairs)
+        return back.finish(_joined(parts[::-1], state))
+
+    return leg
+
+
+def _joined(parts: list[Adjoints], state: State) -> Adjoints:
+    def whole(arrays: list[Any]) -> Any:
+        return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+
+    share = whole([a.share for a in parts])
+    same = all(a.recurrent is a.share for a in parts)
+    recurrent = share if same else whole([a.recurrent for a in parts])
+    fed = tuple(whole(list(arrays)) for arrays in zip(*(a.fed for a in parts), strict=True))
+    projections = [a.projected for a in parts if a.projected is not None]
+    pairs = tuple(whole(list(arrays)) for arrays in zip(*projections, strict=True))
+    return Adjoints(share, recurrent, fed, state, (pairs[0], pairs[1]) if pairs else None)
+
+
+def zero(ball: Ball) -> Ball:
+    """An exact zero of the same shape."""
+    return exact(np.zeros(ball.shape), ball.precision)
+
+
+def dropped(*states: int) -> Between:
+    """Drop the adjoints of the states with these numbers."""
+    return lambda s, k: zero(s) if k in states else s
+
+
+def scaled(factor: float) -> Between:
+    """Multiply the adjoint of h by a factor."""
+    return lambda s, k: s if k else s * factor
+
+
+def cut_to(limit: float) -> Between:
+    """Cut the adjoint of h to ± a limit."""
+    return lambda s, k: s if k else Ball(np.clip(s.v, -limit, limit), s.precision, s.radius)
+
+
+def _several(case: Case) -> bool:
+    return case.time > 1
+
+
+def _flow(kind: str) -> Iterator[GradientFault]:
+    states = KINDS[kind].states
+    for k, s in enumerate(states):
+        title = f"the gradient does not flow from {s}_t to {s}_(t−1)"
+        yield by_leg(title + f", nor to {s}_0", in_parts(1, dropped(k), at_start=True))
+        yield by_leg(title, in_parts(1, dropped(k), at_start=False), _several)
+    if len(states) > 1:
+        both = in_parts(1, dropped(0, 1), at_start=True)
+        yield by_leg("the states are detached between the steps", both)
+
+
+# ---------------------------------------------------------------- one direction
+
+
+def _other_weights(change: Callable[[Options, Weights], Weights]) -> Leg:
+    """The recurrence goes back through other weights."""
+    return lambda back: back.finish(back.adjoints(change(back.options, back.w)))
+
+
+def _transposed(options: Options, w: Weights) -> Weights:
+    if w.hh.shape[1] != options.hidden_size:
+        raise ValueError("the recurrent blocks are not square")
+    blocks = np.split(w.hh.v, len(KINDS[options.kind].gates))
+    return w._replace(hh=exact(np.concatenate([b.T for b in blocks]), w.hh.precision))
+
+
+def _fed(change: Callable[[Back, Any], Any]) -> Leg:
+    """The gradient of W_hh takes other hidden states."""
+
+    def leg(back: Back) -> Any:
+        a = back.adjoints()
+        return back.finish(a, a._replace(fed=(change(back, a.fed[0]), *a.fed[1:])))
+
+    return leg
+
+
+def _only(keep: Callable[[Any], Any]) -> Leg:
+    """The gradients of the weights take some adjoints alone; `keep` (T, B, 1) says which."""
+
+    def leg(back: Back) -> Any:
+        a = back.adjoints()
+        kept = keep(np.zeros((*a.share.shape[:2], 1), dtype=bool))
+        share = np.where(kept, a.share, 0.0)
+        recurrent = share if a.recurrent is a.share else np.where(kept, a.recurrent, 0.0)
+        projected = a.projected and (np.where(kept, a.projected[0], 0.0), a.projected[1])
+        return back.finish(a, a._replace(share=share, recurrent=recurrent, projected=projected))
+
+    return leg
+
+
+def _at(axis: int, place: int, mask: Any) -> Any:
+    mask[(slice(None),) * axis + (place,)] = True
+    return mask
+
+
+class _Without(Loop):
+    """A loop in which one gate is taken for a constant: its factor is zero."""
+
+    def __init__(self, back: Back, block: int) -> None:
+        super().__init__(back.upstream, back.running)
+        self.block, self.size, self.first = block, back.options.hidden_size, True
+
+    def masked(self, factors: Any) -> Any:
+        factors, first = super().masked(factors), self.first
+        self.first = False  # only the first factors are those of the gates
+        keep = np.arange(factors.shape[-1]) // self.size != self.block
+        return np.where(keep, factors, 0.0) if first else factors
+
+
+def _constant(gate: str) -> Leg:
+    """A gate through which no gradient flows."""
+
+    def leg(back: Back) -> Any:
+        if not back.options.reset_after:
+            raise ValueError("the factors of this form have another order")
+        block = KINDS[back.options.kind].gates.index(gate)
+        return back.finish(back.adjoints(loop=_Without(back, block)))
+
+    return leg
+
+
+def _unreversed(back: Back) -> Any:
+    """The weights of the reverse direction take the input in the order of time."""
+    a = back.adjoints()
+    return back.finish(a, x=back.x[::-1] if back.index % 2 else None)
+
+
+def _without_input(back: Back, where: Callable[[int], bool]) -> Any:
+    own, dx, state = back.finish(back.adjoints())
+    return own, zero(dx) if where(back.index) else dx, state
+
+
+def _directions(kind: str) -> Iterator[GradientFault]:
+    yield by_leg(
+        "weight_hh's gradient uses h_t in place of h_(t−1)",
+        _fed(lambda back, h: stack([new[0] for _, new in back.tape])),
+    )
+    yield by_leg(
+        "weight_hh's gradient takes h_0 for zeros",
+        _fed(lambda back, h: np.where(np.arange(len(back.tape))[:, None, None] > 0, h, 0.0)),
+        lambda case: case.with_state,
+    )
+    yield by_leg("the recurrent weights are transposed in the backward pass", _other_weights(_transposed))
+    for title, axis, place in (
+        ("last step", 0, -1),
+        ("first step", 0, 0),
+        ("last row", 1, -1),
+        ("first row", 1, 0),
+    ):
+        yield by_leg(
+            f"the gradients of the weights are those of the {title}, and not summed",
+            _only(partial(_at, axis, place)),
+            _several if axis == 0 else lambda case: case.batch is not None and case.batch > 1,
+        )
+    for gate in {"LSTM": "ifgo", "GRU": "rz"}.get(kind, ""):
+        yield by_leg(f"no gradient flows through the {GATE_TITLES[gate]}", _constant(gate))
+
+
+def _stacks() -> Iterator[GradientFault]:
+    """Faults between layers and directions."""
+
+    def two(case: Case) -> bool:
+        return case.bidirectional
+
+    for title, parity in (("reverse", 1), ("forward", 0)):
+        yield by_leg(
+            f"the {title} direction's gradient of its input is dropped, and not summed",
+            partial(_without_input, where=lambda index, parity=parity: index % 2 == parity),
+            two,
+        )
+    yield by_leg(
+        "weight_ih's gradient in the reverse direction reads the sequence forwards",
+        _unreversed,
+        lambda case: case.bidirectional and case.lengths is None and case.time > 1,
+    )
+
+
+def _no_layer_below(given: Pass) -> dict[str, Ball]:
+    if given.case.num_layers == 1:
+        raise ValueError("there is one layer")
+    above = given.case.options.directions
+
+    def leg(back: Back) -> Any:
+        return _without_input(back, lambda index: index >= above)
+
+    return given.gradients(leg=lambda *arguments: leg(Back(*arguments)))
+
+
+# ---------------------------------------------------------------- upstream gradients
+
+
+def by_upstream(
+    name: str, change: Callable[[Pass, dict[str, Any]], Mapping[str, Any]]
+) -> GradientFault:
+    """The fault of a change of the upstream gradients."""
+
+    def gradients(given: Pass) -> dict[str, Ball]:
+        before = None if given.before is None else change(given, dict(given.before))
+        own = change(given, dict(given.upstream))
+        return replace(given, upstream=own, before=before).gradients()
+
+    return GradientFault(name, gradients)
+
+
+def _overwritten(given: Pass) -> dict[str, Ball]:
+    if given.before is None:
+        raise ValueError("there is no pass before")
+    return replace(given, before=None).gradients()
+
+
+def _without(name: str, given: Pass, upstream: dict[str, Array]) -> dict[str, Array]:
+    if name not in upstream:
+        raise ValueError(f"{name} has no upstream gradient")
+    return {n: np.zeros_like(u) if n == name else u for n, u in upstream.items()}
+
+
+def _output(change: Callable[[Array], Array], given: Pass, upstream: dict[str, Array]) -> Any:
+    """`change` takes and gives the upstream gradient of the output with time as its first axis."""
+    case = given.case
+    if "output" not in upstream or case.time == 1 or case.lengths is not None:
+        raise ValueError("there is no such output")
+    axis = 1 if case.batch is not None and case.batch_first else 0
+    moved = np.moveaxis(upstream["output"], axis, 0).copy()
+    return {**upstream, "output": np.moveaxis(change(moved), 0, axis)}
+
+
+def _exchanged(given: Pass, upstream: dict[str, Array]) -> dict[str, Array]:
+    first, second = sorted(n for n in upstream if n[0] in "hc")
+    if upstream[first].shape != upstream[second].shape:
+        raise ValueError("h and c have different shapes")
+    return {**upstream, first: upstream[second], second: upstream[first]}
+
+
+def _upstreams(kind: str, cell: bool) -> Iterator[GradientFault]:
+    states = [s if cell else f"{s}_n" for s in KINDS[kind].states]
+    for name in states if cell else ["output", *states]:
+        yield by_upstream(f"the gradient of {name} is dropped", partial(_without, name))
+    yield by_upstream(
+        "every upstream gradient is taken for ones",
+        lambda given, upstream: {n: np.ones_like(u) for n, u in upstream.items()},
+    )
+    yield by_upstream(
+        "every upstream gradient is divided by its number of elements",
+        lambda given, upstream: {
+            n: exact(u, given.case.rounding) * (1.0 / max(u.size, 1)) for n, u in upstream.items()
+        },
+    )
+    yield GradientFault("a backward pass overwrites .grad, and does not add to it", _overwritten)
+    if len(states) == 2:
+        yield by_upstream(f"the gradients of {states[0]} and {states[1]} are swapped", _exchanged)
+    if not cell:
+        yield by_upstream(
+            "the gradient of the output's last step is dropped",
+            partial(_output, lambda u: np.concatenate([u[:-1], 0 * u[-1:]])),
+        )
+        yield by_upstream(
+            "the gradient of the output is taken at its last step alone",
+            partial(_output, lambda u: np.concatenate([0 * u[:-1], u[-1:]])),
+        )
+        yield by_upstream(
+            "the gradient of the output is read in reverse", partial(_output, lambda u: u[::-1])
+        )
+
+
+def gradient_faults(kind: str, cell: bool) -> list[GradientFault]:
+    """The named faults of a backward pass; `kind` is RNN, LSTM or GRU."""
+    found = [*_upstreams(kind, cell), *_flow(kind), *_directions(kind)]
+    if not cell:
+        below = "the gradient does not flow from a layer to the one below"
+        found += [*_stacks(), GradientFault(below, _no_layer_below)]
+    return found
