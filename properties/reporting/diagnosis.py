@@ -25,6 +25,7 @@ from .faults_of_arguments import Call, Fault, argument_faults, call_of
 from .faults_of_unrolling import WALKS
 from .witness_cases import witnesses
 
+
 def diagnose(subject: Subject, case: Case) -> Diagnosis:
     """The diagnosis of a failing case; empty if the forward results are right.
 

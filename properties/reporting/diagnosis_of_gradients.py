@@ -33,9 +33,17 @@ from ..checking.derivatives import (
     tensors,
 )
 from ..checking.oracle import UPSTREAM_REGIMES, expected_hvp, upstream_arrays
-from ..running.records import Diagnosis, Place
+from ..running.records import GRADIENT, SECOND, Diagnosis, Place
 from ..subjects.protocol import Subject, Unsupported
-from .factors_of_gradients import Seen, limits, named_factors, named_norm, named_orders, outside
+from .factors_of_gradients import (
+    Seen,
+    factors_of_results,
+    limits,
+    named_factors,
+    named_norm,
+    named_orders,
+    outside,
+)
 from .faults_of_gradients import GradientFault, Pass, gradient_faults
 from .witness_cases import gradient_witnesses
 
@@ -88,28 +96,29 @@ def explained(
     first = next(s for s in seen if s.wrong())
     found = first_difference(replace(Diagnosis(), only=condition.words), first)
     yield found
-    kind = subject.kind
-    alone = [] if condition.words else _alone(subject, [s.given.case for s in seen[:3]])
-    passes = [*seen, *alone]
-    table = [*more, *gradient_faults(kind, subject.cell)]
+    kind, cases = subject.kind, [s.given.case for s in seen]
+    alone = _alone(subject, cases[:3], condition)
+    passes = seen if condition.words else [*seen, *alone]
+    table = [*more, *gradient_faults(kind, subject.cell), *factors_of_results(alone)]
     names = [fault.name for fault in table if explains(fault, passes)]
     names = names or named_factors(passes) or named_orders(passes, kind)
     if not names:
         names = [fault.name for fault in limits(seen) if explains(fault, passes)][:1]
-    if not names and not subject.cell:
-        cases = [s.given.case for s in seen]
-        regime = next((r for r, words in REGIMES.items() if words == condition.words), "spread")
-        only = Condition("alone", partial(plain, regime=regime, results=("output",)))
-        names = named_norm(observed(subject, cases, only))
+    if not names:
+        names = named_norm([s for s in alone if "output" in s.given.upstream])
     yield replace(found, faults=tuple(names))
 
 
-def _alone(subject: Subject, cases: Sequence[Case]) -> list[Seen]:
-    """Passes in which one result alone has an upstream gradient."""
+def _alone(subject: Subject, cases: Sequence[Case], condition: Condition) -> list[Seen]:
+    """Passes under a condition in which one result alone has an upstream gradient."""
+    how = condition.look
+    changed = how.keywords if isinstance(how, partial) and how.func is plain else {}
+    if how is not plain and not changed:
+        return []
     found = []
     for name in results_of(subject):
-        condition = Condition("alone", partial(plain, results=(name,)))
-        found += observed(subject, cases, condition)
+        only = Condition("alone", partial(plain, **{**changed, "results": (name,)}))
+        found += observed(subject, cases, only)
     return found
 
 
@@ -131,16 +140,16 @@ def explains(fault: GradientFault, seen: Sequence[Seen]) -> bool:
     return shown
 
 
-def first_difference(found: Diagnosis, seen: Seen) -> Diagnosis:
+def first_difference(found: Diagnosis, seen: Seen, what: str = GRADIENT) -> Diagnosis:
     """Add the gradients that differ, and the first element of the first one."""
     names = seen.wrong()
     wrong = outside(seen.got[names[0]], seen.want[names[0]])
     index = tuple(int(i[0]) for i in np.nonzero(wrong))
-    label, gate = "gradient of {}", ""
+    gate = ""
     if names[0].startswith(("weight_ih", "weight_hh", "bias")):
         gate, index = _gate(seen.given.case, index)
-    place = Place(label.format(names[0]), index, gate=gate)
-    results = tuple(label.format(n) for n in names)
+    place = Place(what + names[0], index, gate=gate)
+    results = tuple(what + n for n in names)
     return replace(found, results=results, places=(place,))
 
 
@@ -270,8 +279,8 @@ def _second(subject: Subject, cases: Sequence[Case]) -> Iterator[Diagnosis]:
         with suppress(RuntimeError, Unsupported):  # a second derivative need not be offered
             seen = _hessian(subject, case)
             if seen.wrong():
-                found = first_difference(Diagnosis(only="in a second derivative"), seen)
-                title = "a first derivative is taken for a constant in the second"
+                found = first_difference(Diagnosis(), seen, SECOND)
+                title = "a second derivative that is wrong where the first is right"
                 yield replace(found, faults=(title,))
                 return
 
@@ -293,4 +302,3 @@ def _hessian(subject: Subject, case: Case) -> Seen:
         if n in want
     }
     return Seen(Pass(case, upstream), got, want)
-

@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import permutations
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +20,18 @@ from gatewise.reference.formats import Array
 from gatewise.reference.kinds import KINDS
 
 from ..cases.case import Case
-from .faults_of_gradients import GradientFault, Pass, by_leg, cut_to, dropped, in_parts
+from .faults_of_gradients import (
+    Back,
+    GradientFault,
+    Leg,
+    Pass,
+    by_leg,
+    by_upstream,
+    cut_to,
+    dropped,
+    in_parts,
+    times,
+)
 
 
 @dataclass(frozen=True)
@@ -71,7 +84,8 @@ def number(low: float, high: float) -> str:
     """The shortest decimal number in a range."""
     middle = low + (high - low) / 2
     texts = (f"{middle:.{digits}g}" for digits in range(1, 17))
-    return next((t for t in texts if low <= float(t) <= high), repr(middle))
+    found = next((t for t in texts if low <= float(t) <= high), repr(middle))
+    return f"{float(found):g}" if float(f"{float(found):g}") == float(found) else found
 
 
 def named_factors(seen: Sequence[Seen]) -> list[str]:
@@ -81,12 +95,12 @@ def named_factors(seen: Sequence[Seen]) -> list[str]:
     who = group(wrong, sorted({n for s in seen for n in s.got}))
     low, high = _both(found for _, found in ranges)
     if low <= high and np.isfinite([low, high]).all():
-        how = "is dropped" if low <= 0 <= high else f"is multiplied by {number(low, high)}"
+        how = "dropped" if low <= 0 <= high else f"multiplied by {number(low, high)}"
         return [f"{who} {how}"]
     found = []
     for title, size in _SIZES.items():
         if all(low <= 1.0 / size(s.given.case) <= high for s, (low, high) in ranges):
-            found.append(f"{who} is divided by the {title}")
+            found.append(f"{who} divided by the {title}")
     return found
 
 
@@ -154,7 +168,7 @@ def named_orders(seen: Sequence[Seen], kind: str) -> list[str]:
                 continue
             if all(_fits(s, n, s.want[n], order) for s in seen for n in wrong if n in s.got):
                 read, own = (" ".join(gates[k] for k in o) for o in (order, sorted(order)))
-                found.append(f"{who} has its gates in the order {read}, and not {own}")
+                found.append(f"{who} with its gates in the order {read}, and not {own}")
     for this, that in (("bias_ih", "bias_hh"), ("bias_hh", "bias_ih")):
         named = all(n.startswith(this) for n in wrong)
         if named and all(
@@ -163,7 +177,7 @@ def named_orders(seen: Sequence[Seen], kind: str) -> list[str]:
             for n in wrong
             if n in s.got and n.replace(this, that) in s.want
         ):
-            found.append(f"{who} is that of {that}")
+            found.append(f"{who} taken from {that}")
     return found
 
 
@@ -180,22 +194,43 @@ def limits(seen: Sequence[Seen]) -> Iterator[GradientFault]:
     for s in seen:
         if s.wrong() and "h_0" in s.got and s.got["h_0"].size:
             limit = float(np.abs(s.got["h_0"]).max())
-            name = f"the gradient of h_t is cut to ±{limit:g} at every step"
+            name = f"the gradient of h_t cut to ±{limit:g} at every step"
             yield by_leg(name, in_parts(1, cut_to(limit), at_start=True))
             break
     longest = max(s.given.case.time for s in seen)
-    for steps in range(1, longest):
+    for steps in (n for n in _CUTS if n < longest):
         leg = in_parts(steps, dropped(0, 1), at_start=False)
-        name = f"the gradient is cut after every {steps} steps" if steps > 1 else _DETACHED
+        name = f"the gradient cut after every {steps} steps" if steps > 1 else _DETACHED
         yield by_leg(name, leg, lambda case, steps=steps: case.time > steps)
         yield by_leg(
             f"{name} in the forward direction",
-            lambda back, leg=leg: leg(back) if back.index % 2 == 0 else back.finish(back.adjoints()),
+            partial(_forwards, leg),
             lambda case, steps=steps: case.time > steps and case.bidirectional,
         )
 
 
-_DETACHED = "the gradient is cut after every step"
+#: Numbers of steps after which a gradient may be cut: each small one, and round ones.
+_CUTS = (*range(1, 34), 40, 48, 50, 64, 80, 96, 100, 127, 128, 150, 199, 200, 255, 256, 500, 512)
+
+
+def _forwards(leg: Leg, back: Back) -> Any:
+    return leg(back) if back.index % 2 == 0 else back.finish(back.adjoints())
+
+
+_DETACHED = "the gradient cut after every step"
+
+
+def factors_of_results(alone: Sequence[Seen]) -> list[GradientFault]:
+    """A factor of the upstream gradient of one result, from passes with one result each."""
+    found = []
+    for name in dict.fromkeys(n for s in alone for n in s.given.upstream):
+        own = [s for s in alone if list(s.given.upstream) == [name]]
+        low, high = _both(factor(g, s.want[n]) for s in own for n, g in s.got.items())
+        if low <= high and np.isfinite([low, high]).all() and not low <= 1 <= high:
+            text = number(low, high)
+            title = f"the gradient of {name} multiplied by {text}"
+            found.append(by_upstream(title, partial(times, name, float(text))))
+    return found
 
 
 def named_norm(alone: Sequence[Seen]) -> list[str]:
@@ -211,4 +246,4 @@ def named_norm(alone: Sequence[Seen]) -> list[str]:
     low, high = _both(ranges)
     if len(ranges) < 2 or not 0 < low <= high < np.inf:
         return []
-    return [f"the norm of an upstream gradient is cut to {number(low, high)}"]
+    return [f"the norm of an upstream gradient cut to {number(low, high)}"]

@@ -7,6 +7,7 @@ the backward pass of one layer in one direction (a `Leg`).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -178,12 +179,12 @@ def _several(case: Case) -> bool:
 def _flow(kind: str) -> Iterator[GradientFault]:
     states = KINDS[kind].states
     for k, s in enumerate(states):
-        title = f"the gradient does not flow from {s}_t to {s}_(t−1)"
+        title = f"no gradient from {s}_t to {s}_(t−1)"
         yield by_leg(title + f", nor to {s}_0", in_parts(1, dropped(k), at_start=True))
         yield by_leg(title, in_parts(1, dropped(k), at_start=False), _several)
     if len(states) > 1:
         both = in_parts(1, dropped(0, 1), at_start=True)
-        yield by_leg("the states are detached between the steps", both)
+        yield by_leg("the states detached between the steps", both)
 
 
 # ---------------------------------------------------------------- one direction
@@ -269,15 +270,17 @@ def _without_input(back: Back, where: Callable[[int], bool]) -> Any:
 
 def _directions(kind: str) -> Iterator[GradientFault]:
     yield by_leg(
-        "weight_hh's gradient uses h_t in place of h_(t−1)",
+        "weight_hh's gradient taken from h_t in place of h_(t−1)",
         _fed(lambda back, h: stack([new[0] for _, new in back.tape])),
     )
     yield by_leg(
-        "weight_hh's gradient takes h_0 for zeros",
+        "weight_hh's gradient taken with zeros for h_0",
         _fed(lambda back, h: np.where(np.arange(len(back.tape))[:, None, None] > 0, h, 0.0)),
         lambda case: case.with_state,
     )
-    yield by_leg("the recurrent weights are transposed in the backward pass", _other_weights(_transposed))
+    yield by_leg(
+        "the recurrent weights transposed in the backward pass", _other_weights(_transposed)
+    )
     for title, axis, place in (
         ("last step", 0, -1),
         ("first step", 0, 0),
@@ -285,12 +288,12 @@ def _directions(kind: str) -> Iterator[GradientFault]:
         ("first row", 1, 0),
     ):
         yield by_leg(
-            f"the gradients of the weights are those of the {title}, and not summed",
+            f"the gradients of the weights taken from the {title} alone, and not summed",
             _only(partial(_at, axis, place)),
             _several if axis == 0 else lambda case: case.batch is not None and case.batch > 1,
         )
     for gate in {"LSTM": "ifgo", "GRU": "rz"}.get(kind, ""):
-        yield by_leg(f"no gradient flows through the {GATE_TITLES[gate]}", _constant(gate))
+        yield by_leg(f"no gradient through the {GATE_TITLES[gate]}", _constant(gate))
 
 
 def _stacks() -> Iterator[GradientFault]:
@@ -301,12 +304,12 @@ def _stacks() -> Iterator[GradientFault]:
 
     for title, parity in (("reverse", 1), ("forward", 0)):
         yield by_leg(
-            f"the {title} direction's gradient of its input is dropped, and not summed",
+            f"the {title} direction's gradient of its input dropped, and not summed",
             partial(_without_input, where=lambda index, parity=parity: index % 2 == parity),
             two,
         )
     yield by_leg(
-        "weight_ih's gradient in the reverse direction reads the sequence forwards",
+        "weight_ih's gradient in the reverse direction taken from the sequence read forwards",
         _unreversed,
         lambda case: case.bidirectional and case.lengths is None and case.time > 1,
     )
@@ -339,16 +342,19 @@ def by_upstream(
     return GradientFault(name, gradients)
 
 
-def _overwritten(given: Pass) -> dict[str, Ball]:
+def _overwritten(of: str, given: Pass) -> dict[str, Ball]:
     if given.before is None:
         raise ValueError("there is no pass before")
-    return replace(given, before=None).gradients()
+    summed, last = given.gradients(), replace(given, before=None).gradients()
+    return {n: last[n] if re.match(of, n) else g for n, g in summed.items()}
 
 
-def _without(name: str, given: Pass, upstream: dict[str, Array]) -> dict[str, Array]:
+def times(name: str, k: float, given: Pass, upstream: dict[str, Any]) -> dict[str, Any]:
+    """The upstream gradients, with that of one result multiplied by a number."""
     if name not in upstream:
         raise ValueError(f"{name} has no upstream gradient")
-    return {n: np.zeros_like(u) if n == name else u for n, u in upstream.items()}
+    p = given.case.rounding
+    return {n: exact(u, p) * k if n == name else u for n, u in upstream.items()}
 
 
 def _output(change: Callable[[Array], Array], given: Pass, upstream: dict[str, Array]) -> Any:
@@ -371,31 +377,33 @@ def _exchanged(given: Pass, upstream: dict[str, Array]) -> dict[str, Array]:
 def _upstreams(kind: str, cell: bool) -> Iterator[GradientFault]:
     states = [s if cell else f"{s}_n" for s in KINDS[kind].states]
     for name in states if cell else ["output", *states]:
-        yield by_upstream(f"the gradient of {name} is dropped", partial(_without, name))
+        yield by_upstream(f"the gradient of {name} dropped", partial(times, name, 0.0))
     yield by_upstream(
-        "every upstream gradient is taken for ones",
+        "every upstream gradient taken for ones",
         lambda given, upstream: {n: np.ones_like(u) for n, u in upstream.items()},
     )
     yield by_upstream(
-        "every upstream gradient is divided by its number of elements",
+        "every upstream gradient divided by its number of elements",
         lambda given, upstream: {
             n: exact(u, given.case.rounding) * (1.0 / max(u.size, 1)) for n, u in upstream.items()
         },
     )
-    yield GradientFault("a backward pass overwrites .grad, and does not add to it", _overwritten)
+    for title, of in (("all leaves", ""), ("the weights", "weight_|bias_")):
+        name = f"a backward pass that overwrites the .grad of {title}, and does not add to it"
+        yield GradientFault(name, partial(_overwritten, of))
     if len(states) == 2:
-        yield by_upstream(f"the gradients of {states[0]} and {states[1]} are swapped", _exchanged)
+        yield by_upstream(f"the gradients of {states[0]} and {states[1]} swapped", _exchanged)
     if not cell:
         yield by_upstream(
-            "the gradient of the output's last step is dropped",
+            "the gradient of the output's last step dropped",
             partial(_output, lambda u: np.concatenate([u[:-1], 0 * u[-1:]])),
         )
         yield by_upstream(
-            "the gradient of the output is taken at its last step alone",
+            "the gradient of the output taken at its last step alone",
             partial(_output, lambda u: np.concatenate([0 * u[:-1], u[-1:]])),
         )
         yield by_upstream(
-            "the gradient of the output is read in reverse", partial(_output, lambda u: u[::-1])
+            "the gradient of the output read in reverse", partial(_output, lambda u: u[::-1])
         )
 
 
@@ -403,6 +411,6 @@ def gradient_faults(kind: str, cell: bool) -> list[GradientFault]:
     """The named faults of a backward pass; `kind` is RNN, LSTM or GRU."""
     found = [*_upstreams(kind, cell), *_flow(kind), *_directions(kind)]
     if not cell:
-        below = "the gradient does not flow from a layer to the one below"
+        below = "no gradient from a layer to the one below"
         found += [*_stacks(), GradientFault(below, _no_layer_below)]
     return found

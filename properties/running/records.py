@@ -30,6 +30,10 @@ STATUSES = (
     ERROR,
 )
 
+#: How the names of gradients and of second derivatives begin, among the results that differ.
+GRADIENT = "gradient of "
+SECOND = "second derivative by "
+
 
 @dataclass(frozen=True)
 class Place:
