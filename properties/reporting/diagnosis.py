@@ -20,8 +20,11 @@ from ..cases.arrays import as_array
 from ..cases.case import Case
 from ..running.records import Diagnosis, Place
 from ..subjects.protocol import Results, Subject
+from .diagnosis_of_calls import differs, only_where, wrong_mode, wrong_second_call, wrong_shape
 from .diagnosis_of_gradients import gradient_diagnosis
 from .faults_of_arguments import Call, Fault, argument_faults, call_of
+from .faults_of_gradients import outside as outside_of
+from .faults_of_states import cut_faults, missing_states, state_faults
 from .faults_of_unrolling import WALKS
 from .witness_cases import witnesses
 
@@ -57,37 +60,45 @@ def _steps(subject: Subject, case: Case) -> Iterator[Diagnosis]:
         raise raised
     wrong = [(c, got) for c, got in seen if differs(got, call_of(c).results())]
     if not wrong:
-        yield from gradient_diagnosis(subject, case)
+        yield from _of_other_calls(subject, case)
         return
     found = Diagnosis(faults=tuple(consistent(subject, seen)))
     yield found
     first, got = wrong[0]
     found = first_difference(found, first, got)
     yield found
+    found = replace(found, only=only_where(subject, case))
+    yield found
     yield replace(found, needs=tuple(blocks_that_matter(subject, first)))
 
 
-def differs(got: Results, want: dict[str, Ball]) -> bool:
-    """Whether any result is outside of its ball; elements without a finite bound are left out."""
-    return any(outside(got[name], ball).any() for name, ball in want.items())
+def _of_other_calls(subject: Subject, case: Case) -> Iterator[Diagnosis]:
+    """Single calls are right: look at modes, at a second call of a module, then at gradients."""
+    words = wrong_mode(subject, case)
+    if words:
+        yield Diagnosis(only=words)
+        return
+    for words, faults in wrong_second_call(subject, case):
+        yield Diagnosis(only=words, faults=tuple(faults))
+        return
+    yield from gradient_diagnosis(subject, case)
 
 
 def outside(got: object, ball: Ball) -> npt.NDArray[np.bool_]:
     """The elements of a result that are outside of their ball."""
-    actual = as_array(got)
-    if actual.shape != ball.v.shape:
+    if wrong_shape(got, ball):
         return np.ones(1, dtype=bool)
-    finite = np.isfinite(ball.radius) & np.isfinite(ball.v)
-    with np.errstate(all="ignore"):
-        return finite & ~(np.abs(actual - ball.v) <= ball.radius)
+    return outside_of(as_array(got), ball)
 
 
 def consistent(subject: Subject, seen: list[tuple[Case, Results]]) -> list[str]:
     """Names of the faults that explain all results: each result lies within the fault's bound."""
-    cell = subject.cell
-    faults = [*argument_faults(subject.kind, cell), *(() if cell else WALKS)]
+    kind, cell = subject.kind, subject.cell
     calls = [(call_of(case), got) for case, got in seen]
-    return [fault.name for fault in faults if _explains(fault, calls)]
+    tables = [*argument_faults(kind, cell), *(() if cell else WALKS), *state_faults(kind, cell)]
+    named = [fault.name for fault in tables if _explains(fault, calls)]
+    read = (*cut_faults(calls), *missing_states(calls)) if not named else ()
+    return named or [fault.name for fault in read if _explains(fault, calls)][:1]
 
 
 def _explains(fault: Fault, calls: list[tuple[Call, Results]]) -> bool:

@@ -42,9 +42,8 @@ from .factors_of_gradients import (
     named_factors,
     named_norm,
     named_orders,
-    outside,
 )
-from .faults_of_gradients import GradientFault, Pass, gradient_faults
+from .faults_of_gradients import GradientFault, Pass, gradient_faults, outside
 from .witness_cases import gradient_witnesses
 
 

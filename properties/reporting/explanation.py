@@ -45,13 +45,13 @@ def diagnosis_lines(found: Diagnosis) -> list[str]:
     lines = [*found.constructor]
     if found.faults:
         lines.append(f"consistent with {'; or '.join(found.faults)}")
-    if found.only:
-        lines.append(f"wrong only {found.only}")
     if found.places:
         lines.append(_places(found))
     if found.needs:
         needs = ", ".join(found.needs)
         lines.append(f"the difference needs {needs}: it is gone where one of them is 0")
+    if found.only:
+        lines.append(f"wrong only {found.only}")
     return [*lines, *([found.note] if found.note else [])]
 
 

@@ -30,6 +30,7 @@ from .faults_of_gradients import (
     cut_to,
     dropped,
     in_parts,
+    outside,
     times,
 )
 
@@ -45,14 +46,6 @@ class Seen:
     def wrong(self) -> list[str]:
         """The names of the gradients that are outside of their balls."""
         return [n for n, g in self.got.items() if outside(g, self.want[n]).any()]
-
-
-def outside(got: Array, ball: Ball) -> Array:
-    """Where a gradient is outside of its ball; elements without a finite bound are left out."""
-    finite = np.isfinite(ball.radius) & np.isfinite(ball.v)
-    with np.errstate(all="ignore"):
-        found: Array = finite & ~(np.abs(got - ball.v) <= ball.radius)
-    return found
 
 
 Range = tuple[float, float]

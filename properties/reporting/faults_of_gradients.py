@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from gatewise.reference.activations import stack
 from gatewise.reference.backward import adjoints, by_input, by_weights
@@ -30,6 +31,14 @@ from ..checking.oracle import expected_gradients
 from .faults_of_arguments import GATE_TITLES
 
 State = tuple[Any, ...]
+
+
+def outside(got: Array, ball: Ball) -> npt.NDArray[np.bool_]:
+    """Where a result or a gradient is outside of its ball; elements without a finite bound are left out."""
+    finite = np.isfinite(ball.radius) & np.isfinite(ball.v)
+    with np.errstate(all="ignore"):
+        found: npt.NDArray[np.bool_] = finite & ~(np.abs(got - ball.v) <= ball.radius)
+    return found
 
 
 @dataclass(frozen=True)

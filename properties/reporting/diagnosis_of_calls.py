@@ -1,0 +1,173 @@
+"""Under which condition the results of a subject are wrong: an option, a form of call, a call before.
+
+First what a case has is taken away, one thing after the other.  If all witnesses without it are
+right, the results are wrong only where it is there.  If single calls are right, the diagnosis looks
+at a second call of the same module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import torch
+
+from gatewise.reference.ball import Ball
+
+from ..cases.arrays import as_array
+from ..cases.case import Case
+from ..subjects.protocol import Results, Subject
+from .faults_of_arguments import Call, call_of
+from .faults_of_gradients import outside
+from .faults_of_states import kept
+from .witness_cases import witnesses
+
+
+def differs(got: Results, want: dict[str, Ball]) -> bool:
+    """Whether any result is outside of its ball; elements without a finite bound are left out."""
+    return any(
+        wrong_shape(got[n], b) or outside(as_array(got[n]), b).any() for n, b in want.items()
+    )
+
+
+def wrong_shape(got: object, ball: Ball) -> bool:
+    """Whether a result has another shape than its ball."""
+    return as_array(got).shape != ball.v.shape
+
+
+@dataclass(frozen=True)
+class Without:
+    """What a case may have, in words, and how it is taken away; `less` gives None if it is not."""
+
+    words: str
+    less: Callable[[Case], Case | None]
+
+
+def _unless(
+    has: Callable[[Case], bool], less: Callable[[Case], Case]
+) -> Callable[[Case], Case | None]:
+    return lambda case: less(case) if has(case) else None
+
+
+def _sorted(case: Case) -> Case:
+    assert case.lengths is not None
+    return case.but(lengths=tuple(sorted(case.lengths, reverse=True)), enforce_sorted=True)
+
+
+PARTS = (
+    Without(
+        "where no state is passed",
+        _unless(lambda c: not c.with_state, lambda c: c.but(with_state=True)),
+    ),
+    Without(
+        "where packed rows are not sorted by length",
+        _unless(lambda c: c.lengths is not None and not c.enforce_sorted, _sorted),
+    ),
+    Without(
+        "where the input is packed",
+        _unless(lambda c: c.lengths is not None, lambda c: c.but(lengths=None)),
+    ),
+    Without(
+        "where the input is unbatched", _unless(lambda c: c.batch is None, lambda c: c.but(batch=3))
+    ),
+    Without(
+        "with more than one layer",
+        _unless(lambda c: c.num_layers > 1, lambda c: c.but(num_layers=1)),
+    ),
+    Without(
+        "with two directions",
+        _unless(lambda c: c.bidirectional, lambda c: c.but(bidirectional=False)),
+    ),
+    Without("with a projection", _unless(lambda c: c.proj_size > 0, lambda c: c.but(proj_size=0))),
+    Without(
+        "with batch_first", _unless(lambda c: c.batch_first, lambda c: c.but(batch_first=False))
+    ),
+    Without("without biases", _unless(lambda c: not c.bias, lambda c: c.but(bias=True))),
+    Without("in evaluation", _unless(lambda c: not c.training, lambda c: c.but(training=True))),
+)
+
+#: The witnesses that are looked at without a part.
+_FEW = 3
+
+
+def only_where(subject: Subject, case: Case) -> str:
+    """The words of the first part of a case without which all witnesses are right; else empty."""
+    for part in PARTS:
+        lesser = [part.less(c) for c in witnesses(case)[:_FEW]]
+        cases = [c for c in lesser if c is not None]
+        if not cases:
+            continue
+        try:
+            results = [(c, subject.run(c)) for c in cases]
+        except Exception:  # what a subject does not offer tells nothing
+            continue
+        if not any(differs(got, call_of(c).results()) for c, got in results):
+            return part.words
+    return ""
+
+
+# ---------------------------------------------------------------- a second call
+
+
+@dataclass(frozen=True)
+class Second:
+    """The second of two calls of one module: its arguments, results, and those of the first."""
+
+    call: Call
+    got: Results
+    before: Results
+
+
+def second_calls(subject: Subject, case: Case, training: bool, with_state: bool) -> list[Second]:
+    """Two calls of one module, of the same shapes with other values, for some witnesses."""
+    found = []
+    for c in (case, *witnesses(case)[:_FEW]):
+        first = c.but(training=training, with_state=with_state)
+        second = first.but(seed=first.seed ^ 1)
+        module = subject.build(first)
+        before = subject.run(first, module)
+        before = {n: r.clone() for n, r in before.items()}
+        got = subject.run(second, module)
+        call = replace(call_of(second), weights=call_of(first).weights)
+        found.append(Second(call, got, before))
+    return found
+
+
+def wrong_second_call(subject: Subject, case: Case) -> Iterator[tuple[str, list[str]]]:
+    """Yield the condition under which a second call is wrong, and its named faults."""
+    for training in (True, False):
+        for with_state in (False, True):
+            try:
+                seen = second_calls(subject, case, training, with_state)
+            except Exception:  # a form of call that the subject does not offer
+                continue
+            if any(differs(s.got, s.call.results()) for s in seen):
+                words = "in the second call of a module"
+                words += "" if training else " in evaluation"
+                words += "" if with_state else ", where no state is passed"
+                carried = not with_state and not any(
+                    differs(s.got, kept(s.call, s.before).results()) for s in seen
+                )
+                title = "a call without a state started from the last state of the call before"
+                yield words, [title] if carried else []
+                return
+
+
+def wrong_mode(subject: Subject, case: Case) -> str:
+    """A mode in which a single call is wrong: evaluation, or gradients recorded; else empty."""
+    for words, training, grad in (
+        ("in evaluation", False, False),
+        ("where gradients are recorded", True, True),
+        ("in evaluation, where gradients are recorded", False, True),
+    ):
+        for c in (case, *witnesses(case)[:_FEW]):
+            c = c.but(training=training)
+            try:
+                module = subject.build(c)
+                with torch.set_grad_enabled(grad):
+                    results = subject.call(c, module, *subject.given(c))
+            except Exception:
+                break
+            if differs({n: r.detach() for n, r in results.items()}, call_of(c).results()):
+                return words
+    return ""
