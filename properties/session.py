@@ -179,6 +179,7 @@ def _look(
     prop: str, name: str, message: str, subject: Subject, case: Case, check: Check
 ) -> tuple[Diagnosis, str]:
     """The diagnosis of a case and its script, which call the subject; put as a claim is."""
-    found = replace(diagnose(subject, case), constructor=constructor_faults(subject, case))
+    found = diagnose(subject, case, CATALOGUE[prop].family)
+    found = replace(found, constructor=constructor_faults(subject, case))
     lines = [message, *diagnosis_lines(found)]
     return found, script(subject, case, CATALOGUE[prop], name, lines)

@@ -20,7 +20,15 @@ from ..cases.arrays import as_array
 from ..cases.case import Case
 from ..running.records import Diagnosis, Place
 from ..subjects.protocol import Results, Subject
-from .diagnosis_of_calls import differs, only_where, wrong_mode, wrong_second_call, wrong_shape
+from .diagnosis_of_calls import (
+    changed_arguments,
+    differs,
+    only_where,
+    wrong_mode,
+    wrong_second_call,
+    wrong_shape,
+)
+from .diagnosis_of_dropout import dropout_diagnosis
 from .diagnosis_of_gradients import gradient_diagnosis
 from .faults_of_arguments import Call, Fault, argument_faults, call_of
 from .faults_of_gradients import outside as outside_of
@@ -28,9 +36,14 @@ from .faults_of_states import cut_faults, missing_states, state_faults
 from .faults_of_unrolling import WALKS
 from .witness_cases import witnesses
 
+#: The name of the family of properties of dropout.
+DROPOUT = "dropout"
 
-def diagnose(subject: Subject, case: Case) -> Diagnosis:
+
+def diagnose(subject: Subject, case: Case, family: str = "") -> Diagnosis:
     """The diagnosis of a failing case; empty if the forward results are right.
+
+    `family` is that of the claim that the case falsifies.
 
     The subject is called about twenty times.  Cases on which it raises are left out, unless it
     raises on all.  If it raises in a later step, the diagnosis ends with what is known by then.
@@ -39,7 +52,7 @@ def diagnose(subject: Subject, case: Case) -> Diagnosis:
     if subject.like not in TORCH or case.kind != subject.kind:
         return found
     try:
-        for found in _steps(subject, case):  # noqa: B007
+        for found in _steps(subject, case, family):  # noqa: B007
             pass
     except Exception as error:
         note = f"the subject raised {type(error).__name__} during the diagnosis: {error}"
@@ -47,7 +60,7 @@ def diagnose(subject: Subject, case: Case) -> Diagnosis:
     return found
 
 
-def _steps(subject: Subject, case: Case) -> Iterator[Diagnosis]:
+def _steps(subject: Subject, case: Case, family: str) -> Iterator[Diagnosis]:
     """Yield the diagnosis as far as it is known, after each step."""
     seen: list[tuple[Case, Results]] = []
     raised: Exception | None = None
@@ -60,26 +73,41 @@ def _steps(subject: Subject, case: Case) -> Iterator[Diagnosis]:
         raise raised
     wrong = [(c, got) for c, got in seen if differs(got, call_of(c).results())]
     if not wrong:
-        yield from _of_other_calls(subject, case)
+        yield from _of_other_calls(subject, case, family)
         return
-    found = Diagnosis(faults=tuple(consistent(subject, seen)))
+    found = Diagnosis(faults=tuple(consistent(subject, [(call_of(c), got) for c, got in seen])))
     yield found
     first, got = wrong[0]
     found = first_difference(found, first, got)
     yield found
-    found = replace(found, only=only_where(subject, case))
+    found = replace(found, only=only_where(subject, [c for c, _ in wrong]))
     yield found
     yield replace(found, needs=tuple(blocks_that_matter(subject, first)))
 
 
-def _of_other_calls(subject: Subject, case: Case) -> Iterator[Diagnosis]:
-    """Single calls are right: look at modes, at a second call of a module, then at gradients."""
-    words = wrong_mode(subject, case)
+def _of_other_calls(subject: Subject, case: Case, family: str) -> Iterator[Diagnosis]:
+    """Single calls are right: look at modes, at a second call of a module, then at gradients.
+
+    Dropout is looked at first where the claim is about it.
+    """
+    if family == DROPOUT or case.dropout:
+        known = None
+        for known in dropout_diagnosis(subject, case):
+            yield known
+        if known is not None:
+            return
+    words, seen = wrong_mode(subject, case)
     if words:
-        yield Diagnosis(only=words)
+        yield Diagnosis(only=words, faults=tuple(consistent(subject, seen)))
         return
-    for words, faults in wrong_second_call(subject, case):
-        yield Diagnosis(only=words, faults=tuple(faults))
+    changes = tuple(changed_arguments(subject, case))
+    if changes:
+        yield Diagnosis(faults=changes)
+        return
+    words, seen, named = wrong_second_call(subject, case)
+    if words:
+        faults = tuple(named or consistent(subject, seen))
+        yield Diagnosis(only=words, faults=faults)
         return
     yield from gradient_diagnosis(subject, case)
 
@@ -91,10 +119,9 @@ def outside(got: object, ball: Ball) -> npt.NDArray[np.bool_]:
     return outside_of(as_array(got), ball)
 
 
-def consistent(subject: Subject, seen: list[tuple[Case, Results]]) -> list[str]:
+def consistent(subject: Subject, calls: list[tuple[Call, Results]]) -> list[str]:
     """Names of the faults that explain all results: each result lies within the fault's bound."""
     kind, cell = subject.kind, subject.cell
-    calls = [(call_of(case), got) for case, got in seen]
     tables = [*argument_faults(kind, cell), *(() if cell else WALKS), *state_faults(kind, cell)]
     named = [fault.name for fault in tables if _explains(fault, calls)]
     read = (*cut_faults(calls), *missing_states(calls)) if not named else ()

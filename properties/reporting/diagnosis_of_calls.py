@@ -1,13 +1,14 @@
-"""Under which condition the results of a subject are wrong: an option, a form of call, a call before.
+"""Under which condition the results of a subject are wrong: an option, a form, a call before.
 
-First what a case has is taken away, one thing after the other.  If all witnesses without it are
-right, the results are wrong only where it is there.  If single calls are right, the diagnosis looks
-at a second call of the same module.
+First what the wrong cases have is taken away, one thing after the other.  If all are right
+without it, the results are wrong only where it is there.  If single calls are right, the diagnosis
+looks at what a call changes, and at a second call of the same module.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import torch
@@ -16,6 +17,8 @@ from gatewise.reference.ball import Ball
 
 from ..cases.arrays import as_array
 from ..cases.case import Case
+from ..checking.comparison import bits
+from ..checking.derivatives import arguments
 from ..subjects.protocol import Results, Subject
 from .faults_of_arguments import Call, call_of
 from .faults_of_gradients import outside
@@ -86,14 +89,14 @@ PARTS = (
     Without("in evaluation", _unless(lambda c: not c.training, lambda c: c.but(training=True))),
 )
 
-#: The witnesses that are looked at without a part.
+#: The cases that are looked at without a part, and the calls of a second call.
 _FEW = 3
 
 
-def only_where(subject: Subject, case: Case) -> str:
-    """The words of the first part of a case without which all witnesses are right; else empty."""
+def only_where(subject: Subject, wrong: list[Case]) -> str:
+    """The words of the first part without which the wrong cases are right; else empty."""
     for part in PARTS:
-        lesser = [part.less(c) for c in witnesses(case)[:_FEW]]
+        lesser = [part.less(c) for c in wrong[-_FEW:]]
         cases = [c for c in lesser if c is not None]
         if not cases:
             continue
@@ -133,8 +136,14 @@ def second_calls(subject: Subject, case: Case, training: bool, with_state: bool)
     return found
 
 
-def wrong_second_call(subject: Subject, case: Case) -> Iterator[tuple[str, list[str]]]:
-    """Yield the condition under which a second call is wrong, and its named faults."""
+Seen = list[tuple[Call, Results]]
+
+
+def wrong_second_call(subject: Subject, case: Case) -> tuple[str, Seen, list[str]]:
+    """The condition under which a second call is wrong, what was seen, and its named faults.
+
+    The condition is empty if every second call is right.
+    """
     for training in (True, False):
         for with_state in (False, True):
             try:
@@ -149,25 +158,54 @@ def wrong_second_call(subject: Subject, case: Case) -> Iterator[tuple[str, list[
                     differs(s.got, kept(s.call, s.before).results()) for s in seen
                 )
                 title = "a call without a state started from the last state of the call before"
-                yield words, [title] if carried else []
-                return
+                return words, [(s.call, s.got) for s in seen], [title] if carried else []
+    return "", [], []
 
 
-def wrong_mode(subject: Subject, case: Case) -> str:
-    """A mode in which a single call is wrong: evaluation, or gradients recorded; else empty."""
+def wrong_mode(subject: Subject, case: Case) -> tuple[str, Seen]:
+    """A mode in which a single call is wrong, and what was seen in it; else empty."""
     for words, training, grad in (
         ("in evaluation", False, False),
         ("where gradients are recorded", True, True),
         ("in evaluation, where gradients are recorded", False, True),
     ):
-        for c in (case, *witnesses(case)[:_FEW]):
+        seen: Seen = []
+        for c in (case, *witnesses(case)):
             c = c.but(training=training)
-            try:
+            with suppress(Exception):  # a case that the subject does not offer
                 module = subject.build(c)
                 with torch.set_grad_enabled(grad):
                     results = subject.call(c, module, *subject.given(c))
-            except Exception:
-                break
-            if differs({n: r.detach() for n, r in results.items()}, call_of(c).results()):
-                return words
-    return ""
+                seen.append((call_of(c), {n: r.detach() for n, r in results.items()}))
+        if any(differs(got, call.results()) for call, got in seen):
+            return words, seen
+    return "", []
+
+
+# ---------------------------------------------------------------- what a call changes
+
+
+def changed_arguments(subject: Subject, case: Case) -> Iterator[str]:
+    """Yield a fault if a call, or its backward pass, changes an argument or a weight."""
+    for how, training, grad in (
+        ("", True, False),
+        (" that records gradients", True, True),
+        (" in evaluation", False, False),
+    ):
+        for c in (case, *witnesses(case)[:1]):
+            names = _changed(subject, c.but(training=training), grad)
+            if names:
+                yield f"a call{how} that changes {' and '.join(names)}"
+                return
+
+
+def _changed(subject: Subject, case: Case, grad: bool) -> list[str]:
+    module, given = subject.build(case), arguments(subject, case)
+    held = {**given, **dict(module.named_parameters())}
+    before = {n: t.detach().clone() for n, t in held.items()}
+    x, *states = given.values()
+    for t in given.values():
+        t.requires_grad_(grad)
+    with torch.set_grad_enabled(grad):
+        subject.call(case, module, x, tuple(states) or None)
+    return [n for n, t in held.items() if not torch.equal(bits(t), bits(before[n]))]

@@ -194,16 +194,20 @@ def limits(seen: Sequence[Seen]) -> Iterator[GradientFault]:
     for steps in (n for n in _CUTS if n < longest):
         leg = in_parts(steps, dropped(0, 1), at_start=False)
         name = f"the gradient cut after every {steps} steps" if steps > 1 else _DETACHED
-        yield by_leg(name, leg, lambda case, steps=steps: case.time > steps)
+        yield by_leg(name, leg, partial(_longer, steps))
         yield by_leg(
             f"{name} in the forward direction",
             partial(_forwards, leg),
-            lambda case, steps=steps: case.time > steps and case.bidirectional,
+            partial(_longer, steps, both=True),
         )
 
 
 #: Numbers of steps after which a gradient may be cut: each small one, and round ones.
 _CUTS = (*range(1, 34), 40, 48, 50, 64, 80, 96, 100, 127, 128, 150, 199, 200, 255, 256, 500, 512)
+
+
+def _longer(steps: int, case: Case, both: bool = False) -> bool:
+    return case.time > steps and (case.bidirectional or not both)
 
 
 def _forwards(leg: Leg, back: Back) -> Any:
@@ -231,6 +235,7 @@ def named_norm(alone: Sequence[Seen]) -> list[str]:
     ranges = []
     for s in alone:
         (u,) = s.given.upstream.values()
+        u = u.v if isinstance(u, Ball) else u
         norm = float(np.linalg.norm(u))
         low, high = _both(factor(g, s.want[n]) for n, g in s.got.items())
         if s.wrong():

@@ -34,7 +34,7 @@ State = tuple[Any, ...]
 
 
 def outside(got: Array, ball: Ball) -> npt.NDArray[np.bool_]:
-    """Where a result or a gradient is outside of its ball; elements without a finite bound are left out."""
+    """Where a result or a gradient is outside of its ball, if the ball is finite."""
     finite = np.isfinite(ball.radius) & np.isfinite(ball.v)
     with np.errstate(all="ignore"):
         found: npt.NDArray[np.bool_] = finite & ~(np.abs(got - ball.v) <= ball.radius)
@@ -277,6 +277,10 @@ def _without_input(back: Back, where: Callable[[int], bool]) -> Any:
     return own, zero(dx) if where(back.index) else dx, state
 
 
+def _without_half(parity: int, back: Back) -> Any:
+    return _without_input(back, lambda index: index % 2 == parity)
+
+
 def _directions(kind: str) -> Iterator[GradientFault]:
     yield by_leg(
         "weight_hh's gradient taken from h_t in place of h_(t−1)",
@@ -314,7 +318,7 @@ def _stacks() -> Iterator[GradientFault]:
     for title, parity in (("reverse", 1), ("forward", 0)):
         yield by_leg(
             f"the {title} direction's gradient of its input dropped, and not summed",
-            partial(_without_input, where=lambda index, parity=parity: index % 2 == parity),
+            partial(_without_half, parity),
             two,
         )
     yield by_leg(

@@ -69,7 +69,8 @@ def _batch_first(call: Call) -> Balls:
     if call.case.batch is None or not call.case.batch_first or call.lengths is not None:
         raise ValueError("there is no batch that comes first")
     found = call.results()
-    return {n: b if n == "output" else np.swapaxes(b, 0, 1) for n, b in found.items()}
+    finals: dict[str, Any] = {n: b for n, b in found.items() if n != "output"}
+    return {**found, **{n: np.swapaxes(b, 0, 1) for n, b in finals.items()}}
 
 
 def _step_before(leg: Leg) -> Walked:
