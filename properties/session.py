@@ -23,6 +23,7 @@ from .reporting.causes import common_causes, most_telling_first
 from .reporting.constructor import constructor_faults
 from .reporting.diagnosis import diagnose
 from .reporting.explanation import diagnosis_lines, explain
+from .reporting.faults_of_claims import told_faults
 from .reporting.script import script
 from .reporting.verdicts import verdicts
 from .running.engine import run
@@ -180,6 +181,7 @@ def _look(
 ) -> tuple[Diagnosis, str]:
     """The diagnosis of a case and its script, which call the subject; put as a claim is."""
     found = diagnose(subject, case, CATALOGUE[prop].family)
-    found = replace(found, constructor=constructor_faults(subject, case))
+    faults = found.faults or told_faults(prop, message)
+    found = replace(found, faults=faults, constructor=constructor_faults(subject, case))
     lines = [message, *diagnosis_lines(found)]
     return found, script(subject, case, CATALOGUE[prop], name, lines)

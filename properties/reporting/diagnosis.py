@@ -20,10 +20,12 @@ from ..cases.arrays import as_array
 from ..cases.case import Case
 from ..running.records import Diagnosis, Place
 from ..subjects.protocol import Results, Subject
+from .backward_legs import outside as outside_of
 from .diagnosis_of_calls import (
     changed_arguments,
     differs,
     only_where,
+    wrong_after_a_load,
     wrong_mode,
     wrong_second_call,
     wrong_shape,
@@ -31,7 +33,6 @@ from .diagnosis_of_calls import (
 from .diagnosis_of_dropout import dropout_diagnosis
 from .diagnosis_of_gradients import gradient_diagnosis
 from .faults_of_arguments import Call, Fault, argument_faults, call_of
-from .faults_of_gradients import outside as outside_of
 from .faults_of_states import cut_faults, missing_states, state_faults
 from .faults_of_unrolling import WALKS
 from .witness_cases import witnesses
@@ -100,7 +101,7 @@ def _of_other_calls(subject: Subject, case: Case, family: str) -> Iterator[Diagn
     if words:
         yield Diagnosis(only=words, faults=tuple(consistent(subject, seen)))
         return
-    changes = tuple(changed_arguments(subject, case))
+    changes = tuple(changed_arguments(subject, case)) or tuple(wrong_after_a_load(subject, case))
     if changes:
         yield Diagnosis(faults=changes)
         return

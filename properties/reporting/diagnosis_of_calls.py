@@ -19,9 +19,9 @@ from ..cases.arrays import as_array
 from ..cases.case import Case
 from ..checking.comparison import bits
 from ..checking.derivatives import arguments
-from ..subjects.protocol import Results, Subject
-from .faults_of_arguments import Call, call_of
-from .faults_of_gradients import outside
+from ..subjects.protocol import Results, Subject, load
+from .backward_legs import outside
+from .faults_of_arguments import Call, Weights, call_of
 from .faults_of_states import kept
 from .witness_cases import witnesses
 
@@ -121,8 +121,13 @@ class Second:
     before: Results
 
 
-def second_calls(subject: Subject, case: Case, training: bool, with_state: bool) -> list[Second]:
-    """Two calls of one module, of the same shapes with other values, for some witnesses."""
+def second_calls(
+    subject: Subject, case: Case, training: bool, with_state: bool, loads: bool = False
+) -> list[Second]:
+    """Two calls of one module, of the same shapes with other values, for some witnesses.
+
+    With `loads` other weights are loaded between the two.
+    """
     found = []
     for c in (case, *witnesses(case)[:_FEW]):
         first = c.but(training=training, with_state=with_state)
@@ -130,10 +135,30 @@ def second_calls(subject: Subject, case: Case, training: bool, with_state: bool)
         module = subject.build(first)
         before = subject.run(first, module)
         before = {n: r.clone() for n, r in before.items()}
+        if loads:
+            load(module, second.weight_arrays)
         got = subject.run(second, module)
-        call = replace(call_of(second), weights=call_of(first).weights)
-        found.append(Second(call, got, before))
+        call = call_of(second)
+        found.append(Second(call if loads else replace(call, weights=_own(first)), got, before))
     return found
+
+
+def _own(case: Case) -> Weights:
+    return call_of(case).weights
+
+
+def wrong_after_a_load(subject: Subject, case: Case) -> Iterator[str]:
+    """Yield a fault if a call uses the weights that were there before others were loaded."""
+    for training in (True, False):
+        with suppress(Exception):  # a form of call that the subject does not offer
+            seen = second_calls(subject, case, training, case.with_state, loads=True)
+            if not any(differs(s.got, s.call.results()) for s in seen):
+                continue
+            firsts = (case, *witnesses(case)[:_FEW])
+            old = [replace(s.call, weights=_own(c)) for s, c in zip(seen, firsts, strict=True)]
+            if not any(differs(s.got, call.results()) for s, call in zip(seen, old, strict=True)):
+                yield "the weights of the call before used" + ("" if training else " in evaluation")
+                return
 
 
 Seen = list[tuple[Call, Results]]

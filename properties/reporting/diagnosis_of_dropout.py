@@ -27,11 +27,12 @@ from ..families.dropout.training import drawing, mask_of
 from ..precisions import SHORT
 from ..running.records import Diagnosis
 from ..subjects.protocol import Subject
+from .backward_legs import GradientFault, Pass, by_leg, in_parts, outside, scaled
+from .backward_passes import Condition, observed, seen_of
 from .diagnosis_of_calls import changed_arguments
-from .diagnosis_of_gradients import Condition, explained, observed, seen_of
+from .diagnosis_of_gradients import explained
 from .factors_of_gradients import Seen
 from .faults_of_dropout import masks, modes, patterns, scales, shown_case
-from .faults_of_gradients import GradientFault, Pass, by_leg, in_parts, outside, scaled
 
 
 def dropout_diagnosis(subject: Subject, case: Case) -> Iterator[Diagnosis]:

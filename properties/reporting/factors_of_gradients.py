@@ -20,7 +20,7 @@ from gatewise.reference.formats import Array
 from gatewise.reference.kinds import KINDS
 
 from ..cases.case import Case
-from .faults_of_gradients import (
+from .backward_legs import (
     Back,
     GradientFault,
     Leg,

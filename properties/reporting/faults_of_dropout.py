@@ -28,7 +28,7 @@ from ..families.dropout.masks import (
     time_major,
 )
 from ..subjects.protocol import Subject
-from .faults_of_gradients import outside
+from .backward_legs import outside
 
 #: Probabilities for which p, 1−p and their inverses all differ.
 PROBABILITIES = (0.25, 0.75)
