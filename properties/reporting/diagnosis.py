@@ -19,7 +19,7 @@ from gatewise.reference.kinds import KINDS
 from ..cases.arrays import as_array
 from ..cases.case import Case
 from ..running.records import Diagnosis, Place
-from ..subjects.protocol import Results, Subject
+from ..subjects.protocol import Results, Subject, Unsupported
 from .backward_legs import outside as outside_of
 from .diagnosis_of_calls import (
     changed_arguments,
@@ -52,16 +52,20 @@ def diagnose(subject: Subject, case: Case, family: str = "") -> Diagnosis:
     found = Diagnosis()
     if subject.like not in TORCH or case.kind != subject.kind:
         return found
+    # Dropout is looked at by itself: what it drops in this case is not known.
+    drops, case = case.dropout > 0 or family == DROPOUT, case.but(dropout=0.0)
     try:
-        for found in _steps(subject, case, family):  # noqa: B007
+        for found in _steps(subject, case, drops):  # noqa: B007
             pass
+    except Unsupported:  # a further case asks for what the subject does not offer
+        return found
     except Exception as error:
         note = f"the subject raised {type(error).__name__} during the diagnosis: {error}"
         found = replace(found, note=note)
     return found
 
 
-def _steps(subject: Subject, case: Case, family: str) -> Iterator[Diagnosis]:
+def _steps(subject: Subject, case: Case, drops: bool) -> Iterator[Diagnosis]:
     """Yield the diagnosis as far as it is known, after each step."""
     seen: list[tuple[Case, Results]] = []
     raised: Exception | None = None
@@ -74,7 +78,7 @@ def _steps(subject: Subject, case: Case, family: str) -> Iterator[Diagnosis]:
         raise raised
     wrong = [(c, got) for c, got in seen if differs(got, call_of(c).results())]
     if not wrong:
-        yield from _of_other_calls(subject, case, family)
+        yield from _of_other_calls(subject, case, drops)
         return
     found = Diagnosis(faults=tuple(consistent(subject, [(call_of(c), got) for c, got in seen])))
     yield found
@@ -86,12 +90,12 @@ def _steps(subject: Subject, case: Case, family: str) -> Iterator[Diagnosis]:
     yield replace(found, needs=tuple(blocks_that_matter(subject, first)))
 
 
-def _of_other_calls(subject: Subject, case: Case, family: str) -> Iterator[Diagnosis]:
+def _of_other_calls(subject: Subject, case: Case, drops: bool) -> Iterator[Diagnosis]:
     """Single calls are right: look at modes, at a second call of a module, then at gradients.
 
-    Dropout is looked at first where the claim is about it.
+    With `drops` dropout is looked at first.
     """
-    if family == DROPOUT or case.dropout:
+    if drops:
         known = None
         for known in dropout_diagnosis(subject, case):
             yield known

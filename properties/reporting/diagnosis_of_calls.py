@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import product
 
 import torch
 
@@ -169,21 +170,21 @@ def wrong_second_call(subject: Subject, case: Case) -> tuple[str, Seen, list[str
 
     The condition is empty if every second call is right.
     """
-    for training in (True, False):
-        for with_state in (False, True):
-            try:
-                seen = second_calls(subject, case, training, with_state)
-            except Exception:  # a form of call that the subject does not offer
-                continue
-            if any(differs(s.got, s.call.results()) for s in seen):
-                words = "in the second call of a module"
-                words += "" if training else " in evaluation"
-                words += "" if with_state else ", where no state is passed"
-                carried = not with_state and not any(
-                    differs(s.got, kept(s.call, s.before).results()) for s in seen
-                )
-                title = "a call without a state started from the last state of the call before"
-                return words, [(s.call, s.got) for s in seen], [title] if carried else []
+    forms = dict.fromkeys((case, case.but(lengths=None)))
+    for own, training, with_state in product(forms, (True, False), (False, True)):
+        try:
+            seen = second_calls(subject, own, training, with_state)
+        except Exception:  # a form of call that the subject does not offer
+            continue
+        if any(differs(s.got, s.call.results()) for s in seen):
+            words = "in the second call of a module"
+            words += "" if training else " in evaluation"
+            words += "" if with_state else ", where no state is passed"
+            carried = not with_state and not any(
+                differs(s.got, kept(s.call, s.before).results()) for s in seen
+            )
+            title = "a call without a state started from the last state of the call before"
+            return words, [(s.call, s.got) for s in seen], [title] if carried else []
     return "", [], []
 
 

@@ -41,14 +41,19 @@ from .factors_of_gradients import (
 from .faults_of_gradients import gradient_faults
 from .witness_cases import gradient_witnesses
 
+#: The most steps of a failing case under each condition.
+_LONG = 16
+
 
 def gradient_diagnosis(subject: Subject, case: Case) -> Iterator[Diagnosis]:
     """Yield the diagnosis as far as it is known; nothing if all gradients are right."""
     if KINDS[case.kind].backward is None or "gradients" in subject.unsupported:
         return
     cases = gradient_witnesses(case)
+    # A long case takes seconds, and a condition does not need it.
+    few = cases[:3] if case.time <= _LONG else cases[1:3]
     for condition in (PLAIN, *conditions(subject)):
-        seen = observed(subject, cases[:3], condition)
+        seen = observed(subject, few if condition.words else cases[:3], condition)
         if any(s.wrong() for s in seen):
             seen = observed(subject, cases, condition)
             yield from explained(subject, condition, seen)

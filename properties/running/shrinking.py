@@ -87,7 +87,7 @@ def _candidates(plan: Plan, case: Case) -> Iterator[Case]:
                     yield from (case.but(**changes, **seed) for seed in _SEEDS)
 
 
-def _options(case: Case) -> Iterator[dict[str, int | bool]]:
+def _options(case: Case) -> Iterator[dict[str, Any]]:
     if case.num_layers > 1:
         yield {"num_layers": 1}
     if case.num_layers > 2:
@@ -98,6 +98,10 @@ def _options(case: Case) -> Iterator[dict[str, int | bool]]:
         yield {"proj_size": 0}
     if case.batch_first:
         yield {"batch_first": False}
+    if not case.training:
+        yield {"training": True}
+    if case.layout != "contiguous":
+        yield {"layout": "contiguous"}
 
 
 def _sized(case: Case, name: str, size: int) -> Iterator[dict[str, Any]]:

@@ -72,9 +72,7 @@ def _bounded(case: Case) -> Case:
     regimes=ORDINARY,
     variants=PROBABILITIES,
 )
-def gradients_equal_reference_given_theirmask_of(
-    subject: Subject, case: Case, check: Check
-) -> None:
+def gradients_equal_reference_given_their_mask(subject: Subject, case: Case, check: Check) -> None:
     case = _bounded(case.but(dropout=float(case.variant)))
     mask, upstream = mask_of(subject, case, check), upstream_arrays(case)
     module = subject.build(case).train()
