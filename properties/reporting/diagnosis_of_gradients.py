@@ -7,7 +7,7 @@ which a gradient is wrong is named, and then the fault.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -78,13 +78,18 @@ def explained(
     alone = _alone(subject, cases[:3], condition)
     passes = seen if condition.words else [*seen, *alone]
     table = [*more, *gradient_faults(kind, subject.cell), *factors_of_results(alone)]
-    names = [fault.name for fault in table if explains(fault, passes)]
-    names = names or named_factors(passes) or named_orders(passes, kind)
-    if not names:
-        names = [fault.name for fault in limits(seen) if explains(fault, passes)][:1]
-    if not names:
-        names = named_norm([s for s in alone if "output" in s.given.upstream])
+    names = (
+        _explaining(table, passes)
+        or named_factors(passes)
+        or named_orders(passes, kind)
+        or _explaining(limits(seen), seen)[:1]
+        or named_norm([s for s in alone if "output" in s.given.upstream])
+    )
     yield replace(found, faults=tuple(names))
+
+
+def _explaining(faults: Iterable[GradientFault], seen: Sequence[Seen]) -> list[str]:
+    return [fault.name for fault in faults if explains(fault, seen)]
 
 
 def _alone(subject: Subject, cases: Sequence[Case], condition: Condition) -> list[Seen]:
