@@ -1,7 +1,8 @@
 """Diagnoses a subject: named faults that explain its results, and the first place that differs.
 
-A diagnosis looks only at the subject's forward results.  For a fault of a gradient, of memory or
-of an error message, the falsified property itself says what is wrong.
+First the results of single calls are looked at.  If they are right, other calls are: dropout,
+modes, what a call changes, a second call, gradients.  For a fault of memory or of an error message,
+the falsified property itself says what is wrong.
 """
 
 from __future__ import annotations
@@ -42,12 +43,13 @@ DROPOUT = "dropout"
 
 
 def diagnose(subject: Subject, case: Case, family: str = "") -> Diagnosis:
-    """The diagnosis of a failing case; empty if the forward results are right.
+    """The diagnosis of a failing case; empty if all that is looked at is right.
 
     `family` is that of the claim that the case falsifies.
 
-    The subject is called about twenty times.  Cases on which it raises are left out, unless it
-    raises on all.  If it raises in a later step, the diagnosis ends with what is known by then.
+    The subject is called about twenty times, or about a hundred times if its results are right.
+    Cases on which it raises are left out, unless it raises on all.  If it raises in a later step,
+    the diagnosis ends with what is known by then.
     """
     found = Diagnosis()
     if subject.like not in TORCH or case.kind != subject.kind:
