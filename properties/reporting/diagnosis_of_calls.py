@@ -189,15 +189,20 @@ def wrong_second_call(subject: Subject, case: Case) -> tuple[str, Seen, list[str
 
 
 def wrong_mode(subject: Subject, case: Case) -> tuple[str, Seen]:
-    """A mode in which a single call is wrong, and what was seen in it; else empty."""
-    for words, training, grad in (
-        ("in evaluation", False, False),
-        ("where gradients are recorded", True, True),
-        ("in evaluation, where gradients are recorded", False, True),
-    ):
+    """A mode in which a single call is wrong, and what was seen in it; else empty.
+
+    A call without a state is looked at as a mode.
+    """
+    modes: tuple[tuple[str, bool, dict[str, bool]], ...] = (
+        ("where no state is passed", False, {"with_state": False}),
+        ("in evaluation", False, {"training": False}),
+        ("where gradients are recorded", True, {"training": True}),
+        ("in evaluation, where gradients are recorded", True, {"training": False}),
+    )
+    for words, grad, changes in modes:
         seen: Seen = []
         for c in (case, *witnesses(case)):
-            c = c.but(training=training)
+            c = c.but(**changes)
             with suppress(Exception):  # a case that the subject does not offer
                 module = subject.build(c)
                 with torch.set_grad_enabled(grad):

@@ -77,7 +77,8 @@ def explained(
     kind, cases = subject.kind, [s.given.case for s in seen]
     alone = _alone(subject, cases[:3], condition)
     passes = seen if condition.words else [*seen, *alone]
-    table = [*more, *gradient_faults(kind, subject.cell), *factors_of_results(alone)]
+    several = any(case.time > 1 for case in cases)
+    table = [*more, *gradient_faults(kind, subject.cell, several), *factors_of_results(alone)]
     names = (
         _explaining(table, passes)
         or named_factors(passes)

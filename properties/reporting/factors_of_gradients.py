@@ -223,7 +223,8 @@ def factors_of_results(alone: Sequence[Seen]) -> list[GradientFault]:
     for name in dict.fromkeys(n for s in alone for n in s.given.upstream):
         own = [s for s in alone if list(s.given.upstream) == [name]]
         low, high = _both(factor(g, s.want[n]) for s in own for n, g in s.got.items())
-        if low <= high and np.isfinite([low, high]).all() and not low <= 1 <= high:
+        known = low <= 0 <= high or low <= 1 <= high  # dropped, or right
+        if low <= high and np.isfinite([low, high]).all() and not known:
             text = number(low, high)
             title = f"the gradient of {name} multiplied by {text}"
             found.append(by_upstream(title, partial(times, name, float(text))))

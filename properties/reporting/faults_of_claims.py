@@ -52,6 +52,11 @@ _TOLD: Mapping[str, Mapping[str, str]] = {
     "relu_has_slope_zero_at_zero": {
         r"^gradient of": "a slope of relu at 0 that is not 0",
     },
+    "packed_gives_packed": {
+        r"^(\w+) of the output is": "{0} of the packed output lost or changed",
+        r"^the type of the output is": "an output that is not packed, for a packed input",
+        r"^the input": "a call that changes its packed input",
+    },
     "deep_copy_is_equal_and_independent": _COPIES,
     "stored_module_is_equal_and_independent": _COPIES,
     "loaded_weights_are_used": {

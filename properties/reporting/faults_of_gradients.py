@@ -256,9 +256,13 @@ def _upstreams(kind: str, cell: bool) -> Iterator[GradientFault]:
         )
 
 
-def gradient_faults(kind: str, cell: bool) -> list[GradientFault]:
-    """The named faults of a backward pass; `kind` is RNN, LSTM or GRU."""
-    found = [*_upstreams(kind, cell), *_flow(kind), *_directions(kind)]
+def gradient_faults(kind: str, cell: bool, several: bool) -> list[GradientFault]:
+    """The named faults of a backward pass; `kind` is RNN, LSTM or GRU.
+
+    Where no pass has `several` steps, what does not flow between them is not told apart.
+    """
+    flow = _flow(kind) if several else ()
+    found = [*_upstreams(kind, cell), *flow, *_directions(kind)]
     if not cell:
         below = "no gradient from a layer to the one below"
         found += [*_stacks(), GradientFault(below, _no_layer_below)]

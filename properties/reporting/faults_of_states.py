@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from gatewise.reference.activations import join
 from gatewise.reference.ball import Ball, exact
 from gatewise.reference.cells import affine, weights_of
 from gatewise.reference.formats import Array
@@ -98,6 +99,26 @@ def _reverse_from_zeros(call: Call) -> Balls:
     return replace(call, state=[np.where(rows, s, 0.0) for s in call.state]).results()
 
 
+def _halves(call: Call) -> tuple[Balls, Ball, Ball]:
+    if call.options.directions == 1:
+        raise ValueError("there is one direction")
+    found = call.results()
+    size = call.options.state_size
+    return found, found["output"][..., :size], found["output"][..., size:]
+
+
+def _halves_swapped(call: Call) -> Balls:
+    if call.options.num_layers == 1:
+        raise ValueError("there is one layer")
+    found, first, second = _halves(call)
+    return {**found, "output": join([second, first])}
+
+
+def _halves_summed(call: Call) -> Balls:
+    found, first, second = _halves(call)
+    return {**found, "output": join([(first + second).settled(), second])}
+
+
 def state_faults(kind: str, cell: bool) -> Iterator[Fault]:
     """The named faults of states; `kind` is RNN, LSTM or GRU."""
     if len(KINDS[kind].states) == 2:
@@ -122,6 +143,8 @@ def state_faults(kind: str, cell: bool) -> Iterator[Fault]:
         "every step started from the initial state", lambda call: unrolled(call, _never_carried)
     )
     yield Fault("initial states of the reverse direction ignored", _reverse_from_zeros)
+    yield Fault("the last layer's two directions joined in the wrong order", _halves_swapped)
+    yield Fault("the outputs of the two directions summed into the first", _halves_summed)
 
 
 # ---------------------------------------------------------------- states that are cut
