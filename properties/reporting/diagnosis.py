@@ -7,6 +7,7 @@ the falsified property itself says what is wrong.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -42,10 +43,13 @@ from .witness_cases import witnesses
 DROPOUT = "dropout"
 
 
-def diagnose(subject: Subject, case: Case, family: str = "") -> Diagnosis:
+def diagnose(
+    subject: Subject, case: Case, family: str = "", seconds: float = float("inf")
+) -> Diagnosis:
     """The diagnosis of a failing case; empty if all that is looked at is right.
 
-    `family` is that of the claim that the case falsifies.
+    `family` is that of the claim that the case falsifies.  After `seconds` nothing more is looked
+    at.
 
     The subject is called about twenty times, or about a hundred times if its results are right.
     Cases on which it raises are left out, unless it raises on all.  If it raises in a later step,
@@ -55,10 +59,12 @@ def diagnose(subject: Subject, case: Case, family: str = "") -> Diagnosis:
     if subject.like not in TORCH or case.kind != subject.kind:
         return found
     # Dropout is looked at by itself: what it drops in this case is not known.
+    end = time.monotonic() + seconds
     drops, case = case.dropout > 0 or family == DROPOUT, case.but(dropout=0.0)
     try:
-        for found in _steps(subject, case, drops):  # noqa: B007
-            pass
+        for found in _steps(subject, case, drops):
+            if time.monotonic() > end:
+                return replace(found, note=found.note or f"the diagnosis ended after {seconds:g} s")
     except Unsupported:  # a further case asks for what the subject does not offer
         return found
     except Exception as error:
@@ -68,7 +74,10 @@ def diagnose(subject: Subject, case: Case, family: str = "") -> Diagnosis:
 
 
 def _steps(subject: Subject, case: Case, drops: bool) -> Iterator[Diagnosis]:
-    """Yield the diagnosis as far as it is known, after each step."""
+    """Yield the diagnosis as far as it is known, after each step.
+
+    An empty one says that nothing is wrong so far.
+    """
     seen: list[tuple[Case, Results]] = []
     raised: Exception | None = None
     for each in (case, *witnesses(case)):
@@ -98,24 +107,27 @@ def _of_other_calls(subject: Subject, case: Case, drops: bool) -> Iterator[Diagn
     With `drops` dropout is looked at first.
     """
     if drops:
-        known = None
+        known = Diagnosis()
         for known in dropout_diagnosis(subject, case):
             yield known
-        if known is not None:
+        if known != Diagnosis():
             return
     words, seen = wrong_mode(subject, case)
     if words:
         yield Diagnosis(only=words, faults=tuple(consistent(subject, seen)))
         return
+    yield Diagnosis()
     changes = tuple(changed_arguments(subject, case)) or tuple(wrong_after_a_load(subject, case))
     if changes:
         yield Diagnosis(faults=changes)
         return
+    yield Diagnosis()
     words, seen, named = wrong_second_call(subject, case)
     if words:
         faults = tuple(named or consistent(subject, seen))
         yield Diagnosis(only=words, faults=faults)
         return
+    yield Diagnosis()
     yield from gradient_diagnosis(subject, case)
 
 

@@ -36,12 +36,13 @@ from .faults_of_dropout import masks, modes, patterns, scales, shown_case
 
 
 def dropout_diagnosis(subject: Subject, case: Case) -> Iterator[Diagnosis]:
-    """Yield the diagnosis of dropout as far as it is known; nothing if all is right."""
+    """Yield the diagnosis of dropout as far as it is known; an empty one if all is right."""
     for look in (scales, masks, modes, _changes):
         names = tuple(dict.fromkeys(look(subject, case)))
         if names:
             yield Diagnosis(faults=names)
             return
+        yield Diagnosis()
     if "gradients" in subject.unsupported:
         return
     for condition in (TRAINED, *CHECKPOINTED):
@@ -50,6 +51,7 @@ def dropout_diagnosis(subject: Subject, case: Case) -> Iterator[Diagnosis]:
         if any(s.wrong() for s in seen):
             yield from _explained(subject, condition, seen)
             return
+        yield Diagnosis()
 
 
 def _changes(subject: Subject, case: Case) -> Iterator[str]:

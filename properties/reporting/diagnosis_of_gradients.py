@@ -46,7 +46,7 @@ _LONG = 16
 
 
 def gradient_diagnosis(subject: Subject, case: Case) -> Iterator[Diagnosis]:
-    """Yield the diagnosis as far as it is known; nothing if all gradients are right."""
+    """Yield the diagnosis as far as it is known; an empty one if all gradients are right."""
     if KINDS[case.kind].backward is None or "gradients" in subject.unsupported:
         return
     cases = gradient_witnesses(case)
@@ -58,6 +58,7 @@ def gradient_diagnosis(subject: Subject, case: Case) -> Iterator[Diagnosis]:
             seen = observed(subject, cases, condition)
             yield from explained(subject, condition, seen)
             return
+        yield Diagnosis()
     yield from _second(subject, cases[1:3])
 
 

@@ -7,6 +7,7 @@ fault needs two: no single draw can be lowered.  Here each size is lowered by it
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -19,6 +20,8 @@ from .sandbox.parent import Death, SandboxError
 
 #: The most cases that are tried; each is a call of the claim.
 MOST = 60
+#: The seconds after which no further case is tried: a case of a few claims takes seconds.
+SECONDS = 20.0
 #: Field of a case → its name among the bounds of sizes.
 _SIZES = {"batch": "batch", "time": "time", "hidden_size": "hidden", "input_size": "input"}
 #: The own values of a case, and others: in a smaller array the same seed gives other values.
@@ -36,7 +39,7 @@ def smaller(
 
     It is the given case if there is none.  `excused` says which cases are not put to the claim.
     """
-    left = MOST
+    left, end = MOST, time.monotonic() + SECONDS
     if isinstance(error, Death):
         return case, error
     found, tried = True, {case}
@@ -45,7 +48,7 @@ def smaller(
         for other in _candidates(plan, case):
             if other in tried or excused(other):
                 continue
-            if not left:
+            if not left or time.monotonic() > end:
                 return case, error
             left -= 1
             tried.add(other)
