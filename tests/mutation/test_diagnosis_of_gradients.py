@@ -12,6 +12,7 @@ from gatewise import impl
 from gatewise.properties.cases.case import Case
 from gatewise.properties.families.catalogue import CATALOGUE
 from gatewise.properties.reporting.diagnosis import diagnose
+from gatewise.properties.reporting.explanation import diagnosis_lines
 from gatewise.properties.running.engine import run
 from gatewise.properties.running.plans import Plan
 from gatewise.properties.running.records import FALSIFIED, FLAKY, Diagnosis
@@ -144,6 +145,14 @@ def test_the_fault_of_a_wrong_subject_is_named(
 ) -> None:
     subject = Subject(name, like, getattr(wrong_backward, name))
     assert words in "; or ".join(found(subject, prop, tmp_path).faults)
+
+
+def test_if_no_fault_fits_the_first_place_is_told() -> None:
+    subject = Subject("OneRow", "LSTM", wrong_backward.OneRow)
+    case = Case("LSTM", input_size=2, hidden_size=3, batch=2, time=3)
+    assert diagnosis_lines(diagnose(subject, case)) == [
+        "gradient of weight_hh_l0 differs first in gate f, row 2, column 0"
+    ]
 
 
 def options(like: str) -> list[Case]:

@@ -132,3 +132,23 @@ class MeanOverTheBatch(_WithBatch):
     ),
     ("LSTM",),
 )
+
+
+class _OneRow(torch.autograd.Function):
+    """The identity, whose gradient is off in one row of the second gate."""
+
+    @staticmethod
+    def forward(ctx: Any, w: Tensor) -> Tensor:
+        return w.view_as(w)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        wrong = grad.clone()
+        wrong[grad.size(0) // 4 + 2] += 1
+        return wrong
+
+
+#: An LSTM in which row 2 of the forget gate has a wrong gradient of weight_hh.
+OneRow = reweighted(
+    "LSTM", lambda name, w, module: _OneRow.apply(w) if name.startswith("weight_hh") else w
+)
