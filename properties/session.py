@@ -23,6 +23,7 @@ from .reporting.causes import common_causes, most_telling_first
 from .reporting.constructor import constructor_faults
 from .reporting.diagnosis import diagnose
 from .reporting.explanation import diagnosis_lines, explain
+from .reporting.faults_of_claims import told_faults
 from .reporting.script import script
 from .reporting.verdicts import verdicts
 from .running.engine import run
@@ -196,7 +197,7 @@ def diagnosed(plan: Plan, record: Record, folder: Path, timeout: float = CASE_TI
     name = re.sub(r"[^\w.+-]+", "_", plan.id) + ".py"
     found, text = record.diagnosis, ""
     if not found.note:
-        look = partial(_look, plan.prop.name, name, record.message)
+        look = partial(_look, plan.prop.name, name, record.message, timeout / 2)
         try:
             found, text = apart(plan, look, case, Check(), timeout)
         except Death as death:
@@ -215,9 +216,20 @@ def diagnosed(plan: Plan, record: Record, folder: Path, timeout: float = CASE_TI
 
 
 def _look(
-    prop: str, name: str, message: str, subject: Subject, case: Case, check: Check
+    prop: str,
+    name: str,
+    message: str,
+    seconds: float,
+    subject: Subject,
+    case: Case,
+    check: Check,
 ) -> tuple[Diagnosis, str]:
-    """The diagnosis of a case and its script, which call the subject; put as a claim is."""
-    found = replace(diagnose(subject, case), constructor=constructor_faults(subject, case))
+    """The diagnosis of a case and its script, which call the subject; put as a claim is.
+
+    The diagnosis takes no more than some `seconds`, so that it leaves what is known by then.
+    """
+    found = diagnose(subject, case, CATALOGUE[prop].family, seconds)
+    faults = found.faults or told_faults(prop, message)
+    found = replace(found, faults=faults, constructor=constructor_faults(subject, case))
     lines = [message, *diagnosis_lines(found)]
     return found, script(subject, case, CATALOGUE[prop], name, lines)

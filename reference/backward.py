@@ -21,14 +21,14 @@ Ball as the first.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from .activations import join, settled, stack
 from .cells import Weights, affine, weights_of
-from .cells_backward import Last, Tape, weight_gradients
+from .cells_backward import Adjoints, Last, Tape, weight_gradients
 from .kinds import KINDS
 from .options import Options, suffixes
 from .recurrence import Loop, Running, plus, through
@@ -36,6 +36,8 @@ from .steps import parts
 from .unroll import Lengths, direction, reversed_in_time
 
 Gradients = dict[str, Any]
+#: (index of the layer and direction, then the arguments of `direction_backward`) → its result.
+Leg = Callable[..., tuple[Weights, Any, tuple[Any, ...]]]
 
 
 def direction_backward(
@@ -54,11 +56,26 @@ def direction_backward(
     last[0] must not both be None.  `running` (T, B, 1) is true where a row runs.  Raises
     `NotImplementedError` for a kind that has no backward pass.
     """
-    kind, size = KINDS[options.kind], options.hidden_size
+    a = adjoints(options, w, tape, Loop(upstream, running), last)
+    return by_weights(options, w, x, a), by_input(options, w, a), a.state
+
+
+def adjoints(options: Options, w: Weights, tape: Tape, loop: Loop, last: Last) -> Adjoints:
+    """The adjoints of one direction; the arguments are those of `direction_backward`."""
+    kind = KINDS[options.kind]
     if kind.backward is None:
         raise NotImplementedError(f"the reference has no gradient of {kind.name}")
-    a = kind.backward(options, w, tape, Loop(upstream, running), last)
-    h = a.fed[0]
+    return kind.backward(options, w, tape, loop, last)
+
+
+def by_input(options: Options, w: Weights, a: Adjoints) -> Any:
+    """The gradient of one direction by its input x (T, B, I)."""
+    return through(a.share, w.ih, len(KINDS[options.kind].gates))
+
+
+def by_weights(options: Options, w: Weights, x: Any, a: Adjoints) -> Weights:
+    """The gradients of one direction by its weights."""
+    h, size = a.fed[0], options.hidden_size
     if a.recurrent is a.share:
         ih, hh, b_ih = weight_gradients(a.share, x, h)
         b_hh = b_ih
@@ -71,8 +88,11 @@ def direction_backward(
     b_ih = None if w.b_ih is None else b_ih
     b_hh = None if w.b_hh is None else b_hh
     hr = None if a.projected is None else weight_gradients(*a.projected)[0]
-    gradients = Weights(ih, hh, b_ih, b_hh, hr)
-    return gradients, through(a.share, w.ih, len(kind.gates)), a.state
+    return Weights(ih, hh, b_ih, b_hh, hr)
+
+
+def _own_leg(index: int, *arguments: Any) -> tuple[Weights, Any, tuple[Any, ...]]:
+    return direction_backward(*arguments)
 
 
 def _layer_upstream(
@@ -98,13 +118,17 @@ def layer_backward(
     lengths: Sequence[int] | None = None,
     batch_first: bool = False,
     masks: Sequence[Any] = (),
+    leg: Leg = _own_leg,
+    masks_back: Sequence[Any] | None = None,
 ) -> Gradients:
     """Gradients of a torch.nn layer by name: input, h_0, c_0 of an LSTM, and every weight.
 
     Arguments and shapes are those of `unroll.layer`.  `upstream` maps any of output, h_n and c_n
     to the derivative of the loss by it, which has the result's shape; a missing name means zero.
     With `lengths` the upstream gradient of padding is ignored, and the gradient by padding is
-    exactly zero.  Raises `ValueError` when time is 0.
+    exactly zero.  `leg` is the backward pass of one layer in one direction, and `masks_back` are
+    the masks of the backward pass: who gives another computes what a wrong implementation does.
+    Raises `ValueError` when time is 0.
     """
     unbatched = x.ndim == 2
     if unbatched:
@@ -126,7 +150,16 @@ def layer_backward(
         own = [weights_of(weights, suffix, x) for suffix in suffixes(options)]
         inputs, tapes = _forward(options, own, x, state, ends, masks)
         gradients, dx, d_states = _backward(
-            options, own, inputs, tapes, d_output, d_finals, ends, running, masks
+            options,
+            own,
+            inputs,
+            tapes,
+            d_output,
+            d_finals,
+            ends,
+            running,
+            masks if masks_back is None else masks_back,
+            leg,
         )
         starts = [stack([d[k] for d in d_states]) for k in range(len(state))]
     if unbatched:
@@ -174,6 +207,7 @@ def _backward(
     lengths: Lengths | None,
     running: Running | None,
     masks: Sequence[Any],
+    leg: Leg,
 ) -> tuple[Gradients, Any, list[tuple[Any, ...]]]:
     """Gradients of the weights, of the input (T, B, I), and of each direction's first state."""
     gradients: Gradients = {}
@@ -191,8 +225,8 @@ def _backward(
             last = tuple(None if final is None else final[index] for final in d_finals)
             if d is None and last[0] is None:
                 last = (np.zeros_like(tapes[index][0][0][0]), *last[1:])
-            own, d_half, d_states[index] = direction_backward(
-                options, weights[index], x, tapes[index], d, last, running
+            own, d_half, d_states[index] = leg(
+                index, options, weights[index], x, tapes[index], d, last, running
             )
             gradients |= _named(own, names[index])
             dx = plus(dx, reversed_in_time(d_half, lengths) if half else d_half)
@@ -215,11 +249,12 @@ def cell_backward(
     x: Any,
     state: Sequence[Any],
     upstream: Mapping[str, Any],
+    leg: Leg = _own_leg,
 ) -> Gradients:
     """Gradients of a torch.nn cell by name: input, h_0, c_0 of an LSTM, and every weight.
 
     x (B, I) or (I,), states (B, H) or (H,).  `upstream` maps any of h and c to the derivative of
-    the loss by it; a missing name means zero.
+    the loss by it; a missing name means zero.  `leg` is as in `layer_backward`.
     """
     unbatched = x.ndim == 1
     last = [upstream.get(name) for name in ("h", "c")[: len(state)]]
@@ -232,7 +267,7 @@ def cell_backward(
         before = tuple(state)
         w = weights_of(weights, "", x)
         tape = [(before, parts(options, w, affine(x, w.ih, w.b_ih), before))]
-        own, dx, first = direction_backward(options, w, x[None], tape, None, tuple(last))
+        own, dx, first = leg(0, options, w, x[None], tape, None, tuple(last), None)
         gradients = {"input": dx[0], **dict(zip(("h_0", "c_0"), first, strict=False))}
         gradients = {n: settled(d[0] if unbatched else d) for n, d in gradients.items()}
         return {**gradients, **_named(own, "")}

@@ -148,9 +148,15 @@ def record(
     return Recorded(leaves, subject.call(case, module, inputs, tuple(states) or None))
 
 
-def checkpointed(subject: Subject, case: Case, module: nn.Module, reentrant: bool) -> Recorded:
+def checkpointed(
+    subject: Subject,
+    case: Case,
+    module: nn.Module,
+    reentrant: bool,
+    given: Tensors | None = None,
+) -> Recorded:
     """`record` with the call under torch.utils.checkpoint, so that backward computes it again."""
-    given, names = arguments(subject, case), list[str]()
+    given, names = arguments(subject, case) if given is None else given, list[str]()
     leaves = {**given, **dict(module.named_parameters())}
     for leaf in leaves.values():
         leaf.requires_grad_()

@@ -107,22 +107,25 @@ UPSTREAM_REGIMES = ("ones", "one element", "tiny", "scaled loss", "mixed", "zero
 
 def expected_gradients(
     case: Case,
-    upstream: Mapping[str, Array],
+    upstream: Mapping[str, Array | Ball],
     *,
     x: Array | None = None,
     state: Sequence[Array] | None = None,
     weights: Mapping[str, Array] | None = None,
     masks: Sequence[Array | Ball] = (),
+    **changed: Any,
 ) -> dict[str, Ball]:
     """The expected gradients of a loss by input, h_0, c_0 and every weight, with their bounds.
 
     `upstream` maps names of results to the gradient of the loss by them; it is zero for a result
     without an entry.  `x`, `state`, `weights` and `masks` are those of `expected`.  A tagger has
-    gradients only by its weights.
+    gradients only by its weights.  `changed` goes to the backward pass of a layer or a cell: a
+    wrong `leg`, or wrong `masks_back`.
     """
     arguments = _arguments(case, x, state, weights)
     p = case.rounding
-    gradients = _gradients(case, arguments, {n: exact(d, p) for n, d in upstream.items()}, masks)
+    given = {n: d if isinstance(d, Ball) else exact(d, p) for n, d in upstream.items()}
+    gradients = _gradients(case, arguments, given, masks, **changed)
     return _unbounded(gradients) if _near_overflow(arguments, p) else gradients
 
 
@@ -241,7 +244,11 @@ def _forward(
 
 @timed(REFERENCE)
 def _gradients(
-    case: Case, arguments: Arguments, upstream: Mapping[str, Any], masks: Sequence[Any] = ()
+    case: Case,
+    arguments: Arguments,
+    upstream: Mapping[str, Any],
+    masks: Sequence[Any] = (),
+    **changed: Any,
 ) -> dict[str, Any]:
     w, x, state = arguments
     kind = KINDS[case.kind]
@@ -252,9 +259,9 @@ def _gradients(
     if kind.backward is None:
         raise Unsupported(f"the reference has no gradient of {case.kind}")
     if case.cell:
-        return cell_backward(case.options, w, x, state, upstream)
+        return cell_backward(case.options, w, x, state, upstream, **changed)
     sequence = (case.lengths, case.batch_first, masks)
-    return layer_backward(case.options, w, x, state, upstream, *sequence)
+    return layer_backward(case.options, w, x, state, upstream, *sequence, **changed)
 
 
 #: The weight of a tagger whose rows the word ids select.

@@ -1,11 +1,13 @@
 """Diagnoses a subject: named faults that explain its results, and the first place that differs.
 
-A diagnosis looks only at the subject's forward results.  For a fault of a gradient, of memory or
-of an error message, the falsified property itself says what is wrong.
+First the results of single calls are looked at.  If they are right, other calls are: dropout,
+modes, what a call changes, a second call, gradients.  For a fault of memory or of an error message,
+the falsified property itself says what is wrong.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -19,38 +21,66 @@ from gatewise.reference.kinds import KINDS
 from ..cases.arrays import as_array
 from ..cases.case import Case
 from ..running.records import Diagnosis, Place
-from ..subjects.protocol import Results, Subject
+from ..subjects.protocol import Results, Subject, Unsupported
+from .backward_legs import outside as outside_of
+from .diagnosis_of_calls import (
+    changed_arguments,
+    differs,
+    only_where,
+    wrong_after_a_load,
+    wrong_mode,
+    wrong_second_call,
+    wrong_shape,
+)
+from .diagnosis_of_dropout import dropout_diagnosis
+from .diagnosis_of_gradients import gradient_diagnosis
 from .faults_of_arguments import Call, Fault, argument_faults, call_of
+from .faults_of_states import cut_faults, missing_states, state_faults
 from .faults_of_unrolling import WALKS
+from .witness_cases import witnesses
 
-#: The number of further cases that a named fault must explain.  Each has other weights, inputs
-#: and states.
-_WITNESSES = 6
+#: The name of the family of properties of dropout.
+DROPOUT = "dropout"
 
 
-def diagnose(subject: Subject, case: Case) -> Diagnosis:
-    """The diagnosis of a failing case; empty if the forward results are right.
+def diagnose(
+    subject: Subject, case: Case, family: str = "", seconds: float = float("inf")
+) -> Diagnosis:
+    """The diagnosis of a failing case; empty if all that is looked at is right.
 
-    The subject is called about twenty times.  Cases on which it raises are left out, unless it
-    raises on all.  If it raises in a later step, the diagnosis ends with what is known by then.
+    `family` is that of the claim that the case falsifies.  After `seconds` nothing more is looked
+    at.
+
+    The subject is called about twenty times, or about a hundred times if its results are right.
+    Cases on which it raises are left out, unless it raises on all.  If it raises in a later step,
+    the diagnosis ends with what is known by then.
     """
     found = Diagnosis()
     if subject.like not in TORCH or case.kind != subject.kind:
         return found
+    # Dropout is looked at by itself: what it drops in this case is not known.
+    end = time.monotonic() + seconds
+    drops, case = case.dropout > 0 or family == DROPOUT, case.but(dropout=0.0)
     try:
-        for found in _steps(subject, case):  # noqa: B007
-            pass
+        for found in _steps(subject, case, drops):
+            if time.monotonic() > end:
+                return replace(found, note=found.note or f"the diagnosis ended after {seconds:g} s")
+    except Unsupported:  # a further case asks for what the subject does not offer
+        return found
     except Exception as error:
         note = f"the subject raised {type(error).__name__} during the diagnosis: {error}"
         found = replace(found, note=note)
     return found
 
 
-def _steps(subject: Subject, case: Case) -> Iterator[Diagnosis]:
-    """Yield the diagnosis as far as it is known, after each step."""
+def _steps(subject: Subject, case: Case, drops: bool) -> Iterator[Diagnosis]:
+    """Yield the diagnosis as far as it is known, after each step.
+
+    An empty one says that nothing is wrong so far.
+    """
     seen: list[tuple[Case, Results]] = []
     raised: Exception | None = None
-    for each in (case, *_witnesses(case)):
+    for each in (case, *witnesses(case)):
         try:
             seen.append((each, subject.run(each)))
         except Exception as error:
@@ -59,59 +89,62 @@ def _steps(subject: Subject, case: Case) -> Iterator[Diagnosis]:
         raise raised
     wrong = [(c, got) for c, got in seen if differs(got, call_of(c).results())]
     if not wrong:
+        yield from _of_other_calls(subject, case, drops)
         return
-    found = Diagnosis(faults=tuple(consistent(subject, seen)))
+    found = Diagnosis(faults=tuple(consistent(subject, [(call_of(c), got) for c, got in seen])))
     yield found
     first, got = wrong[0]
     found = first_difference(found, first, got)
     yield found
+    found = replace(found, only=only_where(subject, [c for c, _ in wrong]))
+    yield found
     yield replace(found, needs=tuple(blocks_that_matter(subject, first)))
 
 
-def _witnesses(case: Case) -> list[Case]:
-    """Cases with the options of the failing one, in which sizes, gates and states all differ."""
-    lengths = None if case.lengths is None else (4, 2, 3)
-    options = case.but(
-        input_size=3,
-        hidden_size=5,
-        proj_size=min(case.proj_size, 4),
-        batch=None if case.batch is None else 3,
-        time=1 if case.cell else 4,
-        lengths=lengths,
-        enforce_sorted=False,
-        weights="spread",
-        inputs="spread",
-        states="spread",
-        layout="contiguous",
-    )
-    drawn = [options.but(seed=seed) for seed in range(_WITNESSES)]
-    if options.form == "dense" and not case.cell:
-        # With batch = time, a subject that exchanges the two axes raises no error.
-        drawn[::2] = [c.but(batch=c.time) for c in drawn[::2]]
-    return drawn
+def _of_other_calls(subject: Subject, case: Case, drops: bool) -> Iterator[Diagnosis]:
+    """Single calls are right: look at modes, at a second call of a module, then at gradients.
 
-
-def differs(got: Results, want: dict[str, Ball]) -> bool:
-    """Whether any result is outside of its ball; elements without a finite bound are left out."""
-    return any(outside(got[name], ball).any() for name, ball in want.items())
+    With `drops` dropout is looked at first.
+    """
+    if drops:
+        known = Diagnosis()
+        for known in dropout_diagnosis(subject, case):
+            yield known
+        if known != Diagnosis():
+            return
+    words, seen = wrong_mode(subject, case)
+    if words:
+        yield Diagnosis(only=words, faults=tuple(consistent(subject, seen)))
+        return
+    yield Diagnosis()
+    changes = tuple(changed_arguments(subject, case)) or tuple(wrong_after_a_load(subject, case))
+    if changes:
+        yield Diagnosis(faults=changes)
+        return
+    yield Diagnosis()
+    words, seen, named = wrong_second_call(subject, case)
+    if words:
+        faults = tuple(named or consistent(subject, seen))
+        yield Diagnosis(only=words, faults=faults)
+        return
+    yield Diagnosis()
+    yield from gradient_diagnosis(subject, case)
 
 
 def outside(got: object, ball: Ball) -> npt.NDArray[np.bool_]:
     """The elements of a result that are outside of their ball."""
-    actual = as_array(got)
-    if actual.shape != ball.v.shape:
+    if wrong_shape(got, ball):
         return np.ones(1, dtype=bool)
-    finite = np.isfinite(ball.radius) & np.isfinite(ball.v)
-    with np.errstate(all="ignore"):
-        return finite & ~(np.abs(actual - ball.v) <= ball.radius)
+    return outside_of(as_array(got), ball)
 
 
-def consistent(subject: Subject, seen: list[tuple[Case, Results]]) -> list[str]:
+def consistent(subject: Subject, calls: list[tuple[Call, Results]]) -> list[str]:
     """Names of the faults that explain all results: each result lies within the fault's bound."""
-    cell = subject.cell
-    faults = [*argument_faults(subject.kind, cell), *(() if cell else WALKS)]
-    calls = [(call_of(case), got) for case, got in seen]
-    return [fault.name for fault in faults if _explains(fault, calls)]
+    kind, cell = subject.kind, subject.cell
+    tables = [*argument_faults(kind, cell), *(() if cell else WALKS), *state_faults(kind, cell)]
+    named = [fault.name for fault in tables if _explains(fault, calls)]
+    read = (*cut_faults(calls), *missing_states(calls)) if not named else ()
+    return named or [fault.name for fault in read if _explains(fault, calls)][:1]
 
 
 def _explains(fault: Fault, calls: list[tuple[Call, Results]]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..running.plans import Plan
-from ..running.records import Diagnosis, Place, Record
+from ..running.records import GRADIENT, SECOND, Diagnosis, Place, Record
 from ..subjects.loading import AUTO
 
 
@@ -56,18 +56,33 @@ def diagnosis_lines(found: Diagnosis) -> list[str]:
     if found.needs:
         needs = ", ".join(found.needs)
         lines.append(f"the difference needs {needs}: it is gone where one of them is 0")
+    if found.only:
+        lines.append(f"wrong only {found.only}")
     return [*lines, *([found.note] if found.note else [])]
 
 
 def _places(found: Diagnosis) -> str:
     first = found.places[0]
     if first.step is None:
-        names = ", ".join(found.results)
-        return f"{names} differ; the first is {first.result}{list(first.index)}"
+        return _without_steps(found, first)
     others = [name for name in found.results if name != first.result]
     also = f"; {', '.join(others)} differ too" if others else ""
     where = " and ".join(_step(place) for place in found.places)
     return f"{first.result} differs {where}{also}"
+
+
+def _without_steps(found: Diagnosis, first: Place) -> str:
+    what = next((w for w in (GRADIENT, SECOND) if first.result.startswith(w)), "")
+    others = [name.removeprefix(what) for name in found.results if name != first.result]
+    if not what:
+        return f"{', '.join(found.results)} differ; the first is {first.result}{list(first.index)}"
+    at = f"at {list(first.index)}"
+    if first.gate:
+        names = ("row", "column")
+        parts = zip(names, first.index, strict=False)
+        at = ", ".join([f"in gate {first.gate}", *(f"{n} {i}" for n, i in parts)])
+    also = f"; {', '.join(others)} differ too" if others else ""
+    return f"{first.result} differs first {at}{also}"
 
 
 def _step(place: Place) -> str:

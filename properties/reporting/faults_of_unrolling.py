@@ -41,7 +41,7 @@ class Leg:
 Legs = Callable[[Leg], Walked]
 
 
-def _walk(
+def unrolled(
     call: Call, leg: Legs, flipped: bool = False, by_direction: bool = False
 ) -> dict[str, Ball]:
     """The reference's results, with each layer and direction unrolled by `leg`.
@@ -124,7 +124,7 @@ def _bidirectional(legs: Legs, **how: bool) -> Callable[[Call], dict[str, Ball]]
     def results(call: Call) -> dict[str, Ball]:
         if call.options.directions == 1:
             raise ValueError("there is one direction")
-        return _walk(call, legs, **how)
+        return unrolled(call, legs, **how)
 
     return results
 
@@ -149,6 +149,6 @@ WALKS = (
     Fault("reverse direction starts in the padding", _bidirectional(_reverse_from_padding)),
     Fault(
         "final state taken after the padding, not at the end of the sequence",
-        lambda call: _walk(call, _final_after_padding),
+        lambda call: unrolled(call, _final_after_padding),
     ),
 )

@@ -18,7 +18,7 @@ from ..cases.case import Case
 from ..families.property import Property
 from ..precisions import dtype_of
 from ..subjects.protocol import Subject
-from .diagnosis import differs
+from .diagnosis_of_calls import differs
 from .faults_of_arguments import call_of
 from .script_archive import bundled_script
 

@@ -42,6 +42,7 @@ from .records import (
 )
 from .sandbox import parent as sandbox
 from .sandbox.parent import CASE_TIMEOUT
+from .shrinking import smaller
 from .witnesses import reproduced, seen_elsewhere
 
 
@@ -77,10 +78,10 @@ def run(
         before = process_state.settings()
         config = profile_settings(profile, plan.prop.share, database, most=most, shrink=shrink)
         try:
-            record = _run(plan, profile, seed, config, case_timeout)
+            record = _run(plan, profile, seed, config, case_timeout, shrink=shrink)
             elsewhere = [] if record.status not in (FALSIFIED, FLAKY) else seen_elsewhere(plan)
             if elsewhere:
-                record = _run(plan, profile, seed, config, case_timeout, elsewhere)
+                record = _run(plan, profile, seed, config, case_timeout, elsewhere, shrink)
         except sandbox.SandboxError:
             raise
         except Exception as error:
@@ -101,8 +102,12 @@ def _run(
     config: settings,
     case_timeout: float,
     elsewhere: Sequence[Issue] = (),
+    shrink: bool = True,
 ) -> Record:
-    """The record of one run; `elsewhere` are known issues of other versions of torch."""
+    """The record of one run; `elsewhere` are known issues of other versions of torch.
+
+    Hypothesis shrinks the failing case, and then `shrinking` makes its structure small.
+    """
     prop, subject = plan.prop, plan.subject
     own_seed = seed_of(seed, plan.id)
     check = Check()
@@ -156,6 +161,10 @@ def _run(
         if failing is None:  # Hypothesis itself failed, which is no verdict on the subject
             raise
         case, cause = failing
+        if shrink:
+            case, cause = smaller(
+                plan, case, cause, case_timeout, lambda c: any(i.covers(c) for i in issues)
+            )
         message, outcomes = _message(cause), outcomes_again(plan, case, cause, case_timeout)
         status = FALSIFIED if all(outcomes) else FLAKY
         if status == FLAKY:

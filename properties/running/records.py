@@ -30,12 +30,17 @@ STATUSES = (
     ERROR,
 )
 
+#: How the names of gradients and of second derivatives begin, among the results that differ.
+GRADIENT = "gradient of "
+SECOND = "second derivative by "
+
 
 @dataclass(frozen=True)
 class Place:
     """The first element of a result that is outside of its bound.
 
-    `index` is its index.  Of a layer's output it is also `step` of `steps`, in one direction.
+    `index` is its index.  Of a layer's output it is also `step` of `steps`, in one direction.  Of
+    the gradient of a weight, `gate` is a letter, and the index is within the block of the gate.
     """
 
     result: str
@@ -43,6 +48,7 @@ class Place:
     step: int | None = None
     steps: int | None = None
     reverse: bool = False
+    gate: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,7 @@ class Diagnosis:
     `faults` are the named faults that explain every result seen.  `places` are the first elements
     that differ, one for each direction; `results` names all results that differ.  `needs` are the
     blocks of the weights without any one of which the results are right, as `bias_hh_l0[f]`.
+    `only` says under which condition something is wrong, if all is right without it.
     `note` says why there is no more: the subject raised, or left no result.
     """
 
@@ -61,6 +68,7 @@ class Diagnosis:
     places: tuple[Place, ...] = ()
     results: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
+    only: str = ""
     note: str = ""
 
     @classmethod
@@ -70,7 +78,7 @@ class Diagnosis:
         tuples = {
             name: tuple(stored[name]) for name in ("constructor", "faults", "results", "needs")
         }
-        return cls(**tuples, places=places, note=stored["note"])
+        return cls(**tuples, places=places, only=stored.get("only", ""), note=stored["note"])
 
 
 @dataclass(frozen=True)

@@ -186,3 +186,9 @@ def test_a_fault_that_comes_and_goes_is_flaky_with_both_outcomes() -> None:
     assert "error 1 > bound" in record.message
     assert "called again 4 times on the same case, 2 passed" in record.message
     assert torch.is_grad_enabled()
+
+
+def test_a_diagnosis_ends_after_its_time() -> None:
+    case = Case("LSTM", input_size=2, hidden_size=3, batch=2, time=3)
+    found = diagnose(Subject("torch.nn.LSTM", "LSTM", nn.LSTM), case, seconds=0.0)
+    assert found == Diagnosis(note="the diagnosis ended after 0 s")

@@ -36,19 +36,19 @@ from .masks import (
 
 
 @contextmanager
-def _drawing(subject: Subject, case: Case) -> Iterator[None]:
+def drawing(subject: Subject, case: Case) -> Iterator[None]:
     """Seed the generators and draw once, so that their state is not the one that a seed gives."""
     with seeded_generators(subject, case.seed):
         torch.rand(1, device=subject.torch_device)
         yield
 
 
-def _mask(subject: Subject, case: Case, check: Check) -> Ball:
+def mask_of(subject: Subject, case: Case, check: Check) -> Ball:
     """The mask of the case's seed, read in a call that records gradients."""
     weights = showing_weights(case)
     module = subject.build(case, weights).train()
     x, states = subject.given(case, x=showing_input(case), state=showing_states(case))
-    with _drawing(subject, case):
+    with drawing(subject, case):
         output = subject.call(case, module, x, states)["output"]
     kept = read(check, case, output.detach(), weights)
     return scale(case, kept.shape, kept)
@@ -74,9 +74,9 @@ def _bounded(case: Case) -> Case:
 )
 def gradients_equal_reference_given_their_mask(subject: Subject, case: Case, check: Check) -> None:
     case = _bounded(case.but(dropout=float(case.variant)))
-    mask, upstream = _mask(subject, case, check), upstream_arrays(case)
+    mask, upstream = mask_of(subject, case, check), upstream_arrays(case)
     module = subject.build(case).train()
-    with _drawing(subject, case):
+    with drawing(subject, case):
         run = record(subject, case, module=module)
         run.backward(tensors(subject, case, upstream))
     compare_gradients(check, run.gradients, expected_gradients(case, upstream, masks=[mask]))
@@ -98,9 +98,9 @@ def gradients_equal_reference_given_their_mask(subject: Subject, case: Case, che
     variants=("reentrant", "not reentrant"),
 )
 def checkpointing_keeps_the_mask(subject: Subject, case: Case, check: Check) -> None:
-    mask, upstream = _mask(subject, case, check), upstream_arrays(case)
+    mask, upstream = mask_of(subject, case, check), upstream_arrays(case)
     module = subject.build(case).train()
-    with _drawing(subject, case):
+    with drawing(subject, case):
         run = checkpointed(subject, case, module, case.variant == "reentrant")
         run.backward(tensors(subject, case, upstream))
     under = f"under checkpoint, {case.variant}: "
