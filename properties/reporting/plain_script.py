@@ -24,6 +24,9 @@ from ..subjects.protocol import Subject
 from .diagnosis_of_calls import differs
 from .faults_of_arguments import call_of
 
+#: Wrong gradients that a script compares.
+_SHOWN = 4
+
 _LOAD = '''
 def load(spec):
     """The class or factory that `spec` names."""
@@ -113,8 +116,9 @@ def _gradient_script(subject: Subject, case: Case, head: str) -> str | None:
     found: Mapping[str, object] = {
         n: np.zeros(want[n].v.shape) if got[n] is None else got[n] for n in want
     }
-    wrong = {n: want[n] for n in want if differs({n: found[n]}, {n: want[n]})}  # type: ignore[dict-item]
-    return _text(subject, case, head, wrong, upstream) if wrong else None
+    wrong = [n for n in want if differs({n: found[n]}, {n: want[n]})]  # type: ignore[dict-item]
+    shown = {n: want[n] for n in wrong[:_SHOWN]}
+    return _text(subject, case, head, shown, upstream) if shown else None
 
 
 def _may_be_compared(case: Case, name: str, got: Gradients) -> bool:
