@@ -10,12 +10,14 @@ from gatewise.reference.classes import GRUS, LSTMS, TORCH, only
 from gatewise.reference.formats import PRECISIONS
 from gatewise.reference.parameters import count, projection_departure, weight_shapes
 
+from ..cases.arrays import as_array
 from ..cases.case import Case
 from ..checking.comparison import Check
+from ..checking.oracle import compare_all, expected
 from ..levels import CONTRACT
 from ..precisions import FLOAT32
 from ..subjects.builtin import torchs
-from ..subjects.protocol import Subject
+from ..subjects.protocol import Subject, Unsupported
 from .property import Family
 
 FAMILY = Family("parameters", CONTRACT)
@@ -146,3 +148,29 @@ def state_dict_round_trips(subject: Subject, case: Case, check: Check) -> None:
 
 
 _ALL_MATCHED = "<All keys matched successfully>"
+
+
+@FAMILY.claims(
+    "Where a module has reset_parameters, a further call of it draws new weights, and the module "
+    "computes with them.",
+    "f.reset_parameters(); θ = weights(f) ⇒ f(x) = F(x; θ), the same θ from the same seed",
+    precisions=FLOAT32,
+    share=0.2,
+    needs=NAMES,
+)
+def reset_weights_are_used(subject: Subject, case: Case, check: Check) -> None:
+    module = subject.build(case)
+    reset = getattr(module, "reset_parameters", None)
+    if reset is None:
+        raise Unsupported("the module has no reset_parameters")
+    compare_all(check, subject.run(case, module), expected(case), "before the reset: ")
+    drawn = []
+    for turn in ("first", "second"):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(case.seed)
+            reset()
+        drawn.append({n: as_array(p) for n, p in module.named_parameters()})
+        want = expected(case, weights=drawn[-1])
+        compare_all(check, subject.run(case, module), want, f"after the {turn} reset: ")
+    for name, values in drawn[0].items():
+        check.same(f"the values of {name} from one seed", drawn[1][name].tolist(), values.tolist())

@@ -1,4 +1,4 @@
-"""Replicas: a module called by keyword, through a subclass, as a replica, or as one of many.
+"""Replicas: a module called by keyword, through a subclass, as a copy, or as one of many.
 
 `torch.nn.DataParallel` calls replicas, whose weights are plain tensors.  An ensemble calls one
 module with the weights of many, by `torch.func.stack_module_state` and `vmap`.
@@ -6,6 +6,7 @@ module with the weights of many, by `torch.func.stack_module_state` and `vmap`.
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
@@ -20,7 +21,7 @@ from ..checking.oracle import compare_all, expected
 from ..levels import CONTRACT
 from ..precisions import FLOAT32
 from ..subjects.capabilities import Unsupported, arguments_of
-from ..subjects.protocol import Subject
+from ..subjects.protocol import Subject, load
 from .life_cycle import other_weights
 from .property import UNPACKED, Family
 from .weights import Stateless
@@ -77,6 +78,28 @@ def subclass_equals_reference(subject: Subject, case: Case, check: Check) -> Non
     derived: Any = type("Derived", (type(module),), {"forward": _forward})
     module.__class__ = derived
     compare_all(check, subject.run(case, module), expected(case), "through a subclass: ")
+
+
+@FAMILY.claims(
+    "A shallow copy computes what the module computes, with the same weights: a change of them is "
+    "seen by both.",
+    "g = copy.copy(f) ⇒ g(x) = f(x), also after w ← w′",
+    of=ALL,
+    precisions=FLOAT32,
+    share=0.2,
+)
+def shallow_copy_shares_the_weights(subject: Subject, case: Case, check: Check) -> None:
+    module = subject.build(case)
+    if any(isinstance(m, torch.jit.ScriptModule) for m in module.modules()):
+        raise Unsupported("a ScriptModule has no shallow copy")
+    compare_all(check, subject.run(case, module), expected(case), "before the copy: ")
+    twin = copy.copy(module)
+    compare_all(check, subject.run(case, twin), expected(case), "of the copy: ")
+    weights = other_weights(case).weight_arrays
+    load(module, weights)
+    want = expected(case, weights=weights)
+    compare_all(check, subject.run(case, twin), want, "of the copy, after the weights changed: ")
+    compare_all(check, subject.run(case, module), want, "of the module, after a copy: ")
 
 
 def replica_of(module: nn.Module, other: nn.Module) -> nn.Module:

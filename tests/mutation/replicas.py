@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from .registry import CLASSES, LAYERS, mutant
 
@@ -84,6 +84,43 @@ def _(base: Any) -> type:
     class Mutant(base):
         def forward(self, input: Any, hx: Any = None) -> Any:
             next(self.parameters())
+            return super().forward(input, hx)
+
+    return Mutant
+
+
+@mutant("copy-by-sizes-alone", "modes", "a __copy__ that makes a module of the same sizes", CLASSES)
+def _(base: Any) -> type:
+    class Mutant(base):
+        def __copy__(self) -> Any:
+            return type(self)(self.input_size, self.hidden_size)
+
+    return Mutant
+
+
+@mutant("reset-is-not-seen", "modes", "new Parameters at a second reset, and the old ones used")
+def _(base: Any) -> type:
+    """The weights that the first call met are kept by name; a load writes into them in place."""
+
+    class Mutant(base):
+        def reset_parameters(self) -> None:
+            names = [n for n, _ in self.named_parameters()] if "_used" in self.__dict__ else []
+            if names:
+                for name in names:
+                    self._parameters[name] = nn.Parameter(getattr(self, name).detach().clone())
+            super().reset_parameters()
+            self.__dict__.setdefault("_used", {})
+
+        def forward(self, input: Any, hx: Any = None) -> Any:
+            used = self.__dict__["_used"]
+            plain = object.__new__(type(self))
+            own = {n: p for n, p in self._parameters.items() if p is not None}
+            if used and all(used[n].shape == p.shape for n, p in own.items() if n in used):
+                reset = [n for n in own if n in used and used[n] is not own[n]]
+                if reset and len(reset) == len(own):
+                    plain.__dict__ = {**self.__dict__, "_parameters": {**self._parameters, **used}}
+                    return base.forward(plain, input, hx)
+            used.update(own)
             return super().forward(input, hx)
 
     return Mutant
