@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from . import (
     call_order,
+    compiled,
     conduct,
     dropout,
     dropout_training,
@@ -44,6 +45,7 @@ MODULES = (
     sizes,
     growth,
     replicas,
+    compiled,
     lone,
 )
 __all__ = ["MODULES", "MUTANTS"]

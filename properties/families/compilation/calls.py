@@ -1,4 +1,4 @@
-"""The calls that a compiler is given: the arguments of a case, flat, and the next call of a graph."""
+"""What a compiler is given: a call with its arguments, also flat, and the call after it."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Form:
 
 
 class Flat(nn.Module):
-    """Calls a module of certain arguments with their tensors, and returns the tensors it returns."""
+    """Calls a module of nested arguments with their tensors, and returns the tensors alone."""
 
     def __init__(self, module: nn.Module, args: tuple[Any, ...]) -> None:
         super().__init__()

@@ -28,7 +28,7 @@ _DENSE: dict[str, Any] = {**SMALL, "forms": ("dense",), "portion": SOME_ROWS}
 
 
 def larger(case: Case, *, batch: bool = True, time: bool = True) -> Case:
-    """A call with a larger batch, more steps, or both, and with other inputs, states and lengths."""
+    """A call with a larger batch, more steps, or both, and with other values and lengths."""
     rows, steps = (case.batch or 0) + 3 * batch, case.time + 2 * (time and not case.cell)
     other = unseen(case).but(batch=rows, time=steps)
     if case.lengths is None:
