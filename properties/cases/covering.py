@@ -86,6 +86,17 @@ def rows_of(kind: str, cell: bool, forms: tuple[str, ...]) -> dict[str, Row]:
     return {_named(row): row for row in covering(options_of_calls(kind, cell, forms))}
 
 
+def some_rows(rows: Mapping[str, Row], first: int, count: int) -> tuple[str, ...]:
+    """The names of some rows: the one at `first`, then always one that adds the most new pairs."""
+    names = list(rows)
+    chosen = [names[first % len(names)]] if count else []
+    while len(chosen) < min(count, len(names)):
+        held = {pair for name in chosen for pair in pairs(rows[name])}
+        left = [name for name in names if name not in chosen]
+        chosen.append(max(left, key=lambda name: len({*pairs(rows[name])} - held)))
+    return tuple(chosen)
+
+
 def _named(row: Row) -> str:
     said = [_WORDS[name].get(value, "") for name, value in row.items()]
     return ", ".join(filter(None, said))

@@ -14,7 +14,7 @@ from gatewise.reference.groups import Group
 from gatewise.reference.kinds import KINDS
 
 from ..cases.case import Case
-from ..cases.covering import Row, rows_of, with_row
+from ..cases.covering import Row, rows_of, some_rows, with_row
 from ..cases.strategies import cases, edge_cases, network_cases, variant_cases
 from ..checking.comparison import Check
 from ..devices import ALL, DeviceType, type_of
@@ -48,10 +48,10 @@ class Property:
     function of the name of the subject's class.  `share` scales the profile's number of examples:
     above 1 for a claim over all options, below 1 for a discrete one.  With `edges` a run ends with
     a case for every tile edge of every size.  With `sweep` it ends with a case for every variant,
-    since drawing meets a variant only by chance.  `portion` maps a profile to the part of the
-    variants that such a run puts, chosen by the seed; a profile that it does not name puts all.
-    With `covers` the variants of a class that is drop-in for torch.nn's are the rows of a covering
-    array: every pair of values of two options, and of an option and a form, is in one of them.
+    since drawing meets a variant only by chance.  With `covers` the variants of a class that is
+    drop-in for torch.nn's are the rows of a covering array: every pair of values of two options,
+    or of an option and a form, is in one of them.  `portion` maps a profile to the part of these
+    rows that such a run ends with, chosen by the seed; a profile that it does not name has all.
 
     With `evaluates` the module is in evaluation mode in a third of the cases.
 
@@ -145,9 +145,9 @@ class Property:
             offered = narrowed(self.constraints, subject.unsupported, subject.form)
             rows, variants = self._rows(subject.like, offered), self.variants(subject.like, offered)
             part = ceil(self.portion.get(profile, 1.0) * len(variants))
-            first = seed % len(variants) if part < len(variants) else 0
-            chosen = (variants * 2)[first : first + part]
-            for case in variant_cases(subject.kind, subject.cell, computed, seed, chosen):
+            if rows and part < len(rows):
+                variants = some_rows(rows, seed, part)
+            for case in variant_cases(subject.kind, subject.cell, computed, seed, variants):
                 made = with_row(case, rows[case.variant]) if rows else case
                 yield _within(made, {**self.constraints, **within})
 

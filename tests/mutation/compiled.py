@@ -82,10 +82,11 @@ def given(
 
 
 def ones(module: Any, input: Tensor) -> Any:
-    """A state of ones for a dense input."""
-    batch = input.size(0 if module.batch_first else 1)
-    made = tuple(input.new_ones(shape) for shape in module._state_shapes(batch).values())
-    return made if module.mode == "LSTM" else made[0]
+    """A state of ones for an input that is not packed."""
+    batch = input.size(0 if module.batch_first else 1) if dense(input) else 1
+    made = [input.new_ones(shape) for shape in module._state_shapes(batch).values()]
+    made = made if dense(input) else [s.squeeze(1) for s in made]
+    return tuple(made) if module.mode == "LSTM" else made[0]
 
 
 given(
@@ -99,7 +100,7 @@ given(
     "dynamo-onnx-starts-at-one",
     "GRU",
     "an exporter that leaves the absent state to the runtime",
-    lambda m, x, hx: compiling() and to_onnx() and dense(x) and hx is None,
+    lambda m, x, hx: compiling() and to_onnx() and hx is None,
     lambda m, x, hx: (x, ones(m, x)),
 )
 given(
