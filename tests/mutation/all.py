@@ -21,6 +21,7 @@ from . import (
     replicas,
     sizes,
     states,
+    traced,
     upstream,
     walks,
 )
@@ -46,6 +47,7 @@ MODULES = (
     growth,
     replicas,
     compiled,
+    traced,
     lone,
 )
 __all__ = ["MODULES", "MUTANTS"]
