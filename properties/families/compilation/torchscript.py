@@ -33,6 +33,8 @@ _REFUSED = re.compile(
     r"|torch\.jit\.\w+ is not supported"
 )
 
+_WARNING: type[Warning] = getattr(getattr(torch, "jit", None), "TracerWarning", UserWarning)
+
 
 def _offered(name: str) -> Any:
     function = getattr(getattr(torch, "jit", None), name, None)
@@ -65,7 +67,7 @@ def told() -> Iterator[list[str]]:
         yield said
     for warning in heard:
         of_torch = Path(warning.filename).is_relative_to(Path(torch.__file__).parent)
-        if issubclass(warning.category, torch.jit.TracerWarning) and not of_torch:
+        if issubclass(warning.category, _WARNING) and not of_torch:
             said.append(str(warning.message).partition(". ")[0])
 
 
@@ -112,6 +114,6 @@ def stored(graph: Nested, call: Recorder) -> Nested:
     """A copy of a traced or scripted module, through a file."""
     file = io.BytesIO()
     with quiet(), _refusals():
-        torch.jit.save(graph.graph, file)
+        _offered("save")(graph.graph, file)
         file.seek(0)
-        return Nested(torch.jit.load(file), call.returned, gaps=graph.gaps)
+        return Nested(_offered("load")(file), call.returned, gaps=graph.gaps)
