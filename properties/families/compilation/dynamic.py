@@ -21,7 +21,7 @@ from .calls import flat, recorded, unseen
 from .claims import ALL_ROWS, FAMILY, SMALL, SOME_ROWS, called_as, compare_call
 from .compilers import compiled, fresh, quiet
 from .exporters import INPUTS, dimensions, exported, in_onnxruntime, size_refused
-from .torchscript import traced
+from .torchscript import require_any_size, traced
 
 #: A graph of dynamic sizes takes several times as long to make as one of fixed sizes.
 _DENSE: dict[str, Any] = {**SMALL, "forms": ("dense",), "portion": SOME_ROWS}
@@ -98,8 +98,8 @@ def compiled_graph_takes_any_size(subject: Subject, case: Case, check: Check) ->
 
 
 @FAMILY.claims(
-    "What torch.jit.trace makes of a module computes another batch and number of steps, unless "
-    "torch warns that it holds a value or a size as a constant, or the call is refused.",
+    "What torch.jit.trace makes of a module computes another batch and number of steps, where one "
+    "operator of torch computes the module, and torch warns of no constant in the trace.",
     "trace(f)(x) for B′ ≠ B, T′ ≠ T: |f − v| ≤ r",
     of=DROP_IN,
     precisions=FLOAT32,
@@ -108,8 +108,7 @@ def compiled_graph_takes_any_size(subject: Subject, case: Case, check: Check) ->
 def traced_module_takes_any_size(subject: Subject, case: Case, check: Check) -> None:
     call, _ = recorded(subject, case, subject.build(case))
     graph, said = traced(call)
-    if said:
-        raise Unsupported(said[0])
+    require_any_size(graph, said)
     other = larger(case)
     what = f"traced for {_sizes(case)}, with {_sizes(other)}"
     with size_refused():
@@ -122,6 +121,7 @@ def _in_onnxruntime(by_dynamo: bool, subject: Subject, case: Case, check: Check)
     if by_dynamo:
         dynamic = dimensions(call, batch, time, of_states)
     else:
+        require_any_size(*traced(call))
         steps = {} if time is None else {time: "time"}
         states = {name: {of_states: "batch"} for name in INPUTS[1 : len(flat(call.args))]}
         dynamic = {INPUTS[0]: {batch: "batch", **steps}, **states}
@@ -142,7 +142,7 @@ def _onnx(by_dynamo: bool, how: str, **extra: Any) -> None:
     claim = called_as(f"onnx_{how}_takes_any_size", partial(_in_onnxruntime, by_dynamo))
     FAMILY.claims(
         f"The ONNX model of the {how} exporter with dynamic axes computes another batch and number "
-        "of steps, unless torch warns that a size is a constant, or the model refuses it.",
+        "of steps, unless the exporter warns of a constant or the model refuses a size.",
         "|onnxruntime(export(f, B and T dynamic))(x) − v| ≤ r for B′ ≠ B, T′ ≠ T",
         precisions=FLOAT32,
         devices=CPU,

@@ -18,7 +18,7 @@ from ...subjects.capabilities import machine_lacks, torch_lacks
 from ...subjects.protocol import Unsupported
 from .calls import Nested, Recorder, flat
 from .compilers import first_line, quiet, refusals
-from .torchscript import adapted, told
+from .torchscript import adapted
 
 #: The names of the inputs of an ONNX model.
 INPUTS = ("input", *STATES)
@@ -95,8 +95,7 @@ def in_onnxruntime(call: Recorder, *, by_dynamo: bool, dynamic: Any = None) -> N
     """The ONNX model of a recorded call, run by onnxruntime.
 
     `dynamic` are the shapes that the dynamo exporter takes, or the axes that the other one does.
-    Raises `Unsupported` where a package or the exporter is missing, or the exporter refuses or
-    says that a size may be a constant.
+    Raises `Unsupported` where a package or the exporter is missing, or the exporter refuses.
     """
     needed = ("onnx", "onnxruntime", "onnxscript") if by_dynamo else ("onnx", "onnxruntime")
     for name in needed:
@@ -109,7 +108,7 @@ def in_onnxruntime(call: Recorder, *, by_dynamo: bool, dynamic: Any = None) -> N
         adapted(call.module)
     names = list(INPUTS[: len(flat(call.args))])
     options: dict[str, Any] = {"input_names": names}
-    with quiet(), told() as said, refusals():
+    with quiet(), refusals():
         if by_dynamo:
             options |= {} if dynamic is None else {"dynamic_shapes": dynamic}
             program: Any = torch.onnx.export(call.module, call.args, dynamo=True, **options)
@@ -120,6 +119,4 @@ def in_onnxruntime(call: Recorder, *, by_dynamo: bool, dynamic: Any = None) -> N
             options |= {} if dynamic is None else {"dynamic_axes": dynamic}
             torch.onnx.export(call.module, call.args, file, **options)
             model = file.getvalue()
-    if said and dynamic is not None:
-        raise Unsupported(said[0])
     return Nested(_Session(model, names), call.returned)

@@ -94,6 +94,23 @@ def traced(call: Recorder) -> tuple[Nested, list[str]]:
     return Nested(graph, call.returned), said
 
 
+#: Operators of torch that compute a whole layer, or a whole stack of them, or a cell.
+_WHOLE = re.compile(r"aten::(lstm|gru|rnn_tanh|rnn_relu)(_cell)?\(")
+
+
+def require_any_size(graph: Nested, said: list[str]) -> None:
+    """Raise `Unsupported` unless a trace is for other sizes than those of the call.
+
+    A trace repeats what a loop of Python did, as often as it did, and torch does not warn of that.
+    Where torch warns of nothing, and one of its own operators computes all rows and steps, there is
+    no such loop.
+    """
+    if said:
+        raise Unsupported(said[0])
+    if len(_WHOLE.findall(str(graph.graph.inlined_graph))) != 1:
+        raise Unsupported("a trace repeats a loop of Python as often as it ran in the traced call")
+
+
 def scripted(call: Recorder) -> Nested:
     """What torch.jit.script makes of the module of a recorded call.
 
