@@ -101,7 +101,7 @@ def compiled_graph_takes_any_size(subject: Subject, case: Case, check: Check) ->
     "What torch.jit.trace makes of a module computes another batch and number of steps, where one "
     "operator of torch computes the module, and torch warns of no constant in the trace.",
     "trace(f)(x) for B′ ≠ B, T′ ≠ T: |f − v| ≤ r",
-    of=DROP_IN,
+    of=LAYERS,
     precisions=FLOAT32,
     **{**_DENSE, "portion": ALL_ROWS, "forms": ("dense", "ragged")},
 )
@@ -150,6 +150,6 @@ def _onnx(by_dynamo: bool, how: str, **extra: Any) -> None:
     )(claim)
 
 
-_onnx(False, "torchscript", of=DROP_IN, portion=ALL_ROWS)
+_onnx(False, "torchscript", of=LAYERS, portion=ALL_ROWS)
 #: To export one model with dynamic sizes takes the dynamo exporter three to six seconds.
 _onnx(True, "dynamo", of=LAYERS, profile="thorough", share=0.001)

@@ -94,8 +94,8 @@ def traced(call: Recorder) -> tuple[Nested, list[str]]:
     return Nested(graph, call.returned), said
 
 
-#: Operators of torch that compute a whole layer, or a whole stack of them, or a cell.
-_WHOLE = re.compile(r"aten::(lstm|gru|rnn_tanh|rnn_relu)(_cell)?\(")
+#: Operators of torch that compute a whole layer, or a whole stack of them.
+_WHOLE = re.compile(r"aten::(lstm|gru|rnn_tanh|rnn_relu)\(")
 
 
 def require_any_size(graph: Nested, said: list[str]) -> None:
