@@ -37,6 +37,7 @@ FAULTS = [
     ("WrongWhenCompiled", "compiled_by_eager_equals_reference", "compiled: h"),
     ("WrongWhenCompiled", "compiled_by_aot_eager_equals_reference", "compiled: h"),
     ("WrongWhenCompiled", "compiles_as_one_graph", "compiled: h"),
+    ("WrongWhenTraced", "traced_module_equals_reference", "traced: h"),
     ("WrongWhenCompiled", "exported_program_equals_reference", "exported: h"),
     (
         "WrongWhenCompiled",
