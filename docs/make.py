@@ -49,7 +49,8 @@ def properties_page() -> str:
         "The column `cases` is the number of cases that a run at the profile standard draws for "
         "one subject, device and precision. The number is smaller if there are fewer different "
         "cases. `+ edges` adds a case for every tile edge of every size. `+ variants` adds a case "
-        "for every variant.",
+        "for every variant. `+ rows` adds a case for every row of a covering array: every pair of "
+        "values of two options is in one of them. `+ some rows` adds a part of these.",
     ]
     for family in FAMILIES:
         lines += ["", f"## {family.name}", ""]
@@ -104,7 +105,10 @@ def _drawn(p: Property) -> str:
     if p.profile == "thorough":
         return "none"
     number = profile_settings("standard", p.share).max_examples
-    return f"{number}{' + edges' * p.edges}{' + variants' * p.sweep}"
+    more = " + edges" * p.edges + " + variants" * (p.sweep and not p.covers)
+    if p.covers:
+        more += " + some rows" if "standard" in p.portion else " + rows"
+    return f"{number}{more}"
 
 
 def known_issues_page() -> str:

@@ -91,7 +91,7 @@ def cases(
     fields_["seed"] = draw(_SEED)
     fields_ |= {"training": _trains(fields_["seed"], evaluates), **fixed}
     if not cell:
-        fields_ |= _lengths(fields_["seed"], form, fields_["batch"], fields_["time"])
+        fields_ |= lengths_of(fields_["seed"], form, fields_["batch"], fields_["time"])
     return Case(**fields_)
 
 
@@ -201,7 +201,7 @@ def variant_cases(
         yield case
 
 
-def _lengths(seed: int, form: str, batch: int, time: int) -> dict[str, Any]:
+def lengths_of(seed: int, form: str, batch: int, time: int) -> dict[str, Any]:
     """The fields of a case for a form of the input; the longest sequence always fills `time`."""
     if form == "dense":
         return {}

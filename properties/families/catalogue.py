@@ -28,7 +28,7 @@ from . import (
     transforms,
     weights,
 )
-from .compilation import claims as compilation
+from .compilation import dynamic as compilation  # it imports the other half, `claims`
 from .dropout import claims as dropout
 from .dropout import training as dropout_training
 from .memory import growth as memory  # it imports the other half, `memory.claims`

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from math import ceil
 from typing import Any
 
 from hypothesis.strategies import SearchStrategy
@@ -13,6 +14,7 @@ from gatewise.reference.groups import Group
 from gatewise.reference.kinds import KINDS
 
 from ..cases.case import Case
+from ..cases.covering import Row, rows_of, some_rows, with_row
 from ..cases.strategies import cases, edge_cases, network_cases, variant_cases
 from ..checking.comparison import Check
 from ..devices import ALL, DeviceType, type_of
@@ -46,7 +48,10 @@ class Property:
     function of the name of the subject's class.  `share` scales the profile's number of examples:
     above 1 for a claim over all options, below 1 for a discrete one.  With `edges` a run ends with
     a case for every tile edge of every size.  With `sweep` it ends with a case for every variant,
-    since drawing meets a variant only by chance.
+    since drawing meets a variant only by chance.  With `covers` the variants of a class that is
+    drop-in for torch.nn's are the rows of a covering array: every pair of values of two options,
+    or of an option and a form, is in one of them.  `portion` maps a profile to the part of these
+    rows that such a run ends with, chosen by the seed; a profile that it does not name has all.
 
     With `evaluates` the module is in evaluation mode in a third of the cases.
 
@@ -77,6 +82,8 @@ class Property:
     needs: tuple[str, ...] = ()
     edges: bool = False
     sweep: bool = False
+    portion: Mapping[str, float] = field(default_factory=dict)
+    covers: bool = False
     evaluates: bool = False
     constraints: Mapping[str, Any] = field(default_factory=dict)
 
@@ -86,13 +93,24 @@ class Property:
         """The strategy of this property's cases for a class in a precision."""
         own = CLASSES[like]
         draw = network_cases if KINDS[own.kind].base else cases
-        drawn = {**(constraints or self.constraints), "variants": self.variants(like)}
-        return draw(own.kind, own.cell, precision, evaluates=self.evaluates, **drawn)
+        within = constraints or self.constraints
+        rows = self._rows(like, within)
+        drawn = {**within, "variants": self.variants(like, within)}
+        found = draw(own.kind, own.cell, precision, evaluates=self.evaluates, **drawn)
+        return found.map(lambda c: _within(with_row(c, rows[c.variant]), within)) if rows else found
 
-    def variants(self, like: str) -> tuple[str, ...]:
-        """The variants of this property's cases for a class."""
+    def variants(self, like: str, within: Mapping[str, Any] | None = None) -> tuple[str, ...]:
+        """The variants of this property's cases for a class, within constraints or its own."""
+        if self.covers:
+            return tuple(self._rows(like, within or self.constraints))
         given = self.constraints.get("variants", ())
         return tuple(given(like) if callable(given) else given)
+
+    def _rows(self, like: str, within: Mapping[str, Any]) -> Mapping[str, Row]:
+        """Name → row of the covering array, over the forms that constraints allow."""
+        if not self.covers or like not in DROP_IN:
+            return {}
+        return rows_of(CLASSES[like].kind, CLASSES[like].cell, tuple(within["forms"]))
 
     def claimed_of(self, like: str, device: str) -> bool:
         """Whether it is claimed of a class on a device, such as `cuda:1`."""
@@ -113,8 +131,10 @@ class Property:
         within = narrowed(self.constraints, subject.unsupported, subject.form)
         return self.strategy(subject.like, subject.computes.get(precision, precision), within)
 
-    def edge_cases(self, subject: Subject, precision: str, seed: int) -> Iterator[Case]:
-        """The cases of `edges` and `sweep`, within what a subject offers."""
+    def edge_cases(
+        self, subject: Subject, precision: str, seed: int, profile: str = ""
+    ) -> Iterator[Case]:
+        """The cases of `edges` and `sweep` under a profile, within what a subject offers."""
         computed = subject.computes.get(precision, precision)
         within = narrowed({}, subject.unsupported, subject.form)
         within.pop("forms", None)
@@ -122,10 +142,19 @@ class Property:
             for case in edge_cases(subject.kind, subject.cell, computed, seed):
                 yield case.but(**within)
         if self.sweep:
-            fixed = {n: v for n, v in self.constraints.items() if n in Case.__dataclass_fields__}
-            variants = self.variants(subject.like)
+            offered = narrowed(self.constraints, subject.unsupported, subject.form)
+            rows, variants = self._rows(subject.like, offered), self.variants(subject.like, offered)
+            part = ceil(self.portion.get(profile, 1.0) * len(variants))
+            if rows and part < len(rows):
+                variants = some_rows(rows, seed, part)
             for case in variant_cases(subject.kind, subject.cell, computed, seed, variants):
-                yield case.but(**{**fixed, **within})
+                made = with_row(case, rows[case.variant]) if rows else case
+                yield _within(made, {**self.constraints, **within})
+
+
+def _within(case: Case, constraints: Mapping[str, Any]) -> Case:
+    """The case with the fields of a Case that constraints state."""
+    return case.but(**{n: v for n, v in constraints.items() if n in Case.__dataclass_fields__})
 
 
 #: Field that takes a group → an example of such a group.

@@ -155,7 +155,7 @@ def _run(
     issues += elsewhere
     try:
         test()
-        for edge in prop.edge_cases(subject, plan.precision, own_seed % 2**32):
+        for edge in prop.edge_cases(subject, plan.precision, own_seed % 2**32, profile):
             body(edge)
     except (Exception, _Enough) as error:
         if failing is None:  # Hypothesis itself failed, which is no verdict on the subject

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from . import (
     call_order,
+    compiled,
     conduct,
     dropout,
     dropout_training,
@@ -20,6 +21,7 @@ from . import (
     replicas,
     sizes,
     states,
+    traced,
     upstream,
     walks,
 )
@@ -44,6 +46,8 @@ MODULES = (
     sizes,
     growth,
     replicas,
+    compiled,
+    traced,
     lone,
 )
 __all__ = ["MODULES", "MUTANTS"]

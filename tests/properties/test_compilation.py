@@ -37,8 +37,13 @@ FAULTS = [
     ("WrongWhenCompiled", "compiled_by_eager_equals_reference", "compiled: h"),
     ("WrongWhenCompiled", "compiled_by_aot_eager_equals_reference", "compiled: h"),
     ("WrongWhenCompiled", "compiles_as_one_graph", "compiled: h"),
+    ("WrongWhenTraced", "traced_module_equals_reference", "traced: h"),
     ("WrongWhenCompiled", "exported_program_equals_reference", "exported: h"),
-    ("WrongWhenCompiled", "exported_program_takes_any_batch", "exported for a batch of 2, of 5: h"),
+    (
+        "WrongWhenCompiled",
+        "exported_program_takes_any_batch",
+        "exported for 2 rows, with 5 rows: h",
+    ),
     (
         "UntrainedWhenCompiled",
         "compiled_graph_trains",

@@ -1,59 +1,85 @@
 """Compilation and export: torch's compilers, torch.export and ONNX keep what a module computes.
 
 A compilation costs a hundred times as much as a case of another family, so cases are few and
-small.  Most graphs run twice: the second time with weights or inputs that the compiler did not see.
+small: the rows of a covering array.  Every graph runs several times, with weights and inputs that
+the compiler did not see.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from hypothesis import strategies as st
-from torch import Tensor, nn
+from torch import nn
 
 from gatewise.reference.classes import ALL, DROP_IN, LAYERS
+from gatewise.reference.formats import Array
 
 from ...cases.case import Case
 from ...checking.comparison import Check
-from ...checking.derivatives import Recorded, compare_gradients, tensors
+from ...checking.derivatives import Recorded, arguments, compare_gradients, tensors
 from ...checking.oracle import compare_all, expected, expected_gradients, upstream_arrays
 from ...devices import CPU
 from ...levels import CONTRACT
 from ...precisions import FLOAT32
-from ...subjects.capabilities import torch_lacks
-from ...subjects.protocol import Results, Subject, load
-from ..life_cycle import other_weights
-from ..property import STATEFUL, UNPACKED, Family
-from .compilers import compiled, exported, fresh, onnx_results, quiet, refusals
+from ...subjects.protocol import Subject, load
+from ..property import UNPACKED, Family
+from .calls import Nested, Recorder, recorded, unseen
+from .compilers import compiled, fresh, quiet, refusals
+from .exporters import exported, in_onnxruntime
+from .torchscript import scripted, stored, traced
 
 FAMILY = Family("compilation", CONTRACT, needs=("torch_names",))
 
-#: The share that gives one case under the profile `standard`.
+#: The share that gives one drawn case under the profile `standard`.
 ONCE = 1 / 60
 
-#: Hypothesis draws the simplest case first.  Within these bounds that case can show a fault.
+#: The parts of the rows that run under a profile: all at `standard`, or some at `standard` too.
+ALL_ROWS = {"quick": 0.25}
+SOME_ROWS = {"quick": 0.1, "standard": 0.3}
+
+ANY_FORM = ("dense", "unbatched", "ragged")
+
+#: Within these bounds the simplest case, which Hypothesis draws first, can show a fault.
 SMALL: dict[str, Any] = {
     "least": {"input": 2, "hidden": 2, "batch": 2, "time": 2},
     "most": {"input": 4, "hidden": 4, "batch": 3, "time": 3},
     "regimes": st.sampled_from([(r, r, r) for r in ("normal", "spread")]),
     "forms": UNPACKED,
+    "covers": True,
+    "sweep": True,
+    "share": ONCE,
+    "portion": ALL_ROWS,
 }
+
+
+def compare_call(
+    subject: Subject,
+    case: Case,
+    graph: nn.Module,
+    check: Check,
+    what: str,
+    weights: Mapping[str, Array] | None = None,
+) -> None:
+    """Compare a graph with the reference on a case, with its weights or those given."""
+    with torch.no_grad():
+        results = subject.call(case, graph, *subject.given(case))
+    compare_all(check, results, expected(case, weights=weights), f"{what}: ")
 
 
 def _put(subject: Subject, case: Case, module: nn.Module, graph: nn.Module, check: Check) -> None:
     """Compare a module's graph on a case, and again after the weights and the inputs changed."""
-    with torch.no_grad():
-        results = subject.call(case, graph, *subject.given(case))
-        compare_all(check, results, expected(case), "compiled: ")
-        other = other_weights(case)
-        load(module, other.weight_arrays)
-        results = subject.call(other, graph, *subject.given(other))
-    compare_all(check, results, expected(other), "compiled, with other weights and inputs: ")
+    compare_call(subject, case, graph, check, "compiled")
+    other = unseen(case)
+    load(module, other.weight_arrays)
+    compare_call(subject, other, graph, check, "compiled, with other weights and inputs")
 
 
-def _called_as(name: str, claim: Any) -> Any:
+def called_as(name: str, claim: Any) -> Any:
     """Set the name of a claim.  The claim is no closure, so it can be sent to another process."""
     claim.__name__ = name
     return claim
@@ -66,20 +92,20 @@ def _compiled_by(backend: str, subject: Subject, case: Case, check: Check) -> No
 
 
 def _by_backend(backend: str, **extra: Any) -> None:
-    claim = _called_as(f"compiled_by_{backend}_equals_reference", partial(_compiled_by, backend))
+    claim = called_as(f"compiled_by_{backend}_equals_reference", partial(_compiled_by, backend))
     FAMILY.claims(
         f"torch.compile with the backend {backend} computes what the module computes.",
         f"compile(f, {backend})(x): |f − v| ≤ r, also for w′, x′ that it did not see",
         of=ALL,
         precisions=FLOAT32,
-        **{"share": ONCE, **SMALL, **extra},
+        **{**SMALL, **extra},
     )(claim)
 
 
-_by_backend("eager", forms=("dense", "unbatched", "equal", "ragged"))
-_by_backend("aot_eager")
+_by_backend("eager", forms=ANY_FORM)
+_by_backend("aot_eager", forms=ANY_FORM, portion=SOME_ROWS)
 #: inductor calls a C++ or a GPU compiler, which takes seconds for a graph.
-_by_backend("inductor", profile="thorough", share=0.006, patience=10.0)
+_by_backend("inductor", profile="thorough", share=0.001, patience=10.0)
 
 
 @FAMILY.claims(
@@ -87,8 +113,7 @@ _by_backend("inductor", profile="thorough", share=0.006, patience=10.0)
     "compile(f, fullgraph=True)(x): |f − v| ≤ r",
     of=ALL,
     precisions=FLOAT32,
-    share=ONCE,
-    **SMALL,
+    **{**SMALL, "portion": SOME_ROWS},
 )
 def compiles_as_one_graph(subject: Subject, case: Case, check: Check) -> None:
     module = subject.build(case)
@@ -104,112 +129,147 @@ def compiles_as_one_graph(subject: Subject, case: Case, check: Check) -> None:
     of=DROP_IN,
     precisions=FLOAT32,
     needs=("gradients",),
-    share=ONCE,
-    **SMALL,
+    **{**SMALL, "portion": SOME_ROWS},
 )
 def compiled_graph_trains(subject: Subject, case: Case, check: Check) -> None:
-    module, upstream = subject.build(case), upstream_arrays(case)
-    with fresh(allow_rnn=True), quiet(), refusals():
-        graph = compiled(module, "aot_eager", subject.torch_device, whole=True)
-        results = subject.call(case, graph, *subject.given(case))
-        Recorded({}, results).backward(tensors(subject, case, upstream))
-    compare_all(check, results, expected(case), "compiled to train: ")
-    gradients = {name: p.grad for name, p in module.named_parameters()}
-    compare_gradients(check, gradients, expected_gradients(case, upstream), "compiled gradient of ")
-
-
-class _Recorder(nn.Module):
-    """Calls a module and keeps the arguments that the module received."""
-
-    def __init__(self, module: nn.Module) -> None:
-        super().__init__()
-        self.module = module
-        self.args: tuple[Any, ...] = ()
-
-    def forward(self, *args: Any) -> Any:
-        self.args = args
-        return self.module(*args)
-
-
-def _called(subject: Subject, case: Case, module: nn.Module) -> tuple[tuple[Any, ...], Results]:
-    """The arguments with which a case calls a module, and the results by name."""
-    recorder = _Recorder(module)
-    with torch.no_grad():
-        results = subject.call(case, recorder, *subject.given(case))
-    return recorder.args, results
-
-
-def _unseen(case: Case) -> Case:
-    """The same call with other inputs and states; the module keeps the weights of `case`."""
-    return case.but(seed=case.seed ^ 1)
+    _trains(subject, case, check, of_inputs=False)
 
 
 @FAMILY.claims(
-    "The program that torch.export makes of a module computes what the module computes.",
-    "export(f)(x): |f − v| ≤ r, also for an x′ that it did not see",
+    "The backward pass of the compiled graph also gives the gradients of the input and the states.",
+    "compile(f, fullgraph=True, allow_rnn)(x, s): |∂L/∂(x, s, w) − v| ≤ r",
+    of=DROP_IN,
+    precisions=FLOAT32,
+    needs=("gradients",),
+    **{**SMALL, "portion": {"quick": 0.1, "standard": 0.5}},
+)
+def compiled_graph_gives_every_gradient(subject: Subject, case: Case, check: Check) -> None:
+    _trains(subject, case, check, of_inputs=True)
+
+
+def _trains(subject: Subject, case: Case, check: Check, *, of_inputs: bool) -> None:
+    module, upstream = subject.build(case), upstream_arrays(case)
+    given = arguments(subject, case)
+    inputs, *states = (t.requires_grad_(of_inputs) for t in given.values())
+    with fresh(allow_rnn=True), quiet(), refusals():
+        graph = compiled(module, "aot_eager", subject.torch_device, whole=True)
+        results = subject.call(case, graph, inputs, tuple(states) or None)
+        Recorded({}, results).backward(tensors(subject, case, upstream))
+    compare_all(check, results, expected(case), "compiled to train: ")
+    leaves = {**(given if of_inputs else {}), **dict(module.named_parameters())}
+    gradients = {name: p.grad for name, p in leaves.items()}
+    compare_gradients(check, gradients, expected_gradients(case, upstream), "compiled gradient of ")
+
+
+@FAMILY.claims(
+    "A compiled module follows train() and eval(): dropout is applied in training alone.",
+    "compile(f_1)(x) in training, evaluation and training: |f − v| ≤ r",
+    of=LAYERS,
+    precisions=FLOAT32,
+    **{**SMALL, "covers": False, "sweep": False, "num_layers": 2, "dropout": 1.0},
+)
+def compiled_graph_follows_the_mode(subject: Subject, case: Case, check: Check) -> None:
+    module, (x, states) = subject.build(case), subject.given(case)
+    output = (*case.input_shape[:-1], case.options.output_size)
+    with fresh(allow_rnn=True), quiet(), torch.no_grad():
+        graph = compiled(module, "eager", subject.torch_device)
+        for mode in ("training", "evaluation", "training, again"):
+            module.train(mode != "evaluation")
+            masks = [np.zeros(output)] if module.training else []
+            results = subject.call(case, graph, x, states)
+            compare_all(check, results, expected(case, masks=masks), f"compiled, in {mode}: ")
+
+
+@FAMILY.claims(
+    "The program that torch.export makes of a module computes what the module computes, also after "
+    "other weights are loaded into it.",
+    "export(f)(x): |f − v| ≤ r, also for w′, x′ that it did not see",
     of=ALL,
     precisions=FLOAT32,
-    share=2 * ONCE,
     **SMALL,
 )
 def exported_program_equals_reference(subject: Subject, case: Case, check: Check) -> None:
     module = subject.build(case)
-    program = exported(module, _called(subject, case, module)[0])
-    for seen in (case, _unseen(case)):
-        with torch.no_grad():
-            results = subject.call(seen, program, *subject.given(seen))
-        want = expected(seen, weights=case.weight_arrays)
-        compare_all(check, results, want, "exported: ")
+    program = exported(module, recorded(subject, case, module)[0].args)
+    other = unseen(case)
+    compare_call(subject, case, program, check, "exported")
+    compare_call(subject, other, program, check, "exported", case.weight_arrays)
+    load(program, other.weight_arrays)
+    compare_call(subject, other, program, check, "exported, with other weights")
+
+
+def _put_script(
+    subject: Subject,
+    case: Case,
+    other: Case,
+    call: Recorder,
+    graph: Nested,
+    check: Check,
+    what: str,
+) -> None:
+    """Compare a traced or scripted module and its copy in a file, before and after `other`'s
+    weights are loaded into the module and into the copy."""
+    copy = stored(graph, call)
+    compare_call(subject, case, graph, check, what)
+    load(call.module, other.weight_arrays)
+    compare_call(subject, other, graph, check, f"{what}, with other weights and inputs")
+    compare_call(subject, case, copy, check, f"{what} and loaded from a file")
+    load(copy.graph.module, other.weight_arrays)
+    compare_call(subject, other, copy, check, f"{what} and loaded from a file, with other weights")
 
 
 @FAMILY.claims(
-    "A program that is exported with a dynamic batch size computes a batch of another size.",
-    "export(f, B dynamic)(x) for B′ ≠ B: |f − v| ≤ r",
-    of=STATEFUL,
+    "What torch.jit.trace makes of a module computes what the module computes, with its weights "
+    "as they are and with other inputs of the same shape.  So does its copy in a file.",
+    "trace(f)(x): |f − v| ≤ r, also for w′, x′ that it did not see",
+    of=ALL,
     precisions=FLOAT32,
-    share=ONCE,
-    **{**SMALL, "forms": ("dense",), "with_state": True},
+    **{**SMALL, "forms": ANY_FORM},
 )
-def exported_program_takes_any_batch(subject: Subject, case: Case, check: Check) -> None:
-    module = subject.build(case)
-    args, _ = _called(subject, case, module)
-    if not hasattr(torch.export, "Dim"):
-        raise torch_lacks("torch.export.Dim")
-    batch = torch.export.Dim("batch", min=2, max=64)
-    first = 0 if case.cell or case.batch_first else 1
-    states = {0: batch} if case.cell else {1: batch}
-    shapes: list[Any] = [{first: batch}]
-    for given in args[1:]:
-        shapes.append(states if isinstance(given, Tensor) else tuple(states for _ in given))
-    program = exported(module, args, tuple(shapes))
-    other = _unseen(case).but(batch=(case.batch or 0) + 3)
-    with torch.no_grad():
-        results = subject.call(other, program, *subject.given(other))
-    want = expected(other, weights=case.weight_arrays)
-    compare_all(check, results, want, f"exported for a batch of {case.batch}, of {other.batch}: ")
+def traced_module_equals_reference(subject: Subject, case: Case, check: Check) -> None:
+    call, _ = recorded(subject, case, subject.build(case))
+    graph, said = traced(call)
+    other = unseen(case)
+    if said:  # the lengths may be constants
+        other = other.but(lengths=case.lengths)
+    _put_script(subject, case, other, call, graph, check, "traced")
+
+
+@FAMILY.claims(
+    "What torch.jit.script makes of a module computes what the module computes, with its weights "
+    "as they are.  So does its copy in a file.",
+    "script(f)(x): |f − v| ≤ r, also for w′, x′ that it did not see",
+    of=DROP_IN,
+    precisions=FLOAT32,
+    **{**SMALL, "forms": ANY_FORM},
+)
+def scripted_module_equals_reference(subject: Subject, case: Case, check: Check) -> None:
+    call, _ = recorded(subject, case, subject.build(case))
+    graph = scripted(call)
+    _put_script(subject, case, unseen(case), call, graph, check, "scripted")
 
 
 def _in_onnxruntime(by_dynamo: bool, subject: Subject, case: Case, check: Check) -> None:
-    module = subject.build(case).eval()
-    args, results = _called(subject, case, module)
-    got = onnx_results(module, args, by_dynamo=by_dynamo)
-    check.same("the number of results of the ONNX model", len(got), len(results))
-    want = expected(case)
-    named = {n: torch.from_numpy(a) for n, a in zip(results, got, strict=True)}
-    compare_all(check, named, want, "in onnxruntime: ")
+    module = subject.build(case)
+    call, results = recorded(subject, case, module)
+    model = in_onnxruntime(call, by_dynamo=by_dynamo)
+    check.same("the training mode after the export", module.training, case.training)
+    check.same("the number of results of the ONNX model", model.graph.results, len(results))
+    for seen in (case, unseen(case)):
+        compare_call(subject, seen, model, check, "in onnxruntime", case.weight_arrays)
 
 
 def _onnx(by_dynamo: bool, how: str, **extra: Any) -> None:
-    claim = _called_as(f"onnx_{how}_equals_reference", partial(_in_onnxruntime, by_dynamo))
+    claim = called_as(f"onnx_{how}_equals_reference", partial(_in_onnxruntime, by_dynamo))
     FAMILY.claims(
         f"The ONNX model of the {how} exporter, run in onnxruntime, computes what the module does.",
-        "|onnxruntime(export(f))(x) − v| ≤ r",
+        "|onnxruntime(export(f))(x) − v| ≤ r, also for an x′ that it did not see",
         precisions=FLOAT32,
         devices=CPU,
         **{**SMALL, **extra},
     )(claim)
 
 
-_onnx(False, "torchscript", of=ALL, share=2 * ONCE)
+_onnx(False, "torchscript", of=ALL)
 #: The dynamo exporter builds its table of operators for each model, which takes most of a second.
-_onnx(True, "dynamo", of=LAYERS, share=ONCE)
+_onnx(True, "dynamo", of=LAYERS, portion={"quick": 0.1, "standard": 0.25})

@@ -1,14 +1,12 @@
-"""torch's compilers and exporters: a call for each, or `Unsupported` where one is not offered here.
+"""torch.compile with each backend, or `Unsupported` where it is not offered here.
 
-Each is imported only when it is used: torch's compiler alone takes a second to import.
+It is imported only when it is used: that alone takes a second.
 """
 
 from __future__ import annotations
 
 import contextlib
 import importlib
-import importlib.util
-import inspect
 import io
 import logging
 import warnings
@@ -19,10 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...checking.derivatives import STATES
 from ...devices import type_of
-from ...subjects.adapting.module import Adapted
-from ...subjects.capabilities import machine_lacks, torch_lacks
+from ...subjects.capabilities import torch_lacks
 from ...subjects.protocol import Unsupported
 
 
@@ -81,16 +77,26 @@ def fresh(**config: Any) -> Iterator[None]:
         dynamo.reset()
 
 
-def compiled(module: nn.Module, backend: str, device: str, *, whole: bool = False) -> nn.Module:
+def compiled(
+    module: nn.Module,
+    backend: str,
+    device: str,
+    *,
+    whole: bool = False,
+    dynamic: bool | None = None,
+) -> nn.Module:
     """torch.compile(module); with `whole` a graph break raises.  Call this within `fresh`.
+
+    With `dynamic` one graph is for all sizes, as far as torch can make such a graph.
 
     Raises `Unsupported` where torch.compile does not run here.
     """
     reason = unavailable(backend, type_of(device))
     if reason:
         raise Unsupported(reason)
-    found: nn.Module = torch.compile(module, backend=backend, fullgraph=whole)  # type: ignore[assignment]
-    return found
+    found: Any = torch.compile(module, backend=backend, fullgraph=whole, dynamic=dynamic)
+    made: nn.Module = found
+    return made
 
 
 #: What torch.jit.trace says of a function that torch.compile has compiled.
@@ -122,54 +128,3 @@ def refusals() -> Iterator[None]:
         if _COMPILED not in str(error):
             raise
         raise Unsupported(first_line(error)) from error
-
-
-def exported(module: nn.Module, args: tuple[Any, ...], dynamic: Any = None) -> nn.Module:
-    """The program that torch.export makes of a module.  Its call is the module's call.
-
-    Raises `Unsupported` where torch has no torch.export, or torch.export does not offer this.
-    """
-    if not hasattr(torch, "export") or not hasattr(torch.export, "export"):
-        raise torch_lacks("torch.export")
-    with quiet(), refusals():
-        program = torch.export.export(module, args, dynamic_shapes=dynamic)
-    return program.module()
-
-
-def onnx_results(module: nn.Module, args: tuple[Any, ...], *, by_dynamo: bool) -> list[Any]:
-    """What onnxruntime computes from the ONNX model of a module: an array for each result.
-
-    Raises `Unsupported` where a package or the exporter is missing, or the exporter refuses.
-    """
-    needed = ("onnx", "onnxruntime", "onnxscript") if by_dynamo else ("onnx", "onnxruntime")
-    for name in needed:
-        if importlib.util.find_spec(name) is None:
-            raise machine_lacks(f"the package {name} (extra `onnx` of gatewise)")
-    takes = inspect.signature(torch.onnx.export).parameters
-    if by_dynamo and "dynamo" not in takes:
-        raise torch_lacks("torch.onnx.export(dynamo=True)")
-    inputs = dict(zip(("input", *STATES), _flat(args), strict=False))
-    options: dict[str, Any] = {"input_names": [*inputs]}
-    if not by_dynamo and any(isinstance(m, Adapted) for m in module.modules()):
-        raise Unsupported("torch.jit.trace takes the own weights of an adapted module as constants")
-    with quiet(), refusals():
-        if by_dynamo:
-            program: Any = torch.onnx.export(module, args, dynamo=True, **options)
-            model = program.model_proto.SerializeToString()
-        else:
-            file: Any = io.BytesIO()  # accepted, though the signature does not say so
-            options |= {"dynamo": False} if "dynamo" in takes else {}
-            torch.onnx.export(module, args, file, **options)
-            model = file.getvalue()
-    onnxruntime = importlib.import_module("onnxruntime")
-
-    settings = onnxruntime.SessionOptions()
-    settings.intra_op_num_threads, settings.log_severity_level = 1, 4
-    session = onnxruntime.InferenceSession(model, settings, providers=["CPUExecutionProvider"])
-    # The exporter leaves out an input that the module does not use.
-    asked = {i.name: inputs[i.name].detach().cpu().numpy() for i in session.get_inputs()}
-    return list(session.run(None, asked))
-
-
-def _flat(args: Any) -> list[Tensor]:
-    return [args] if isinstance(args, Tensor) else [t for part in args for t in _flat(part)]
