@@ -17,6 +17,7 @@ from gatewise.properties.cases.case import Case
 from gatewise.properties.checking.comparison import Check, Mismatch
 from gatewise.properties.families.catalogue import CATALOGUE
 from gatewise.properties.families.compilation.compilers import quiet
+from gatewise.properties.running import sandbox
 from gatewise.properties.running.engine import run
 from gatewise.properties.running.known_issues import issues_of
 from gatewise.properties.running.plans import Plan
@@ -93,6 +94,7 @@ def test_a_missing_package_is_unsupported_with_its_name(monkeypatch: pytest.Monk
         return None
 
     monkeypatch.setattr(importlib.util, "find_spec", found)
+    sandbox.close()  # its process was made before
     for exporter in ("torchscript", "dynamo"):
         plan = Plan(
             CATALOGUE[f"onnx_{exporter}_equals_reference"], BUILTIN["gatewise.impl.GRU"], "float32"
@@ -100,6 +102,7 @@ def test_a_missing_package_is_unsupported_with_its_name(monkeypatch: pytest.Monk
         record = run(plan, profile="quick")
         assert record.status == UNSUPPORTED
         assert "needs the package onnx (extra `onnx` of gatewise)" in record.message
+    sandbox.close()
 
 
 def test_what_is_left_to_a_fuller_profile_leaves_a_record_that_says_so() -> None:

@@ -23,14 +23,13 @@ from ...cases.case import Case
 from ...checking.comparison import Check
 from ...checking.derivatives import Recorded, arguments, compare_gradients, tensors
 from ...checking.oracle import compare_all, expected, expected_gradients, upstream_arrays
-from ...devices import CPU
 from ...levels import CONTRACT
 from ...precisions import FLOAT32
 from ...subjects.protocol import Subject, load
 from ..property import UNPACKED, Family
 from .calls import Nested, Recorder, recorded, unseen
 from .compilers import compiled, fresh, quiet, refusals
-from .exporters import exported, in_onnxruntime
+from .exporters import ONNX, exported, in_onnxruntime
 from .torchscript import scripted, stored, traced
 
 FAMILY = Family("compilation", CONTRACT, needs=("torch_names",))
@@ -264,9 +263,7 @@ def _onnx(by_dynamo: bool, how: str, **extra: Any) -> None:
     FAMILY.claims(
         f"The ONNX model of the {how} exporter, run in onnxruntime, computes what the module does.",
         "|onnxruntime(export(f))(x) − v| ≤ r, also for an x′ that it did not see",
-        precisions=FLOAT32,
-        devices=CPU,
-        **{**SMALL, **extra},
+        **{**ONNX, **SMALL, **extra},
     )(claim)
 
 

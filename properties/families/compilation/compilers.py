@@ -9,6 +9,8 @@ import contextlib
 import importlib
 import io
 import logging
+import os
+import sys
 import warnings
 from collections.abc import Iterator
 from functools import lru_cache
@@ -18,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from ...devices import type_of
+from ...process_state import flush_c
 from ...subjects.capabilities import torch_lacks
 from ...subjects.protocol import Unsupported
 
@@ -29,14 +32,34 @@ def quiet() -> Iterator[None]:
     logging.disable(logging.CRITICAL)
     with contextlib.ExitStack() as stack:
         stack.callback(logging.disable, level)
-        if hasattr(torch._C, "_jit_set_onnx_log_enabled"):  # it does not write to sys.stdout
-            stack.callback(torch._C._jit_set_onnx_log_enabled, torch._C._jit_is_onnx_log_enabled())
-            torch._C._jit_set_onnx_log_enabled(False)
+        stack.enter_context(_nowhere())
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")
         stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
         stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
         yield
+
+
+@contextlib.contextmanager
+def _nowhere() -> Iterator[None]:
+    """Send standard output and error to nowhere, that of compiled code too.
+
+    torch's TorchScript exporter prints the graph that it refuses, past sys.stdout.
+    """
+    kept = {fd: os.dup(fd) for fd in (1, 2)}
+    null = os.open(os.devnull, os.O_WRONLY)
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        for fd in kept:
+            os.dup2(null, fd)
+        yield
+    finally:
+        flush_c()
+        for fd, own in kept.items():
+            os.dup2(own, fd)
+            os.close(own)
+        os.close(null)
 
 
 def first_line(error: BaseException) -> str:

@@ -13,14 +13,13 @@ from gatewise.reference.classes import DROP_IN, LAYERS
 
 from ...cases.case import Case
 from ...checking.comparison import Check
-from ...devices import CPU
 from ...precisions import FLOAT32
 from ...subjects.protocol import Subject, Unsupported
 from ..property import STATEFUL
 from .calls import flat, recorded, unseen
 from .claims import ALL_ROWS, FAMILY, SMALL, SOME_ROWS, called_as, compare_call
 from .compilers import compiled, fresh, quiet
-from .exporters import INPUTS, dimensions, exported, in_onnxruntime, size_refused
+from .exporters import INPUTS, ONNX, dimensions, exported, in_onnxruntime, size_refused
 from .torchscript import require_any_size, traced
 
 #: A graph of dynamic sizes takes several times as long to make as one of fixed sizes.
@@ -144,9 +143,7 @@ def _onnx(by_dynamo: bool, how: str, **extra: Any) -> None:
         f"The ONNX model of the {how} exporter with dynamic axes computes another batch and number "
         "of steps, unless the exporter warns of a constant or the model refuses a size.",
         "|onnxruntime(export(f, B and T dynamic))(x) − v| ≤ r for B′ ≠ B, T′ ≠ T",
-        precisions=FLOAT32,
-        devices=CPU,
-        **{**_DENSE, **extra},
+        **{**ONNX, **_DENSE, **extra},
     )(claim)
 
 

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from ...checking.derivatives import STATES
+from ...devices import CPU
+from ...precisions import FLOAT32
 from ...subjects.capabilities import machine_lacks, torch_lacks
 from ...subjects.protocol import Unsupported
 from .calls import Nested, Recorder, flat
@@ -52,6 +54,25 @@ def dimensions(call: Recorder, batch: int | None, time: int | None, of_states: i
     for given in call.args[1:]:
         shapes.append(states if isinstance(given, Tensor) else tuple(states for _ in given))
     return tuple(shapes)
+
+
+def import_exporters() -> None:
+    """Import what exports to ONNX, which takes seconds, before a process forks."""
+    for name in ("onnx", "onnxscript"):
+        if importlib.util.find_spec(name) is not None:
+            importlib.import_module(name)
+            importlib.import_module("torch.onnx")
+
+
+#: What the claims about ONNX share.  onnxruntime leaves a native thread behind, and a process with
+#: such a thread cannot fork: so they run in a process of their own.
+ONNX: dict[str, Any] = {
+    "precisions": FLOAT32,
+    "devices": CPU,
+    "isolated": True,
+    "prepare": import_exporters,
+    "patience": 4.0,
+}
 
 
 class _Session:
