@@ -76,7 +76,7 @@ def test_an_error_that_moved_by_more_than_chance_is_named(worse: bool) -> None:
 
 
 def test_a_slower_subject_is_named_whatever_the_machine() -> None:
-    before = [record(n) for n in NAMES[:3]]
+    before = [record(n) for n in NAMES[:5]]
     slow_machine = [replace(r, subject_seconds=3.0, reference_seconds=6.0) for r in before]
     assert compare(before, slow_machine).lines() == []
     slow_subject = [replace(r, subject_seconds=6.0, reference_seconds=6.0) for r in before]
@@ -84,6 +84,9 @@ def test_a_slower_subject_is_named_whatever_the_machine() -> None:
     assert "family agreement" in found.worse[0]
     assert "2.00 times as long" in found.worse[0]
     assert compare(slow_subject, before).better
+    # One slow call, of what a first call prepares, is no slower subject.
+    once = [replace(before[0], subject_seconds=60.0), *before[1:]]
+    assert compare(before, once).lines() == []
 
 
 def test_bins_of_a_ratio() -> None:

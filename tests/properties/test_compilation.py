@@ -17,13 +17,13 @@ from gatewise.properties.cases.case import Case
 from gatewise.properties.checking.comparison import Check, Mismatch
 from gatewise.properties.families.catalogue import CATALOGUE
 from gatewise.properties.families.compilation.compilers import quiet
-from gatewise.properties.running import sandbox
 from gatewise.properties.running.engine import run
 from gatewise.properties.running.known_issues import issues_of
 from gatewise.properties.running.plans import Plan
 from gatewise.properties.running.records import FALSIFIED, HOLDS, NOT_RUN, UNSUPPORTED
 from gatewise.properties.subjects.builtin import BUILTIN
 from gatewise.properties.subjects.loading import load_subject
+from gatewise.properties.subjects.protocol import Unsupported
 
 BROKEN = str(Path(__file__).with_name("broken_graphs.py"))
 INDUCTOR = "compiled_by_inductor_equals_reference"
@@ -94,15 +94,13 @@ def test_a_missing_package_is_unsupported_with_its_name(monkeypatch: pytest.Monk
         return None
 
     monkeypatch.setattr(importlib.util, "find_spec", found)
-    sandbox.close()  # its process was made before
+    case = Case("GRU", input_size=2, hidden_size=2, batch=2, time=2)
     for exporter in ("torchscript", "dynamo"):
-        plan = Plan(
-            CATALOGUE[f"onnx_{exporter}_equals_reference"], BUILTIN["gatewise.impl.GRU"], "float32"
-        )
-        record = run(plan, profile="quick")
-        assert record.status == UNSUPPORTED
-        assert "needs the package onnx (extra `onnx` of gatewise)" in record.message
-    sandbox.close()
+        claim = CATALOGUE[f"onnx_{exporter}_equals_reference"].claim
+        with pytest.raises(
+            Unsupported, match=r"needs the package onnx \(extra `onnx` of gatewise\)"
+        ):
+            claim(BUILTIN["gatewise.impl.GRU"], case, Check())
 
 
 def test_what_is_left_to_a_fuller_profile_leaves_a_record_that_says_so() -> None:
