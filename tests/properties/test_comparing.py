@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -136,3 +138,40 @@ def test_a_damaged_file_is_named_by_line_and_the_rest_is_used(
     assert cli.main(["merge", str(old), "-o", str(out)]) == 4
     assert cli.main(["merge", str(whole), "-o", str(whole)]) == 4
     assert "expected a folder that can be written" in capsys.readouterr().err
+
+
+GRU = """
+import torch
+from torch import nn
+
+
+class MyGRU(nn.GRU):
+    def forward(self, input, hx=None):
+        for _ in range({turns}):
+            output, state = super().forward(input, hx)
+        return output, state * {factor}
+"""
+
+
+def test_a_planted_slowdown_and_a_planted_fault_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    commits = {"main": (1, 1.0), "again": (1, 1.0), "slow": (6, 1.0), "wrong": (1, 1.001)}
+    for seed, (name, (turns, factor)) in enumerate(commits.items()):
+        text = GRU.format(turns=turns, factor=factor)
+        (tmp_path / "mine.py").write_text(text, encoding="utf-8")
+        options = ["--family", "agreement", "--profile", "quick", "--seed", str(seed)]
+        command = [sys.executable, "-W", "ignore", "-m", "gatewise", "check", "mine.py:MyGRU"]
+        subprocess.run([*command, *options, "--report", name], check=False, capture_output=True)
+    capsys.readouterr()
+
+    def status(name: str) -> int:
+        return cli.main(["compare", "main/records.jsonl", f"{name}/records.jsonl"])
+
+    assert status("again") == 0
+    assert "0 worse, 0 better, 0 other differences" in capsys.readouterr().out
+    assert status("slow") == 1
+    assert "family agreement: a call takes" in capsys.readouterr().out
+    assert status("wrong") == 1
+    assert "equals_reference: holds, now falsified: h_n" in capsys.readouterr().out
