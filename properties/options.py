@@ -76,6 +76,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "metavar": "NUMBER",
         "help": f"how many falsified properties are shown in full, or all (default: {SHOWN})",
     },
+    "--shard": {
+        "metavar": "I/N",
+        "help": "put the I-th of N parts of the properties, so that N machines share a run: 1/3, "
+        "2/3 and 3/3 together are the whole, and draw what one run draws",
+    },
     "--case-timeout": {
         "metavar": "SECONDS",
         "help": "stop a case of a subject from --subject, or one that may hang, after so long "
@@ -140,6 +145,7 @@ def configure(given: Mapping[str, Any]) -> Run:
         report and Path(report),
         level=level,
         chosen=chosen,
+        shard=_shard(given.get("--shard")),
         show=_shown(given.get("--show")),
         case_timeout=seconds("--case-timeout", given.get("--case-timeout"), CASE_TIMEOUT),
     )
@@ -214,6 +220,16 @@ def _shown(stated: str | None) -> int | None:
     if stated != "all" and not stated.isdigit():
         raise UsageError(f"--show {stated!r}: expected a number, or all")
     return None if stated == "all" else int(stated)
+
+
+def _shard(stated: str | None) -> tuple[int, int]:
+    """The number of a part, from 1, and how many parts there are."""
+    if stated is None:
+        return 1, 1
+    own, slash, parts = stated.partition("/")
+    if slash and own.isdigit() and parts.isdigit() and 1 <= int(own) <= int(parts):
+        return int(own), int(parts)
+    raise UsageError(f"--shard {stated!r}: expected I/N with I from 1 to N, such as 2/3")
 
 
 def _hashed(text: str) -> int:

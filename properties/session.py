@@ -29,6 +29,7 @@ from .reporting.verdicts import verdicts
 from .running.engine import run
 from .running.glance import GLANCED
 from .running.plans import Plan, plans
+from .running.profiles import seed_of
 from .running.put import apart
 from .running.record_file import RecordFile, head
 from .running.records import CRASHED, Diagnosis, Record, not_offered, summary
@@ -52,6 +53,7 @@ class Run:
     level: str | None = None
     chosen: frozenset[str] | None = None
     show: int | None = 10
+    shard: tuple[int, int] = (1, 1)
     database: str = field(default=".hypothesis/gatewise")
     case_timeout: float = CASE_TIMEOUT
 
@@ -59,7 +61,10 @@ class Run:
     def by_id(self) -> dict[str, Plan]:
         """Every plan of the session by its id."""
         every = plans(self.subjects, self.devices, self.precisions)
-        return {p.id: p for p in every if self.chosen is None or p.prop.name in self.chosen}
+        named = [p for p in every if self.chosen is None or p.prop.name in self.chosen]
+        own, parts = self.shard
+        # The seed of a plan is a hash of its id, so each part has plans of every family.
+        return {p.id: p for p in named if seed_of(0, p.id) % parts == own - 1}
 
     def shown(self, records: Iterable[Record]) -> list[Record]:
         """The records that a person reads in full, of all of a run, the most telling first."""
@@ -83,9 +88,11 @@ class Run:
         gpu = "" if len(available()) > 1 else "; no CUDA device"
         count = len(self.subjects)
         what = self.subjects[0].name if count == 1 else f"{count} subjects"
+        own, parts = self.shard
+        shard = f"shard {own}/{parts}; " if parts > 1 else ""
         return (
             f"gatewise: {what} on {', '.join(self.devices)}{gpu}; "
-            f"precisions {', '.join(self.precisions)}; profile {self.profile}; "
+            f"precisions {', '.join(self.precisions)}; profile {self.profile}; {shard}"
             f"seed {self.seed} ({option}{self.seed} reproduces); "
             f"torch {torch.__version__}"
         )

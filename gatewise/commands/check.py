@@ -15,7 +15,10 @@ from typing import Any
 from .statuses import ERROR, FOUND, GOOD, INTERRUPTED, USAGE
 
 #: Options of the command that mean what they mean under pytest.
-_SHARED = ("--like", "--level", "--family", "--property", "--precision", "--device", "--report")
+_SHARED = (
+    *("--like", "--level", "--family", "--property", "--precision", "--device"),
+    *("--shard", "--report"),
+)
 #: Causes that are printed when they are found.
 _SHOWN = 5
 

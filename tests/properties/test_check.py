@@ -188,10 +188,11 @@ def test_what_a_subject_prints_is_shown_whole_and_harmless(folder: Path) -> None
         (["--time-limit", "-1"], "--time-limit '-1': expected a number of seconds above 0"),
         (["--profile", "slow"], "--profile 'slow': expected one of quick, standard, thorough"),
         (["--property", "equals_referenc"], "the nearest names are equals_reference"),
+        (["--shard", "3/2"], "--shard '3/2': expected I/N with I from 1 to N, such as 2/3"),
         (["--level", "all"], "--level 'all': expected one of values, contract, hardening"),
         (["--report", "mine.py"], "--report 'mine.py': File exists; expected a folder"),
     ],
-    ids=["import", "jobs", "time", "profile", "property", "level", "report"],
+    ids=["import", "jobs", "time", "profile", "property", "shard", "level", "report"],
 )
 def test_a_bad_option_is_one_line(folder: Path, options: list[str], line: str) -> None:
     subject = [] if options[0] == "nowhere:LSTM" else ["mine.py:RightGRU"]
@@ -218,3 +219,16 @@ def test_services_read_what_a_run_found(folder: Path) -> None:
     assert len(suites.findall(".//testcase")) == len(records)
     wrong = [r for r in records if r["status"] == "falsified"]
     assert len(suites.findall(".//failure")) == len(wrong) > 2
+
+
+def test_two_shards_together_draw_what_one_run_draws(folder: Path) -> None:
+    drawn = []
+    options = ["mine.py:RightGRU", *FEW[:2], *FEW[4:]]
+    for shard in ("1/1", "1/2", "2/2"):
+        assert check(folder, *options, "--shard", shard).returncode == 0
+        fields = ("name", "precision", "seed", "cases", "worst")
+        drawn.append([tuple(r[f] for f in fields) for r in lines(folder)[1]])
+    whole, first, second = drawn
+    assert first
+    assert second
+    assert sorted(first + second) == sorted(whole)
