@@ -18,6 +18,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from gatewise.properties.levels import HARDENING
+
 from .all import MUTANTS
 from .kill import ROOT
 from .run import percentile
@@ -45,7 +47,7 @@ def seconds(name: str, by_pytest: bool, jobs: int) -> tuple[float | None, float]
         file = Path(folder) / "mine.py"
         file.write_text(_FILE.format(root=str(ROOT), name=name), encoding="utf-8")
         spec, like = f"{file}:Wrong", MUTANTS[name].like
-        report = ["--report", f"{folder}/report", "--like", like]
+        report = ["--report", f"{folder}/report", "--like", like, "--level", HARDENING]
         if by_pytest:
             command = ["-m", "pytest", "tests/conformance", "-x", "-p", "no:cacheprovider"]
             command += ["--subject", spec, *report, *(["-n", str(jobs)] if jobs > 1 else [])]
