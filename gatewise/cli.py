@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from .commands import check, compare, identify, merge
+from .commands.statuses import INTERRUPTED
 
 COMMANDS = (check, compare, merge, identify)
 
@@ -29,4 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of the output has ended, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except KeyboardInterrupt:
+        print("gatewise: interrupted", file=sys.stderr)
+        return INTERRUPTED
     return status

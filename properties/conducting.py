@@ -5,7 +5,7 @@ A worker resolves the same options to the same run, unless it is a fork and has 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
@@ -61,7 +61,7 @@ def steps(
     jobs: int,
     fail_fast: bool = False,
     seconds: float = float("inf"),
-) -> Iterator[Step]:
+) -> Generator[Step, None, None]:
     """Put every property, in `jobs` processes; a step for each record, which is written first.
 
     `given` are the options that made the run.  `seconds` limits the time, and with `fail_fast` the
@@ -78,7 +78,7 @@ def steps(
     walk = conduct(
         conducted.schedule, worker, made, jobs=jobs, method=way, until=ends, seconds=seconds
     )
-    with closing(walk):  # type: ignore[type-var]
+    with closing(walk):
         for step in walk:
             if step.record is not None and conducted.file is not None:
                 conducted.file.add(step.record)

@@ -7,8 +7,8 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -108,14 +108,17 @@ def _conducted(
     show = _Json() if given.json else _Text(conducted)
     why = ""
     try:
-        with _signals():
-            try:
-                for step in steps(
-                    conducted, flags, jobs=jobs, fail_fast=given.fail_fast, seconds=limit
-                ):
-                    show.step(step)
-            except KeyboardInterrupt:
-                why = BY_HAND
+        with (
+            _signals() as asked,
+            closing(
+                steps(conducted, flags, jobs=jobs, fail_fast=given.fail_fast, seconds=limit)
+            ) as walk,
+        ):
+            for step in walk:
+                show.step(step)
+                if asked:
+                    why = BY_HAND
+                    break
     finally:
         show.stop()
         ended = len(conducted.schedule.final) == len(conducted.schedule.plans)
@@ -246,14 +249,16 @@ def _jobs(stated: str | None) -> int:
 
 
 @contextmanager
-def _signals() -> Iterator[None]:
-    """Within this block SIGTERM ends a run as Ctrl-C does: with all records of what was done."""
+def _signals() -> Iterator[list[int]]:
+    """The signals that asked for an end within this block: Ctrl-C and SIGTERM.
 
-    def interrupt(number: int, frame: Any) -> None:
-        raise KeyboardInterrupt
-
-    before: Callable[..., Any] | int | None = signal.signal(signal.SIGTERM, interrupt)
+    They are noted and not raised: an exception in a callback of the collector would be lost.
+    """
+    asked: list[int] = []
+    ends = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda n, frame: asked.append(n)) for number in ends]
     try:
-        yield
+        yield asked
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in zip(ends, before, strict=True):
+            signal.signal(number, handler)

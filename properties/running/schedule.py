@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -129,7 +129,7 @@ def conduct(
     method: str,
     until: Callable[[Record], bool] = lambda record: False,
     seconds: float = float("inf"),
-) -> Iterator[Step]:
+) -> Generator[Step, None, None]:
     """Do the jobs of a schedule in `jobs` processes, and yield a step for each record.
 
     It ends when nothing is left, after `seconds`, or after the first record of which `until` is
