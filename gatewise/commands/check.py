@@ -17,7 +17,7 @@ from .statuses import ERROR, FOUND, GOOD, INTERRUPTED, USAGE
 #: Options of the command that mean what they mean under pytest.
 _SHARED = (
     *("--like", "--level", "--family", "--property", "--precision", "--device"),
-    *("--shard", "--report"),
+    *("--shard", "--report", "--case-timeout"),
 )
 #: Causes that are printed when they are found.
 _SHOWN = 5
@@ -63,9 +63,6 @@ def add_to(commands: Any) -> None:
         "--time-limit",
         metavar="SECONDS",
         help="end after so long, and say what was left (default: none)",
-    )
-    parser.add_argument(
-        "--case-timeout", **{**OPTIONS["--case-timeout"], "help": OPTIONS["--case-timeout"]["help"]}
     )
     parser.set_defaults(run=run, report=DEFAULT_REPORT)
 

@@ -12,7 +12,7 @@ from operator import itemgetter
 
 from ..levels import LEVELS
 from .plans import Plan
-from .profiles import EXAMPLES
+from .profiles import examples_of
 
 #: The number of cases of a property that a glance draws.
 GLANCE = 5
@@ -88,4 +88,4 @@ def as_faults_show(plans: Iterable[Plan]) -> list[Plan]:
 
 def is_whole(plan: Plan, profile: str) -> bool:
     """Whether a glance at a property draws as many cases as a run of a profile."""
-    return max(1, round(EXAMPLES[profile] * plan.prop.share)) <= GLANCE
+    return examples_of(profile, plan.prop.share) <= GLANCE

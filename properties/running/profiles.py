@@ -13,6 +13,11 @@ from hypothesis.database import ExampleDatabase
 EXAMPLES = {"quick": 20, "standard": 60, "thorough": 1000}
 
 
+def examples_of(profile: str, share: float) -> int:
+    """How many cases a run of a profile draws for a property of this share."""
+    return max(1, round(EXAMPLES[profile] * share))
+
+
 def profile_settings(
     profile: str,
     share: float = 1.0,
@@ -28,7 +33,7 @@ def profile_settings(
     """
     if profile not in EXAMPLES:
         raise ValueError(f"profile {profile!r} is not one of {', '.join(EXAMPLES)}")
-    examples = max(1, round(EXAMPLES[profile] * share))
+    examples = examples_of(profile, share)
     phases = (Phase.explicit, Phase.reuse, Phase.generate, *([Phase.shrink] if shrink else []))
     return settings(
         max_examples=min(examples, most or examples),

@@ -76,9 +76,7 @@ class RecordFile:
             return
         new = self.path.with_suffix(".new")
         try:
-            with new.open("w", encoding="utf-8", newline="\n") as file:
-                file.write(_line(self._first))
-                file.writelines(_line(r.as_dict()) for r in sorted(self._records, key=order))
+            _write(new, [RunRecords(self._first, sorted(self._records, key=order))])
             os.replace(new, self.path)
         except OSError as error:
             new.unlink(missing_ok=True)
@@ -93,11 +91,15 @@ def write(folder: Path, runs: Iterable[RunRecords]) -> Path:
     """Write the records of several runs to FOLDER/records.jsonl; raises `OSError`."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / NAME
+    _write(path, runs)
+    return path
+
+
+def _write(path: Path, runs: Iterable[RunRecords]) -> None:
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for run in runs:
             file.write(_line(run.head))
             file.writelines(_line(r.as_dict()) for r in run.records)
-    return path
 
 
 def _line(values: Mapping[str, Any]) -> str:

@@ -34,6 +34,11 @@ Wrong = MUTANTS[{name!r}].factory
 """
 
 
+def module_of(name: str) -> str:
+    """The text of a file whose class `Wrong` is a mutant, for the commands that load a subject."""
+    return _FILE.format(root=str(ROOT), name=name)
+
+
 def drawn(count: int, seed: int = 0) -> list[str]:
     """Mutants over all classes of faults, spread evenly over the registry's order by class."""
     ordered = sorted(MUTANTS, key=lambda n: (MUTANTS[n].fault_class, n))
@@ -45,7 +50,7 @@ def seconds(name: str, by_pytest: bool, jobs: int) -> tuple[float | None, float]
     """Seconds to the first falsified property, or None, and to the end."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "mine.py"
-        file.write_text(_FILE.format(root=str(ROOT), name=name), encoding="utf-8")
+        file.write_text(module_of(name), encoding="utf-8")
         spec, like = f"{file}:Wrong", MUTANTS[name].like
         report = ["--report", f"{folder}/report", "--like", like, "--level", HARDENING]
         if by_pytest:

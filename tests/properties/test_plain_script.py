@@ -13,8 +13,8 @@ from gatewise.properties.running.engine import run
 from gatewise.properties.running.plans import Plan
 from gatewise.properties.session import diagnosed
 from gatewise.properties.subjects.loading import load_subject
+from tests.mutation.by_command import module_of
 
-ROOT = Path(__file__).resolve().parents[2]
 #: The most lines of a script that a person reads.
 READABLE = 80
 
@@ -30,14 +30,6 @@ FOUND = {
     "LSTM-cell-path-detached": "gradient_of_weight_ih",
     "LSTM-projection-not-trained": "gradient_of_weight_hr",
 }
-FILE = """
-import sys
-
-sys.path.insert(0, {root!r})
-from tests.mutation.all import MUTANTS
-
-Wrong = MUTANTS[{name!r}].factory
-"""
 
 
 @pytest.mark.parametrize("name", FOUND)
@@ -46,7 +38,7 @@ def test_a_script_is_short_and_shows_the_fault_and_no_fault_of_torch(
 ) -> None:
     like = name.partition("-")[0]
     file = tmp_path / "mine.py"
-    file.write_text(FILE.format(root=str(ROOT), name=name), encoding="utf-8")
+    file.write_text(module_of(name), encoding="utf-8")
     plan = Plan(CATALOGUE[FOUND[name]], load_subject(f"{file}:Wrong", like), "float32")
     record = run(plan, seed=1)
     assert record.status == "falsified"
