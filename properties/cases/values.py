@@ -75,8 +75,11 @@ REGIMES: dict[str, Regime] = {
 class _NoEntropy(np.random.bit_generator.ISeedSequence):
     """Zeros as the first seed of a generator: faster than to read entropy from the system."""
 
+    #: A list, because NumPy reads it item by item, and an item of an array takes ten times as long.
+    _ZEROS = [0] * 624
+
     def generate_state(self, n_words: int, dtype: Any = np.uint32) -> Any:
-        return np.zeros(n_words, dtype)
+        return self._ZEROS[:n_words]
 
 
 def seeded(*key: int) -> np.random.RandomState:

@@ -62,8 +62,8 @@ class Issue:
     `witness` has the arguments of a Case; its kind is the subject's and its precision that of the
     run.  If `where` lists several variants, the witness must fail in each.  `attempts` above 1 is
     for a read past the end of an array, because the memory there decides whether the read fails.
-    The witness is then checked up to `attempts` times, each further time in a new process, until
-    it fails.  It must fail in at least one of the variants.
+    Each variant is then checked up to `attempts` times, each further time in a new process, until
+    one variant fails.
     """
 
     name: str

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -49,7 +48,7 @@ def apart(plan: Plan, claim: Claim, case: Case, check: Check, timeout: float) ->
             return claim(plan.subject, case, own)
     finally:
         own.end_case(take())
-        check.add(asdict(own))
+        check.add(vars(own))
 
 
 def outcomes_again(

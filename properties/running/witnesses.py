@@ -44,41 +44,60 @@ def seen_elsewhere(plan: Plan, timeout: float = CASE_TIMEOUT) -> list[Issue]:
 
 def _outcome(plan: Plan, issue: Issue, timeout: float) -> tuple[bool, list[str]]:
     """Whether the witness fails, in each of its variants; and the variants that pass."""
-    outcomes = {
-        repr(case): _fails_within(plan, issue, case, timeout)
-        for case in issue.cases(plan.subject, plan.precision)
-    }
-    # What memory holds in this process may hide all variants but one of a read past an end.
-    enough = any if issue.attempts > 1 else all
+    variants = issue.cases(plan.subject, plan.precision)
+    if issue.attempts > 1:
+        return _outcome_of_a_read(plan, issue, variants, timeout)
+    outcomes = {repr(case): _fails_within(plan, issue, case, timeout) for case in variants}
     decided = [fails for fails in outcomes.values() if fails is not None]
-    return bool(decided) and enough(decided), [
+    return bool(decided) and all(decided), [
         case for case, fails in outcomes.items() if fails is False
     ]
 
 
+def _outcome_of_a_read(
+    plan: Plan, issue: Issue, variants: list[Case], timeout: float
+) -> tuple[bool, list[str]]:
+    """The same for a read past an end, which one failing variant decides.
+
+    What memory holds in this process may hide the other variants.  So each variant is put once
+    before any is put again, each time in a new process, up to the first that fails.
+    """
+    passing: list[str] = []
+    for attempt in range(issue.attempts):
+        passing = []
+        for case in variants:
+            if attempt:
+                sandbox.end()
+            fails = _fails_within(plan, issue, case, timeout)
+            if fails:
+                return True, []
+            if fails is False:
+                passing.append(repr(case))
+        if not passing:
+            break
+    return False, passing
+
+
 def _fails_within(plan: Plan, issue: Issue, case: Case, timeout: float) -> bool | None:
     """Whether a witness fails; one that the subject does not offer is put within its gaps."""
-    fails = _fails(plan, case, issue.attempts, timeout)
+    fails = _fails(plan, case, timeout)
     if fails is None:
         fixed = narrowed({}, plan.subject.unsupported, plan.subject.form)
         fixed.pop("forms", None)
         within = case.but(**fixed)
         if within != case and issue.covers(within):
-            return _fails(plan, within, issue.attempts, timeout)
+            return _fails(plan, within, timeout)
     return fails
 
 
-def _fails(plan: Plan, case: Case, attempts: int, timeout: float) -> bool | None:
-    """Whether a witness fails in one of some attempts; None where it is not offered."""
-    for attempt in range(attempts):
-        if attempt:
-            sandbox.end()
-        try:
-            put(plan, case, Check(), timeout)
-        except Unsupported:
-            return None
-        except sandbox.SandboxError:
-            raise
-        except Exception:
-            return True
+def _fails(plan: Plan, case: Case, timeout: float) -> bool | None:
+    """Whether a witness fails; None where it is not offered."""
+    try:
+        put(plan, case, Check(), timeout)
+    except Unsupported:
+        return None
+    except sandbox.SandboxError:
+        raise
+    except Exception:
+        return True
     return False

@@ -12,7 +12,6 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable
-from dataclasses import asdict
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
@@ -128,7 +127,7 @@ def serve(
         changed = process_state.restore(before)
         text, written = _new_text(log, written)
         _watch(None)
-        channel.send(Answer(value, asdict(check), failure, text, written, changed))
+        channel.send(Answer(value, vars(check), failure, text, written, changed))
 
 
 def _isolate(log: str) -> None:
