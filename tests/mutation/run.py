@@ -5,7 +5,7 @@ Usage: python -m tests.mutation.run [--profile standard] [--names TEXT] [--full]
 
 Every mutant is put to the properties until one does not hold, to a few cases of each first and
 then to all; every correct subject to all of them up to its level, with each seed.  --level is the
-strictest level of claims that are put to a mutant.  --only runs the mutants alone, or the correct
+strictest level of claims that are put to any of them.  --only runs the mutants alone, or the correct
 subjects alone.  --full prints the matrix mutant × property as well, at the profile `quick`, and
 the properties that kill nothing.  An interrupt prints what was found so far.  The report has each
 verdict as soon as it is found, and --resume goes on from there, in a run with the same options on
@@ -50,15 +50,15 @@ def hunt(name: str, profile: str, seed: int, level: str) -> Verdict:
     return first_kill(MUTANTS[name].subject, profile=profile, seed=seed, level=level)
 
 
-def alarm(name: str, profile: str, seed: int) -> Verdict:
-    """The first property that a correct subject falsifies."""
+def alarm(name: str, profile: str, seed: int, level: str) -> Verdict:
+    """The first property that a correct subject falsifies, up to its level and the one given."""
     correct = CORRECT[name]
     verdict = first_kill(
         correct.subject,
         profile=profile,
         seed=seed,
         precisions=correct.precisions,
-        level=correct.level,
+        level=min(correct.level, level, key=list(LEVELS).index),
         glance=False,
     )
     return Verdict(**{**asdict(verdict), "name": f"{name} seed {seed}"})
@@ -185,7 +185,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--report", type=Path, help="folder for mutation.jsonl")
     parser.add_argument("--resume", action="store_true", help="what the report has is not run")
-    parser.add_argument("--level", choices=LEVELS, default=HARDENING, help="of the mutants' claims")
+    parser.add_argument("--level", choices=LEVELS, default=HARDENING, help="of the claims")
     parser.add_argument("--only", choices=["mutants", "correct"], default="", help="what runs")
     args = parser.parse_args()
     if args.resume and args.report is None:
@@ -207,7 +207,7 @@ def main() -> int:
     alarms = [v for v in report.found if _plain(v) not in MUTANTS]
     found = {v.name for v in alarms}
     calls = [
-        (n, args.profile, s)
+        (n, args.profile, s, args.level)
         for s in range(args.seeds)
         for n in CORRECT
         if args.names in n and args.only != "mutants" and f"{n} seed {s}" not in found
