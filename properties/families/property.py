@@ -10,6 +10,7 @@ from typing import Any
 from hypothesis.strategies import SearchStrategy
 
 from gatewise.reference.classes import CLASSES, CONCAT_CELLS, DROP_IN, Class
+from gatewise.reference.formats import Array
 from gatewise.reference.groups import Group
 from gatewise.reference.kinds import KINDS
 
@@ -24,6 +25,8 @@ from ..subjects.capabilities import Unsupported, narrowed
 from ..subjects.protocol import Subject
 
 Claim = Callable[[Subject, Case, Check], None]
+#: A case of a claim → the case of one call, and the dropout masks of its expected results.
+OneCall = Callable[[Case], tuple[Case, list[Array]]]
 
 #: The classes that take an initial state.
 STATEFUL = DROP_IN + CONCAT_CELLS
@@ -62,6 +65,9 @@ class Property:
     `isolated` says that a case may kill or hang its process, so it runs in a sandbox.  A case may
     take `patience` times the usual time there.  `prepare` is called once,
     before the fork.
+
+    Where a case decides the claim by one call that its own fields do not describe, `one_call` gives
+    that call, so that a script of a failure can show it.
     """
 
     name: str
@@ -85,6 +91,7 @@ class Property:
     portion: Mapping[str, float] = field(default_factory=dict)
     covers: bool = False
     evaluates: bool = False
+    one_call: OneCall | None = None
     constraints: Mapping[str, Any] = field(default_factory=dict)
 
     def strategy(

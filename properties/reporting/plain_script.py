@@ -18,11 +18,11 @@ from gatewise.reference.kinds import KINDS
 from ..cases import layouts
 from ..cases.case import Case
 from ..checking.derivatives import Gradients, may_be_left_out, record, tensors
-from ..checking.oracle import expected_gradients, upstream_arrays
+from ..checking.oracle import expected, expected_gradients, result_shapes, upstream_arrays
+from ..families.dropout.masks import seeded_generators
 from ..precisions import dtype_of
 from ..subjects.protocol import Subject
 from .diagnosis_of_calls import differs
-from .faults_of_arguments import call_of
 
 #: Wrong gradients that a script compares.
 _SHOWN = 4
@@ -92,8 +92,12 @@ def folder_of(subject: Subject) -> str:
     return str(path.parents[1] if path.name == "__init__.py" else path.parent)
 
 
-def plain_script(subject: Subject, case: Case, head: str, *, gradients: bool) -> str | None:
+def plain_script(
+    subject: Subject, case: Case, head: str, *, gradients: bool, masks: Sequence[Array] = ()
+) -> str | None:
     """A script that compares the results with the expected arrays, or the gradients.
+
+    `masks` are the dropout masks of the expected results, as `oracle.expected` takes them.
 
     None if the results are right, and with `gradients` the gradients are right as well; or if a
     script without Gatewise cannot call the subject.
@@ -102,8 +106,10 @@ def plain_script(subject: Subject, case: Case, head: str, *, gradients: bool) ->
         return None
     if "torch_names" in subject.unsupported:  # an adapter needs Gatewise's modules
         return None
-    want = call_of(case).results()
-    if differs(subject.run(case), want):
+    want = expected(case, masks=masks)
+    with seeded_generators(subject, case.seed):
+        got = subject.run(case)
+    if differs(got, want):
         return _text(subject, case, head, want)
     return _gradient_script(subject, case, head) if gradients else None
 
@@ -176,7 +182,8 @@ def _text(
         "    for name, values in WEIGHTS.items():",
         "        own[name].copy_(torch.tensor(values, dtype=torch.float64))",
         *([] if case.training else ["module.eval()"]),
-        *_call(case, list(call_of(case).results()), upstream is not None),
+        *([f"torch.manual_seed({case.seed})"] if case.dropout else []),
+        *_call(case, list(result_shapes(case)), upstream is not None),
         *(_backward(case) if upstream is not None else []),
         _COMPARE.replace("{result}", _RESULT if upstream is None else _GRADIENT),
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from ..cases.case import Case
 from ..families.property import Property
 from ..subjects.protocol import Subject
@@ -37,9 +39,10 @@ def script(
     title = f"{subject.name} falsifies {prop.name}: {prop.sentence}"
     text = "\n".join(line.replace("\\", "\\\\").replace('"""', "'''") for line in lines)
     head = _HEAD.format(title=title, text=text, name=name)
-    try:
+    plain = None
+    if called:
         needs = "gradients" in prop.needs
-        plain = plain_script(subject, case, head, gradients=needs) if called else None
-    except Exception:  # the subject raises, or has no name that a script can import
-        plain = None
+        shown, masks = prop.one_call(case) if prop.one_call else (case, [])
+        with suppress(Exception):  # the subject raises, or has no name that a script can import
+            plain = plain_script(subject, shown, head, gradients=needs, masks=masks)
     return plain or bundled_script(subject, case, prop, head, folder_of(subject))

@@ -5,12 +5,12 @@ Usage: python -m tests.mutation.run [--profile standard] [--names TEXT] [--full]
 
 Every mutant is put to the properties until one does not hold, to a few cases of each first and
 then to all; every correct subject to all of them up to its level, with each seed.  --level is the
-strictest level of claims that are put to any of them.  --only runs the mutants alone, or the correct
-subjects alone.  --full prints the matrix mutant × property as well, at the profile `quick`, and
-the properties that kill nothing.  An interrupt prints what was found so far.  The report has each
-verdict as soon as it is found, and --resume goes on from there, in a run with the same options on
-the same code.  The status is 1 where a mutant survives without an explanation, or where a correct
-subject is falsified.
+strictest level of claims that are put to any of them.  --only runs the mutants alone, or the
+correct subjects alone.  --full prints the matrix mutant × property as well, at the profile
+`quick`, and the properties that kill nothing.  An interrupt prints what was found so far.  The
+report has each verdict as soon as it is found, and --resume goes on from there, in a run with the
+same options on the same code.  The status is 1 where a mutant survives without an explanation, or
+where a correct subject is falsified.
 """
 
 from __future__ import annotations

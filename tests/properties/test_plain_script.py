@@ -29,6 +29,10 @@ FOUND = {
     "GRUCell-update-gate-detached": "gradient_of_weight_ih",
     "LSTM-cell-path-detached": "gradient_of_weight_ih",
     "LSTM-projection-not-trained": "gradient_of_weight_hr",
+    "LSTM-drops-in-eval": "evaluation_drops_nothing",
+    "LSTM-on-the-input": "certain_dropout_silences_between_layers",
+    "GRU-never-drops": "certain_dropout_silences_between_layers",
+    "GRU-after-the-last-layer": "single_layer_drops_nothing",
 }
 
 

@@ -49,6 +49,21 @@ def _with_dropout(case: Case) -> Case:
     return case.but(dropout=float(case.variant))
 
 
+def _evaluated(case: Case) -> tuple[Case, list[Array]]:
+    return _with_dropout(case).but(num_layers=2 + case.seed % 2, training=False), []
+
+
+def _deep(case: Case) -> tuple[Case, list[Array]]:
+    return case.but(num_layers=2 + case.seed % 2), []
+
+
+def _silenced(case: Case) -> tuple[Case, list[Array]]:
+    case, _ = _deep(case)
+    batch = 1 if case.batch is None else case.batch
+    zeros = np.zeros((case.time, batch, case.options.output_size))
+    return case, [zeros] * (case.num_layers - 1)
+
+
 def _seeded_run(subject: Subject, case: Case, module: nn.Module, seed: int) -> Results:
     with seeded_generators(subject, seed):
         return subject.run(case, module)
@@ -62,10 +77,11 @@ def _seeded_run(subject: Subject, case: Case, module: nn.Module, seed: int) -> R
     share=0.2,
     num_layers=2,
     variants=(*PROBABILITIES, "1.0"),
+    one_call=_evaluated,
 )
 def evaluation_drops_nothing(subject: Subject, case: Case, check: Check) -> None:
-    case = _with_dropout(case).but(num_layers=2 + case.seed % 2)
-    module, want = subject.build(case).eval(), expected(case)
+    case, _ = _evaluated(case)
+    module, want = subject.build(case), expected(case)
     compare_all(check, _seeded_run(subject, case, module, case.seed), want)
     _seeded_run(subject, case, module.train(), case.seed)
     again = _seeded_run(subject, case, module.eval(), case.seed)
@@ -80,9 +96,10 @@ def evaluation_drops_nothing(subject: Subject, case: Case, check: Check) -> None
     num_layers=2,
     dropout=0.0,
     regimes=ORDINARY,
+    one_call=_deep,
 )
 def zero_probability_drops_nothing(subject: Subject, case: Case, check: Check) -> None:
-    case = case.but(num_layers=2 + case.seed % 2)
+    case, _ = _deep(case)
     module, want = subject.build(case).train(), expected(case)
     first, second = (_seeded_run(subject, case, module, case.seed + k) for k in (0, 1))
     compare_all(check, first, want)
@@ -101,13 +118,12 @@ def zero_probability_drops_nothing(subject: Subject, case: Case, check: Check) -
     share=0.2,
     num_layers=2,
     dropout=1.0,
+    one_call=_silenced,
 )
 def certain_dropout_silences_between_layers(subject: Subject, case: Case, check: Check) -> None:
-    case = case.but(num_layers=2 + case.seed % 2)
+    case, masks = _silenced(case)
     got = _seeded_run(subject, case, subject.build(case).train(), case.seed)
-    batch = 1 if case.batch is None else case.batch
-    zeros = np.zeros((case.time, batch, case.options.output_size))
-    compare_all(check, got, expected(case, masks=[zeros] * (case.num_layers - 1)))
+    compare_all(check, got, expected(case, masks=masks))
 
 
 @FAMILY.claims(
@@ -117,6 +133,7 @@ def certain_dropout_silences_between_layers(subject: Subject, case: Case, check:
     share=0.2,
     num_layers=1,
     variants=(*PROBABILITIES, "1.0"),
+    one_call=lambda case: (_with_dropout(case), []),
 )
 def single_layer_drops_nothing(subject: Subject, case: Case, check: Check) -> None:
     case = _with_dropout(case)
