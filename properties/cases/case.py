@@ -130,6 +130,13 @@ class Case:
         return (*lead, self.input_size)
 
     @property
+    def time_axis(self) -> int | None:
+        """The axis of time in a layer's input and output; None for a cell."""
+        if self.cell:
+            return None
+        return 1 if self.batch_first and self.batch is not None else 0
+
+    @property
     def state_shapes(self) -> tuple[tuple[int, ...], ...]:
         """Shapes of h, and of c if the kind has it; empty for a network that takes no state."""
         options = self.options

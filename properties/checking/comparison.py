@@ -36,6 +36,11 @@ class Expected:
 BINS = 24
 
 
+#: The bins of the steps of time: bin k has the steps from 2^(k−1) up to 2^k − 1, bin 0 the step 0,
+#: and the last one all later ones.
+STEPS = 13
+
+
 def bin_of(ratio: float) -> int:
     """The bin of a ratio error/bound of at most 1."""
     return 0 if ratio <= 0.0 else min(BINS - 1, max(0, math.frexp(ratio)[1] - 1 + BINS))
@@ -49,7 +54,8 @@ class Check:
     `elements` counts these elements.  `unbounded` counts the elements without a finite bound, and
     `vacuous` the arrays that have only such elements.  `worst` is the largest error / bound, and
     `worst_at` the result and the index that have it.  `histogram` counts the cases by their own
-    largest error / bound, in the bins of `bin_of`.  `discriminating` counts the cases that can
+    largest error / bound, in the bins of `bin_of`.  `by_step` has the largest error / bound of a
+    layer's output by the step of time, in STEPS bins.  `discriminating` counts the cases that can
     detect a wrong cell or gradient.  `subject_seconds` and `reference_seconds` were spent in calls
     of the subject and of the reference.
     """
@@ -61,12 +67,17 @@ class Check:
     worst: float = 0.0
     worst_at: str = ""
     histogram: list[int] = field(default_factory=lambda: [0] * BINS)
+    by_step: list[float] = field(default_factory=lambda: [0.0] * STEPS)
     discriminating: int = 0
     subject_seconds: float = 0.0
     reference_seconds: float = 0.0
 
-    def close(self, name: str, got: Any, expected: Ball | Expected) -> None:
+    def close(
+        self, name: str, got: Any, expected: Ball | Expected, time_axis: int | None = None
+    ) -> None:
         """Require |got − expected| <= bound in every element whose bound is finite.
+
+        With the axis of time, the largest error / bound of each step is kept in `by_step`.
 
         Raises `Mismatch` with the index of the worst element, both values, the bound and its
         formula.
@@ -95,6 +106,11 @@ class Check:
         if worst > self.worst:
             index = np.unravel_index(int(np.argmax(ratio)), ratio.shape)
             self.worst, self.worst_at = worst, f"{name}{[int(i) for i in index]}"
+        if time_axis is not None:
+            others = tuple(a for a in range(ratio.ndim) if a != time_axis)
+            for t, largest in enumerate(ratio.max(axis=others).tolist()):
+                place = min(t.bit_length(), STEPS - 1)
+                self.by_step[place] = max(self.by_step[place], largest)
 
     def same(self, name: str, got: Any, expected: Any) -> None:
         """Require that a discrete fact (a shape, a dtype, a count) is exactly as expected."""
@@ -132,7 +148,8 @@ class Check:
         if counts["worst"] > self.worst:
             self.worst, self.worst_at = counts["worst"], counts["worst_at"]
         self.histogram = [a + b for a, b in zip(self.histogram, counts["histogram"], strict=True)]
-        for name in counts.keys() - {"worst", "worst_at", "histogram"}:
+        self.by_step = [max(a, b) for a, b in zip(self.by_step, counts["by_step"], strict=True)]
+        for name in counts.keys() - {"worst", "worst_at", "histogram", "by_step"}:
             setattr(self, name, getattr(self, name) + counts[name])
 
     def identical(self, got: Tensor, other: Tensor) -> bool:

@@ -268,12 +268,18 @@ def _gradients(
 _WORDS = "word_embeddings.weight"
 
 
-def compare_all(check: Check, got: Results, want: Mapping[str, Ball], prefix: str = "") -> None:
-    """Compare every result with its ball."""
+def compare_all(
+    check: Check,
+    got: Results,
+    want: Mapping[str, Ball],
+    prefix: str = "",
+    time_axis: int | None = None,
+) -> None:
+    """Compare every result with its ball; `time_axis` is that of a layer's output."""
     if set(got) != set(want):
         check.same("the names of the results", sorted(got), sorted(want))
     for name, ball in want.items():
-        check.close(prefix + name, got[name], ball)
+        check.close(prefix + name, got[name], ball, time_axis if name == "output" else None)
 
 
 def agree_all(

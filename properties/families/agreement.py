@@ -27,7 +27,7 @@ FAMILY = Family("agreement", evaluates=True)
 def equals_reference(subject: Subject, case: Case, check: Check) -> None:
     got = subject.run(case)
     check.discriminating += discriminates(case)
-    compare_all(check, got, expected(case))
+    compare_all(check, got, expected(case), time_axis=case.time_axis)
 
 
 @FAMILY.claims(

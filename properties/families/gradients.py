@@ -60,7 +60,7 @@ WITH_C = only("LSTM", "LSTMCell", "SharedLSTMCell", "IndependentLSTMCell")
 
 def one_step(subject: Subject, case: Case) -> tuple[Case, Array, list[Array]]:
     """One step of a layer, at a drawn time, from the subject's own state at that time."""
-    axis = 1 if case.batch_first and case.batch is not None else 0
+    axis = case.time_axis
     t, dense = case.seed % case.time, case.but(lengths=None)
     x, state = case.input_array, list(case.state_arrays)
     if t:

@@ -48,8 +48,7 @@ def batch_rows_are_independent(subject: Subject, case: Case, check: Check) -> No
     lengths = None if case.lengths is None else (case.lengths[row],)
     alone = case.but(batch=1, lengths=lengths, layout="contiguous")
     if lengths is not None:
-        time_axis = 1 if case.batch_first else 0
-        x = np.take(x, np.arange(lengths[0]), axis=time_axis)
+        x = np.take(x, np.arange(lengths[0]), axis=case.time_axis)
         alone = alone.but(time=lengths[0], enforce_sorted=True)
     whole, want = subject.run(case, module), expected(case)
     got = subject.run(alone, module, x=x, state=state)

@@ -122,8 +122,8 @@ _SMALL = {
 def large_sizes_equal_reference(subject: Subject, case: Case, check: Check) -> None:
     case = large(subject, case)
     weights = contracting(case)
-    want = expected(case, weights=weights)
-    compare_all(check, subject.run(case, weights=weights), want, f"{case.variant}: ")
+    want, got = expected(case, weights=weights), subject.run(case, weights=weights)
+    compare_all(check, got, want, f"{case.variant}: ", case.time_axis)
 
 
 @FAMILY.claims(

@@ -17,6 +17,7 @@ from hypothesis.database import ExampleDatabase
 
 from .. import process_state
 from ..cases.case import Case
+from ..cases.combinations import code_of
 from ..cases.traits import traits
 from ..checking.comparison import Check, Mismatch
 from ..families.property import Property
@@ -113,6 +114,7 @@ def _run(
     check = Check()
     drawn = excused = 0
     counted: Counter[str] = Counter()
+    combined: Counter[str] = Counter()
     failing: tuple[Case, BaseException] | None = None
     reasons: list[str] = []
 
@@ -120,6 +122,7 @@ def _run(
         nonlocal drawn, excused, failing
         drawn += 1
         counted.update(f"{name}={value}" for name, value in traits(case))
+        combined[code_of(case)] += 1
         if any(issue.covers(case) for issue in issues):
             excused += 1
             return
@@ -192,7 +195,9 @@ def _run(
         worst=check.worst,
         worst_at=check.worst_at,
         histogram=tuple(check.histogram),
+        by_step=tuple(check.by_step) if any(check.by_step) else (),
         drawn=dict(counted),
+        combined=dict(combined),
         seconds=time.perf_counter() - start,
         subject_seconds=check.subject_seconds,
         reference_seconds=check.reference_seconds,

@@ -89,7 +89,8 @@ class Record:
     `blob` is Hypothesis's own `@reproduce_failure`.  `excused` counts the cases that a known issue
     covers: they were drawn, and not put to the claim.  `unoffered` counts those that asked for what
     the subject does not offer; `message` has a reason.  The other counts are those of a `Check`.
-    `drawn` counts the cases by each trait of `cases.traits`, as `form=ragged`.
+    `drawn` counts the cases by each trait of `cases.traits`, as `form=ragged`, and `combined` by
+    their options, in the codes of `cases.combinations`.
     `seconds` are all of the run, those in the subject and in the reference among them.
     """
 
@@ -112,7 +113,9 @@ class Record:
     worst: float = 0.0
     worst_at: str = ""
     histogram: tuple[int, ...] = ()
+    by_step: tuple[float, ...] = ()
     drawn: Mapping[str, int] = field(default_factory=dict)
+    combined: Mapping[str, int] = field(default_factory=dict)
     seconds: float = 0.0
     subject_seconds: float = 0.0
     reference_seconds: float = 0.0
@@ -142,6 +145,7 @@ class Record:
         own = {
             "diagnosis": Diagnosis.of(stored["diagnosis"]),
             "histogram": tuple(stored["histogram"]),
+            "by_step": tuple(stored.get("by_step", ())),  # files of before it was there have none
         }
         return cls(**{**stored, **own})
 

@@ -43,6 +43,8 @@ def runs(script: Path) -> list[RunRecords]:
             cases=62,
             comparisons=62,
             histogram=tuple(histogram),
+            by_step=(0.1, 0.2, 0.0, 0.5, *([0.0] * 9)),
+            combined={"1fyyydntt": 40, "2byynrntt": 20, "2fnnyentt": 2},
             drawn={"form=ragged": 12, "form=dense": 50, "time=2–8": 60, "time=above 1024": 2},
             message="name (https://example.org/1): Words." if number % 3 == 1 else "",
         )
@@ -70,6 +72,16 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
     start = time.process_time()
     path = making.write(folder, given)
     return path, time.process_time() - start
+
+
+def test_the_page_says_what_was_never_drawn_together(made: tuple[Path, float]) -> None:
+    text = made[0].read_text(encoding="utf-8")
+    # Values met: 2 of layers, direction, bias, batch_first and state, 3 forms, 1 of each other.
+    pairs = 10 * 4 + 5 * 6 + 3 * (5 * 2 + 3) + 3
+    assert f"of {pairs} pairs" in text
+    assert "layers 1 with direction both" in text
+    assert "layers 2 with form ragged" not in text
+    assert "Largest error over bound by step of time" in text
 
 
 def test_the_page_is_small_and_soon_made(made: tuple[Path, float]) -> None:

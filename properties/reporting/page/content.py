@@ -27,6 +27,7 @@ from ...running.records import (
 from ..causes import by_subject, cause_of, common_causes, most_telling_first
 from ..explanation import diagnosis_lines
 from ..verdicts import verdict
+from .drawn import Together, drawn_together, traits_drawn
 
 #: Failures that are shown in full; the others have a line each.
 _IN_FULL = 25
@@ -101,6 +102,7 @@ class Content:
     others: list[Record]
     known: list[Known]
     drawn: dict[str, list[tuple[str, int]]]
+    together: list[Together]
     totals: dict[str, int]
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -129,7 +131,8 @@ def content(runs: Sequence[RunRecords]) -> Content:
         failures=[_failure(r) for r in wrong[:_IN_FULL]],
         others=wrong[_IN_FULL:],
         known=_known(records),
-        drawn=_drawn(records),
+        drawn=traits_drawn(records),
+        together=drawn_together(records),
         totals={
             "properties": len(records),
             "cases": sum(r.cases for r in records),
@@ -194,24 +197,3 @@ def _known(records: list[Record]) -> list[Known]:
         Known(_LINK.sub("", words), link[1] if (link := links[words]) else "", list(names))
         for words, names in found.items()
     ]
-
-
-def _drawn(records: list[Record]) -> dict[str, list[tuple[str, int]]]:
-    """Trait → its values with the number of cases, of all records."""
-    counted: Counter[str] = Counter()
-    for record in records:
-        counted.update(record.drawn)
-    found: dict[str, list[tuple[str, int]]] = {}
-    for trait, count in sorted(counted.items(), key=_in_order):
-        name, _, value = trait.partition("=")
-        found.setdefault(name, []).append((value, count))
-    return found
-
-
-def _in_order(item: tuple[str, int]) -> tuple[str, bool, float, str]:
-    """Traits by name, ranges of sizes by their first number, other values by name."""
-    name, _, value = item[0].partition("=")
-    number = re.match(r"(?:above )?(\d+)", value)
-    # "above 1024" comes after "129–1024".
-    first = float(number[1]) if number else 0.0
-    return name, number is None, first, value

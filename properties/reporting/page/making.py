@@ -9,7 +9,7 @@ from pathlib import Path
 from ...running.record_file import RunRecords
 from ..printable import escaped
 from .content import SIGNS, content
-from .figures import histograms
+from .figures import by_step, histograms
 
 NAME = "index.html"
 _TEMPLATE = Path(__file__).with_name("page.html.jinja")
@@ -35,7 +35,8 @@ def page(runs: Sequence[RunRecords]) -> str:
     environment.filters["shown"] = shown
     template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
     records = [record for run in runs for record in run.records]
-    return template.render(c=content(runs), signs=SIGNS, figures=histograms(records))
+    figures, steps = histograms(records), by_step(records)
+    return template.render(c=content(runs), signs=SIGNS, figures=figures, steps=steps)
 
 
 def write(folder: Path, runs: Sequence[RunRecords]) -> Path:
