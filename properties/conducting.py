@@ -14,10 +14,11 @@ from .options import configure
 from .reporting.explanation import check_command
 from .running.engine import own_error
 from .running.glance import GLANCE
+from .running.plans import Plan
 from .running.record_file import RecordFile
 from .running.records import ERROR, Record
 from .running.sandbox import method
-from .running.schedule import Job, Schedule, Step, conduct
+from .running.schedule import GLANCE_PART, WHOLE, Done, Job, Schedule, Step, conduct
 from .session import Run
 
 #: Why a run may end before all is done, as a record says it.
@@ -85,17 +86,27 @@ def steps(
             yield step
 
 
-def worker(given: Run | Mapping[str, Any]) -> Callable[[Job], tuple[Record, str]]:
+def worker(given: Run | Mapping[str, Any]) -> Callable[[Job], Done]:
     """What a worker process does with a job."""
     run = given if isinstance(given, Run) else configure(given)
 
-    def do(job: Job) -> tuple[Record, str]:
-        plan = run.by_id[job[0]]
+    def do(job: Job) -> Done:
+        id_, part = job
+        plan = run.by_id[id_]
         try:
-            if job[1]:
-                return run.record(plan, most=GLANCE, shrink=False), ""
-            return run.run(plan, check_command(plan, run.seed))
+            if part == GLANCE_PART:
+                return _glance(run, plan)
+            record, text = run.run(plan, check_command(plan, run.seed), edges=part == WHOLE)
+            return Done(record, text=text)
         except Exception as error:
-            return replace(plan.record(ERROR, run.seed), message=own_error(error)), ""
+            return Done(replace(plan.record(ERROR, run.seed), message=own_error(error)))
 
     return do
+
+
+def _glance(run: Run, plan: Plan) -> Done:
+    """A few drawn cases, and then all those at the edges."""
+    done = Done(run.record(plan, most=GLANCE, shrink=False, edges=False))
+    if done.good and (plan.prop.edges or plan.prop.sweep):
+        return replace(done, edges=run.record(plan, shrink=False, drawn=False))
+    return done

@@ -97,19 +97,20 @@ class Run:
             f"torch {torch.__version__}"
         )
 
-    def run(self, plan: Plan, again: str = "") -> tuple[Record, str]:
+    def run(self, plan: Plan, again: str = "", *, edges: bool = True) -> tuple[Record, str]:
         """A plan's record, and the explanation that a person reads when it does not hold.
 
         `again` is the command that puts this property once more, unless it is that of pytest.
+        `edges` is that of `engine.run`.
         """
-        record = self.record(plan)
+        record = self.record(plan, edges=edges)
         if record.passed:
             return record, ""
         record = diagnosed(plan, record, self.scripts, self.case_timeout)
         return record, explain(plan, record, self.seed, self.profile, again)
 
-    def record(self, plan: Plan, *, most: int | None = None, shrink: bool = True) -> Record:
-        """A plan's record without a diagnosis; `most` and `shrink` are those of `engine.run`."""
+    def record(self, plan: Plan, **how: Any) -> Record:
+        """A plan's record without a diagnosis; `how` are options of `engine.run`."""
         torch.set_num_threads(1)
         return run(
             plan,
@@ -117,8 +118,7 @@ class Run:
             seed=self.seed,
             database=DirectoryBasedExampleDatabase(self.database),
             case_timeout=self.case_timeout,
-            most=most,
-            shrink=shrink,
+            **how,
         )
 
     @property

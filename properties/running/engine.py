@@ -60,6 +60,8 @@ def run(
     case_timeout: float = CASE_TIMEOUT,
     most: int | None = None,
     shrink: bool = True,
+    drawn: bool = True,
+    edges: bool = True,
 ) -> Record:
     """Draw cases until the profile's number is reached or one falsifies the property.
 
@@ -72,17 +74,20 @@ def run(
     at most.  One that hangs is not shrunk: each smaller one may hang as long.
 
     Who asks only whether a property holds may have `most` cases drawn at most, and may have the
-    first failing one as it was drawn, without `shrink`.
+    first failing one as it was drawn, without `shrink`.  The cases that are drawn and those that
+    follow them, at the edges and of the sweep, may be put in two runs: without `edges`, and without
+    `drawn` (`records.joined`).
     """
+    parts = drawn, edges
     with process_state.restored(), own_draws():
         switch(plan.precision)
         before = process_state.settings()
         config = profile_settings(profile, plan.prop.share, database, most=most, shrink=shrink)
         try:
-            record = _run(plan, profile, seed, config, case_timeout, shrink=shrink)
+            record = _run(plan, profile, seed, config, case_timeout, parts, shrink=shrink)
             elsewhere = [] if record.status not in (FALSIFIED, FLAKY) else seen_elsewhere(plan)
             if elsewhere:
-                record = _run(plan, profile, seed, config, case_timeout, elsewhere, shrink)
+                record = _run(plan, profile, seed, config, case_timeout, parts, elsewhere, shrink)
         except sandbox.SandboxError:
             raise
         except Exception as error:
@@ -102,10 +107,13 @@ def _run(
     seed: int,
     config: settings,
     case_timeout: float,
+    parts: tuple[bool, bool],
     elsewhere: Sequence[Issue] = (),
     shrink: bool = True,
 ) -> Record:
     """The record of one run; `elsewhere` are known issues of other versions of torch.
+
+    `parts` says whether cases are drawn, and whether those at the edges are put.
 
     Hypothesis shrinks the failing case, and then `shrinking` makes its structure small.
     """
@@ -138,8 +146,10 @@ def _run(
                 raise _Enough from error
             raise
 
-    # Hypothesis keys its database on the name of the function.
+    # Hypothesis keys its database on the name of the function, and on its source unless it has
+    # none: to read the source takes longer than a case.
     body.__name__ = body.__qualname__ = re.sub(r"\W", "_", plan.id)
+    body.__code__ = body.__code__.replace(co_filename=f"<{plan.prop.name}>")
     record = plan.record(HOLDS, own_seed)
     profiles = list(EXAMPLES)
     if profiles.index(profile) < profiles.index(prop.profile):
@@ -156,10 +166,13 @@ def _run(
     if stale:
         return replace(record, status=FALSIFIED, message="; ".join(stale), cases=len(stale))
     issues += elsewhere
+    draws, edges = parts
     try:
-        test()
-        for edge in prop.edge_cases(subject, plan.precision, own_seed % 2**32, profile):
-            body(edge)
+        if draws:
+            test()
+        if edges:
+            for edge in prop.edge_cases(subject, plan.precision, own_seed % 2**32, profile):
+                body(edge)
     except (Exception, _Enough) as error:
         if failing is None:  # Hypothesis itself failed, which is no verdict on the subject
             raise

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from operator import add
 from typing import Any
 
 from ..levels import VALUES
@@ -148,6 +150,38 @@ class Record:
             "by_step": tuple(stored.get("by_step", ())),  # files of before it was there have none
         }
         return cls(**{**stored, **own})
+
+
+#: The fields of a record that count, and are added where two are joined.
+_ADDED = (
+    *("cases", "comparisons", "elements", "unbounded", "vacuous", "discriminating", "excused"),
+    *("unoffered", "seconds", "subject_seconds", "reference_seconds"),
+)
+
+
+def joined(a: Record, b: Record) -> Record:
+    """The record of one run that was made in two parts, each of other cases, of which none fails.
+
+    One part may have had nothing to compare, or nothing that the subject offers.
+    """
+    first, second = (b, a) if b.comparisons and not a.comparisons else (a, b)
+    message = first.message or ("" if second.status == VACUOUS else second.message)
+    worst = max(a, b, key=lambda r: r.worst)
+    return replace(
+        first,
+        **{name: getattr(a, name) + getattr(b, name) for name in _ADDED},
+        message=message,
+        worst=worst.worst,
+        worst_at=worst.worst_at,
+        histogram=_element_wise(add, a.histogram, b.histogram),
+        by_step=_element_wise(max, a.by_step, b.by_step),
+        drawn=dict(Counter(a.drawn) + Counter(b.drawn)),
+        combined=dict(Counter(a.combined) + Counter(b.combined)),
+    )
+
+
+def _element_wise(of: Any, a: tuple[Any, ...], b: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(of(x, y) for x, y in zip(a, b, strict=True)) if a and b else a or b
 
 
 def summary(records: Iterable[Record]) -> list[str]:

@@ -10,12 +10,39 @@ from typing import Any
 
 from .glance import GLANCE, as_faults_show, is_whole
 from .plans import Plan
-from .records import CRASHED, NOT_RUN, VACUOUS, Record
+from .records import CRASHED, NOT_RUN, VACUOUS, Record, joined
 from .sandbox import ended
 from .workers import Ended, Start, Workers
 
-#: A job for a worker: the id of a plan, and whether it is a glance.
-Job = tuple[str, bool]
+#: The parts of a run of a property: a few drawn cases and all at the edges; after a good glance
+#: all drawn cases; after a bad one everything, with the smallest failing case.
+GLANCE_PART, REST, WHOLE = "glance", "rest", "whole"
+#: A job for a worker: the id of a plan, and the part that is put.
+Job = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Done:
+    """The result of a job: a record, and after a glance that of the edges where there are any.
+
+    `text` explains a record that does not hold.
+    """
+
+    record: Record
+    edges: Record | None = None
+    text: str = ""
+
+    @property
+    def whole(self) -> Record:
+        """One record of both."""
+        return self.record if self.edges is None else joined(self.record, self.edges)
+
+    @property
+    def good(self) -> bool:
+        """Whether nothing is amiss; a few cases may hold nothing to compare."""
+        parts = [self.record] if self.edges is None else [self.record, self.edges]
+        return all(r.passed or r.status == VACUOUS for r in parts)
+
 
 #: About how many times as long as a glance a full run takes.
 _FULL = 8
@@ -49,9 +76,9 @@ class Schedule:
         self.seed = seed
         self.plans = {p.id: p for p in ordered}
         self.final: dict[str, Record] = {}
-        self._glanced: dict[str, Record] = {}
+        self._glanced: dict[str, Done] = {}
         self._urgent: deque[Job] = deque()
-        self._glances: deque[Job] = deque((p.id, True) for p in ordered)
+        self._glances: deque[Job] = deque((p.id, GLANCE_PART) for p in ordered)
         self._rest: deque[Job] = deque()
         self._died: set[Job] = set()
         self.now = ""
@@ -67,28 +94,30 @@ class Schedule:
 
     def put(self, job: Job, result: Any) -> Step:
         """Take the result of a job; the step has a record where it is final."""
-        id_, glance = job
+        id_, part = job
         if isinstance(result, Ended):
             if job not in self._died:  # once may be the machine's doing
                 self._died.add(job)
                 self._urgent.append(job)
                 return Step()
-            record, text = self._crashed(id_, result), ""
+            self.final[id_] = self._crashed(id_, result)
+            return Step(self.final[id_])
+        done: Done = result
+        if part != GLANCE_PART:
+            glanced = self._glanced.get(id_)
+            if part == REST and glanced is not None and done.good:
+                done = replace(done, edges=glanced.edges)
+            self.final[id_] = done.whole
+            return Step(done.whole, done.text)
+        if not done.good:
+            self._urgent.append((id_, WHOLE))
+        elif done.whole.passed and is_whole(self.plans[id_], self.profile):
+            self.final[id_] = done.whole
+            return Step(done.whole)
         else:
-            record, text = result
-        plan = self.plans[id_]
-        if glance and record.status != CRASHED:
-            if record.passed and is_whole(plan, self.profile):
-                self.final[id_] = record
-                return Step(record)
-            if record.passed or record.status == VACUOUS:
-                self._glanced[id_] = record
-                self._rest.append((id_, False))
-            else:
-                self._urgent.append((id_, False))
-            return Step()
-        self.final[id_] = record
-        return Step(record, text)
+            self._glanced[id_] = done
+            self._rest.append((id_, REST))
+        return Step()
 
     @property
     def share(self) -> float:
@@ -104,10 +133,11 @@ class Schedule:
             if id_ in self.final:
                 continue
             glanced = self._glanced.get(id_)
-            if glanced is not None and glanced.status != VACUOUS:
-                note = f"{GLANCE} cases alone, {why}"
-                message = "; ".join(filter(None, [glanced.message, note]))
-                record = replace(glanced, message=message)
+            if glanced is not None and glanced.whole.status != VACUOUS:
+                edges = "" if glanced.edges is None else ", and those at the edges"
+                note = f"{GLANCE} cases alone{edges}, {why}"
+                message = "; ".join(filter(None, [glanced.whole.message, note]))
+                record = replace(glanced.whole, message=message)
             else:
                 record = replace(plan.record(NOT_RUN, self.seed), message=f"not run, {why}")
             self.final[id_] = record

@@ -1,13 +1,18 @@
-"""The order of a glance: agreement, then what sees most, and every plan once."""
+"""The order of a glance, and the record of a property that is put in two parts."""
 
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
+
+import pytest
 
 from gatewise.properties.families.catalogue import CATALOGUE
 from gatewise.properties.precisions import PLAIN
+from gatewise.properties.running.engine import run
 from gatewise.properties.running.glance import FIRST, SEES_MOST, as_faults_show
-from gatewise.properties.running.plans import plans
+from gatewise.properties.running.plans import Plan, plans
+from gatewise.properties.running.records import HOLDS, VACUOUS, joined
 from gatewise.properties.subjects.builtin import BUILTIN
 from tests.mutation.strength import RECORD, SUITE, lines_of
 
@@ -29,3 +34,28 @@ def test_what_sees_most_is_what_the_record_says() -> None:
     agreement = {p.name for p in CATALOGUE.values() if p.family == FIRST}
     seen = sum(counts[name] for name in {*SEES_MOST, *agreement})
     assert seen >= 0.6 * counts.total()
+
+
+@pytest.mark.parametrize(
+    ("name", "precision"),
+    [
+        ("equals_reference", "float32"),
+        ("paths_agree_on_raising", "float64"),
+        ("infinite_weight_saturates_its_gate", "float16"),
+        ("input_of_wrong_width_is_refused", "float32"),
+        ("compiled_graph_follows_the_mode", "float32"),
+    ],
+)
+def test_a_run_in_two_parts_leaves_the_record_of_a_whole_one(name: str, precision: str) -> None:
+    plan = Plan(CATALOGUE[name], BUILTIN["torch.nn.LSTM"], precision)
+    both = joined(run(plan, seed=4, edges=False), run(plan, seed=4, drawn=False))
+    spent = {f"{what}seconds": 0.0 for what in ("", "subject_", "reference_")}
+    assert replace(both, **spent) == replace(run(plan, seed=4), **spent)
+
+
+def test_a_part_with_nothing_to_compare_takes_the_status_of_the_other() -> None:
+    plan = Plan(CATALOGUE["equals_reference"], BUILTIN["torch.nn.LSTM"], "float32")
+    empty = plan.record(VACUOUS, 1)
+    full = replace(plan.record(HOLDS, 1), comparisons=3, histogram=(3,), worst=0.5, worst_at="h[0]")
+    for found in (joined(empty, full), joined(full, empty)):
+        assert (found.status, found.comparisons, found.worst_at) == (HOLDS, 3, "h[0]")
