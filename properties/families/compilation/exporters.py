@@ -6,6 +6,8 @@ import importlib
 import importlib.util
 import inspect
 import io
+import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -112,6 +114,19 @@ def size_refused() -> Iterator[None]:
         raise Unsupported(f"another size is refused: {first_line(error)}") from error
 
 
+@contextmanager
+def _elsewhere() -> Iterator[None]:
+    """Work in an empty folder: the dynamo exporter of torch 2.4 leaves a report of what it refuses
+    in the current one."""
+    before = os.getcwd()
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        try:
+            yield
+        finally:
+            os.chdir(before)
+
+
 def in_onnxruntime(call: Recorder, *, by_dynamo: bool, dynamic: Any = None) -> Nested:
     """The ONNX model of a recorded call, run by onnxruntime.
 
@@ -129,7 +144,7 @@ def in_onnxruntime(call: Recorder, *, by_dynamo: bool, dynamic: Any = None) -> N
         adapted(call.module)
     names = list(INPUTS[: len(flat(call.args))])
     options: dict[str, Any] = {"input_names": names}
-    with quiet(), refusals():
+    with quiet(), refusals(), _elsewhere():
         if by_dynamo:
             options |= {} if dynamic is None else {"dynamic_shapes": dynamic}
             program: Any = torch.onnx.export(call.module, call.args, dynamo=True, **options)
