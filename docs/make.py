@@ -9,6 +9,7 @@ exit status is 1 if there is one.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import warnings
 from collections.abc import Callable
@@ -209,6 +210,61 @@ def article_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+_PERFORMANCE_HEAD = """\
+# Performance
+
+`python docs/make.py` makes this page from `docs/performance.json`, which `tox run -e bench` \
+writes. Do not edit it.
+
+Every number is a ratio of the shortest times of one run on one machine, on one thread, since \
+absolute times differ by machine.
+"""
+
+
+def performance_page() -> str:
+    """The ratios that the benchmarks measured."""
+    record = json.loads((DOCS / "performance.json").read_text(encoding="utf-8"))
+    machine = "; ".join(f"{name} {value}" for name, value in record["machine"].items())
+    lines = [_PERFORMANCE_HEAD, f"The machine: {machine}.", "", "## A case of agreement", ""]
+    lines += [
+        "A case of `equals_reference` for a class of torch.nn in float32, with all that Gatewise "
+        "does for it. `case over subject` is its time over that of the calls of the subject in it. "
+        "`subject` and `reference` are their shares of the time. The last column compares the "
+        "cases per second with those of a plain Hypothesis suite (`bench/plain_suite.py`), which "
+        "draws every element, takes a loop in float64 as its oracle and computes no bound.",
+        "",
+    ]
+    lines += _table("class", record["cases"])
+    lines += ["", "## The reference", ""]
+    lines += [
+        "Times over that of the reference's forward pass in float64, without bounds. `torch` is "
+        "one call of torch.nn in float64.",
+        "",
+    ]
+    lines += _table("layer (I, H, B, T)", record["reference"])
+    lines += ["", "## gatewise.impl", ""]
+    lines += ["Times over those of torch.nn, in float32.", ""]
+    lines += _table("layer (I, H, B, T)", record["impl"])
+    lines += ["", "## Growth", ""]
+    lines += [
+        "The exponent p of the cost of a case of `equals_reference`, cost ~ size^p, where one size "
+        "grows and the others are small; fitted to the three largest sizes.",
+        "",
+        "| size | exponent |",
+        "| --- | --- |",
+        *(f"| {row} | {slope} |" for row, slope in record["growth"].items()),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _table(first: str, rows: dict[str, dict[str, float]]) -> list[str]:
+    columns = list(next(iter(rows.values())))
+    lines = [f"| {' | '.join([first, *columns])} |", "|" + " --- |" * (len(columns) + 1)]
+    for row, own in rows.items():
+        lines.append(f"| {row} | {' | '.join(str(own[c]) for c in columns)} |")
+    return lines
+
+
 #: Name of a page → the function that makes it.
 PAGES: dict[str, Callable[[], str]] = {
     "properties.md": properties_page,
@@ -217,6 +273,8 @@ PAGES: dict[str, Callable[[], str]] = {
     "article.md": article_page,
     # From the record of a full mutation run, because such a run takes too long here.
     "strength.md": strength_page.page,
+    # From the record of a run of the benchmarks.
+    "performance.md": performance_page,
 }
 
 

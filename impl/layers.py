@@ -274,7 +274,8 @@ class _Layers(nn.Module):
         weights = {name.removesuffix(suffix): getattr(self, name) for name in names}
         shares = linear(x, weights["weight_ih"], weights.get("bias_ih"))
         steps = shares.unbind(0) if sizes is None else torch.split(shares, sizes)
-        order = range(len(steps))[::-1] if reverse else range(len(steps))
+        # Not range(n)[::-1]: the compiler of torch 2.4 fails on it.
+        order = range(len(steps) - 1, -1, -1) if reverse else range(len(steps))
         outputs: list[Tensor] = [shares] * len(steps)
         whole = state  # in reverse, a row joins later, from its initial state
         ended: list[State] = []

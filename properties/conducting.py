@@ -18,7 +18,7 @@ from .running.plans import Plan
 from .running.record_file import RecordFile
 from .running.records import ERROR, Record
 from .running.sandbox import method
-from .running.schedule import GLANCE_PART, WHOLE, Done, Job, Schedule, Step, conduct
+from .running.schedule import BOTH, EDGES, FEW, WHOLE, Done, Job, Schedule, Step, conduct
 from .session import Run
 
 #: Why a run may end before all is done, as a record says it.
@@ -94,8 +94,8 @@ def worker(given: Run | Mapping[str, Any]) -> Callable[[Job], Done]:
         id_, part = job
         plan = run.by_id[id_]
         try:
-            if part == GLANCE_PART:
-                return _glance(run, plan)
+            if part in (FEW, EDGES, BOTH):
+                return _glance(run, plan, part)
             record, text = run.run(plan, check_command(plan, run.seed), edges=part == WHOLE)
             return Done(record, text=text)
         except Exception as error:
@@ -104,9 +104,11 @@ def worker(given: Run | Mapping[str, Any]) -> Callable[[Job], Done]:
     return do
 
 
-def _glance(run: Run, plan: Plan) -> Done:
-    """A few drawn cases, and then all those at the edges."""
+def _glance(run: Run, plan: Plan, part: str) -> Done:
+    """A few drawn cases, those at the edges, or both, one after the other."""
+    if part == EDGES:
+        return Done(run.record(plan, shrink=False, drawn=False))
     done = Done(run.record(plan, most=GLANCE, shrink=False, edges=False))
-    if done.good and (plan.prop.edges or plan.prop.sweep):
+    if part == BOTH and done.good and plan.has_edges:
         return replace(done, edges=run.record(plan, shrink=False, drawn=False))
     return done

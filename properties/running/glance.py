@@ -6,9 +6,12 @@ run that wants a verdict soon puts a few cases of every property first, and then
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable
+from functools import lru_cache
 from operator import itemgetter
+from pathlib import Path
 
 from ..levels import LEVELS
 from .plans import Plan
@@ -21,39 +24,11 @@ GLANCED = "-glance"
 
 #: The family that sees most faults: it is put in every precision before any other.
 FIRST = "agreement"
-#: The properties that saw most mutants first, after agreement (`docs/strength.jsonl` counts them).
-#: They are put next, in one precision, whatever their level.
-SEES_MOST = (
-    "large_sizes_equal_reference",
-    "backward_uses_the_forward_mask",
-    "calls_leave_nothing_behind",
-    "nan_leaves_other_rows_gradients",
-    "overwritten_tensors_never_spoil_a_gradient",
-    "initial_within_inverse_root_hidden",
-    "gradients_are_right_for_any_upstream",
-    "certain_dropout_silences_between_layers",
-    "initial_weights_are_uniform",
-    "nonfinite_value_stays_in_its_row",
-    "replicas_use_their_own_weights",
-    "batch_rows_are_independent",
-    "deep_copy_is_equal_and_independent",
-    "input_of_wrong_rank_is_refused",
-    "output_may_be_edited_on_every_path_alike",
-    "grad_modes_give_the_same",
-    "parametrized_weights_are_used",
-    "autocast_dtype_follows_from_the_options",
-    "batch_permutation",
-    "calls_of_any_kind_may_come_before",
-    "checkpointing_keeps_the_mask",
-    "autocast_trains",
-    "compiled_by_eager_equals_reference",
-    "evaluation_drops_nothing",
-    "call_ignores_the_defaults",
-    "tied_weights_gather_their_gradients",
-    "state_of_wrong_batch_is_refused",
-    "infinite_input_saturates",
-    "batch_first_leaves_packed_alone",
-)
+#: Which mutants a property saw first and what a glance at it costs, of those that saw any:
+#: `python -m tests.mutation.glance_order` writes it.
+ORDER = Path(__file__).with_name("glance_order.json")
+#: Properties that see at least so many mutants a second come right after agreement.
+_LEAST = 20
 #: Families whose cases take long; they come last within their level.
 SLOW = ("sizes", "compilation")
 
@@ -68,22 +43,49 @@ def in_rounds(plans: Iterable[Plan]) -> list[Plan]:
     return [plan for _, plan in sorted(placed, key=itemgetter(0))]
 
 
-def as_faults_show(plans: Iterable[Plan]) -> list[Plan]:
-    """Agreement in every precision, then what sees most, and then each level in rounds."""
+@lru_cache
+def sees_most() -> tuple[str, ...]:
+    """The properties that a run puts right after agreement, in one precision, in order.
+
+    Their level does not matter.
+    """
+    return tuple(
+        one["property"]
+        for one in json.loads(ORDER.read_text(encoding="utf-8"))
+        if 1000 * one["mutants"] >= _LEAST * one["milliseconds"]
+    )
+
+
+#: The place of a plan in the order of a run.
+Place = tuple[int, int, bool]
+#: The place right after what sees most.
+AFTER_MOST: Place = (2, 0, False)
+
+
+def places(plans: Iterable[Plan]) -> dict[str, Place]:
+    """Id of a plan → its place: agreement in every precision, what sees most, then by level."""
     ordered, levels = in_rounds(plans), list(LEVELS)
+    most = {name: place for place, name in enumerate(sees_most())}
     first: dict[str, str] = {}
     for plan in ordered:
         first.setdefault(plan.prop.name, plan.id)
 
-    def place(plan: Plan) -> tuple[int, int, bool]:
+    def place(plan: Plan) -> Place:
         prop = plan.prop
         if prop.family == FIRST:
             return 0, 0, False
-        if prop.name in SEES_MOST and first[prop.name] == plan.id:
-            return 1, SEES_MOST.index(prop.name), False
-        return 2, levels.index(prop.level), prop.family in SLOW
+        if prop.name in most and first[prop.name] == plan.id:
+            return 1, most[prop.name], False
+        return 3, levels.index(prop.level), prop.family in SLOW
 
-    return sorted(ordered, key=place)
+    return {plan.id: place(plan) for plan in ordered}
+
+
+def as_faults_show(plans: Iterable[Plan]) -> list[Plan]:
+    """Agreement in every precision, then what sees most, and then each level in rounds."""
+    ordered = in_rounds(plans)
+    place = places(ordered)
+    return sorted(ordered, key=lambda plan: place[plan.id])
 
 
 def is_whole(plan: Plan, profile: str) -> bool:

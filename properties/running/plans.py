@@ -38,6 +38,11 @@ class Plan:
         )
 
     @property
+    def has_edges(self) -> bool:
+        """Whether cases follow the drawn ones: at the edges, or of a sweep."""
+        return self.prop.edges or self.prop.sweep
+
+    @property
     def isolated(self) -> bool:
         """Whether its cases are put in a process of their own."""
         return self.prop.isolated or not self.subject.trusted

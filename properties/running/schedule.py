@@ -6,17 +6,20 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import Any
 
-from .glance import GLANCE, as_faults_show, is_whole
+from .glance import AFTER_MOST, FIRST, GLANCE, as_faults_show, is_whole, places
 from .plans import Plan
 from .records import CRASHED, NOT_RUN, VACUOUS, Record, joined
 from .sandbox import ended
 from .workers import Ended, Start, Workers
 
-#: The parts of a run of a property: a few drawn cases and all at the edges; after a good glance
-#: all drawn cases; after a bad one everything, with the smallest failing case.
-GLANCE_PART, REST, WHOLE = "glance", "rest", "whole"
+#: The parts of a run of a property.  A glance is a few drawn cases and all at the edges.  In the
+#: family that comes first it is in two parts, since it has many edges.
+FEW, EDGES, BOTH = "few", "edges", "both"
+#: After a good glance all drawn cases; after a bad one everything, with the smallest failing case.
+REST, WHOLE = "rest", "whole"
 #: A job for a worker: the id of a plan, and the part that is put.
 Job = tuple[str, str]
 
@@ -77,8 +80,10 @@ class Schedule:
         self.plans = {p.id: p for p in ordered}
         self.final: dict[str, Record] = {}
         self._glanced: dict[str, Done] = {}
+        self._parts: dict[Job, Done] = {}
+        self._bad: set[str] = set()
         self._urgent: deque[Job] = deque()
-        self._glances: deque[Job] = deque((p.id, GLANCE_PART) for p in ordered)
+        self._glances: deque[Job] = deque(_glances(ordered))
         self._rest: deque[Job] = deque()
         self._died: set[Job] = set()
         self.now = ""
@@ -86,8 +91,10 @@ class Schedule:
     def next(self) -> Job | None:
         """The job that comes next, or None."""
         for queue in (self._urgent, self._glances, self._rest):
-            if queue:
+            while queue:
                 job = queue.popleft()
+                if job[1] == EDGES and job[0] in self._bad:  # it runs in full, or did
+                    continue
                 self.now = self.plans[job[0]].prop.name
                 return job
         return None
@@ -103,20 +110,28 @@ class Schedule:
             self.final[id_] = self._crashed(id_, result)
             return Step(self.final[id_])
         done: Done = result
-        if part != GLANCE_PART:
+        if part in (REST, WHOLE):
             glanced = self._glanced.get(id_)
             if part == REST and glanced is not None and done.good:
                 done = replace(done, edges=glanced.edges)
             self.final[id_] = done.whole
             return Step(done.whole, done.text)
         if not done.good:
-            self._urgent.append((id_, WHOLE))
-        elif done.whole.passed and is_whole(self.plans[id_], self.profile):
+            if id_ not in self._bad:
+                self._bad.add(id_)
+                self._urgent.append((id_, WHOLE))
+            return Step()
+        if part in (FEW, EDGES):
+            self._parts[job] = done
+            few, edges = (self._parts.get((id_, one)) for one in (FEW, EDGES))
+            if few is None or edges is None:
+                return Step()
+            done = replace(few, edges=edges.record)
+        if done.whole.passed and is_whole(self.plans[id_], self.profile):
             self.final[id_] = done.whole
             return Step(done.whole)
-        else:
-            self._glanced[id_] = done
-            self._rest.append((id_, REST))
+        self._glanced[id_] = done
+        self._rest.append((id_, REST))
         return Step()
 
     @property
@@ -132,7 +147,7 @@ class Schedule:
         for id_, plan in self.plans.items():
             if id_ in self.final:
                 continue
-            glanced = self._glanced.get(id_)
+            glanced = self._glanced.get(id_) or self._parts.get((id_, FEW))
             if glanced is not None and glanced.whole.status != VACUOUS:
                 edges = "" if glanced.edges is None else ", and those at the edges"
                 note = f"{GLANCE} cases alone{edges}, {why}"
@@ -148,6 +163,18 @@ class Schedule:
         record = self.plans[id_].record(CRASHED, self.seed)
         how = "the process of the run ended" if result.code is None else ended(result.code)
         return replace(record, message=f"twice on this property, {how}")
+
+
+def _glances(ordered: list[Plan]) -> list[Job]:
+    """The jobs of all glances, in the order in which faults show."""
+    place, jobs = places(ordered), []
+    for plan in ordered:
+        if plan.prop.family == FIRST and plan.has_edges:
+            jobs.append((place[plan.id], (plan.id, FEW)))
+            jobs.append((AFTER_MOST, (plan.id, EDGES)))
+        else:
+            jobs.append((place[plan.id], (plan.id, BOTH)))
+    return [job for _, job in sorted(jobs, key=itemgetter(0))]
 
 
 def conduct(

@@ -31,7 +31,11 @@ TEXT = [*CODE, *ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "tox.i
 
 #: Words of hand-set tolerances; these files put checks of others, with their defaults, beside it.
 TOLERANCE = re.compile(r"\b(r" + r"tol|a" + r"tol|allclose|isclose|approx)\b|assert_" + r"close")
-COMPARED_WITH_DEFAULTS = {"bench/sharpness.py", "tests/mutation/peers.py"}
+COMPARED_WITH_DEFAULTS = {
+    "bench/plain_suite.py",
+    "bench/sharpness.py",
+    "tests/mutation/peers.py",
+}
 
 
 def name(path: Path) -> str:
@@ -118,7 +122,12 @@ def test_ci_run_covers_tests_lint_and_types() -> None:
     assert re.search(r"for env in lint types wheel tests", text)
 
 
-PROGRAMS = [p for p in sorted((ROOT / "bench").glob("*.py")) if p.stem != "common"]
+NO_PROGRAMS = {"common", "plain_suite"}
+PROGRAMS = [
+    p
+    for p in sorted((ROOT / "bench").glob("*.py"))
+    if p.stem not in NO_PROGRAMS and not p.stem.startswith("test_")
+]
 PROGRAMS += [ROOT / "docs" / "make.py"]
 
 
