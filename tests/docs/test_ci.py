@@ -5,9 +5,8 @@ from __future__ import annotations
 import configparser
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -22,48 +21,31 @@ COMMANDS = re.findall(r"```console\n\$ (.+?)\n```", PAGE)
 SHORT = ["--property", "equals_reference", "--precision", "float32", "--profile", "quick"]
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page's files, in an empty folder."""
-    path = tmp_path_factory.mktemp("ci")
-    for name, text in FILES.items():
-        (path / name).parent.mkdir(parents=True, exist_ok=True)
-        (path / name).write_text(text, encoding="utf-8")
-    return path
-
-
-def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", *words]
-    return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, check=False, timeout=300
-    )
-
-
-def test_the_commands_run_one_after_the_other(folder: Path) -> None:
+def test_the_commands_run_one_after_the_other(folder: Path, run: Any) -> None:
     check, merge, compare, tests = (shlex.split(command) for command in COMMANDS)
-    done = run(folder, *check, *SHORT)
+    done = run("-m", *check, *SHORT)
     assert done.returncode == 0, done.stderr
     assert (folder / "gatewise-report" / "junit.xml").is_file()
     (folder / "main").mkdir()
     records = (folder / "gatewise-report" / "records.jsonl").read_text(encoding="utf-8")
     (folder / "main" / "records.jsonl").write_text(records, encoding="utf-8")
-    assert run(folder, *compare).returncode == 0
+    assert run("-m", *compare).returncode == 0
     files = [str(p) for p in folder.glob(merge[2])]
     assert len(files) == 2
-    assert run(folder, *merge[:2], *files, *merge[3:]).returncode == 0
-    done = run(folder, *tests, "-p", "no:cacheprovider")
+    assert run("-m", *merge[:2], *files, *merge[3:]).returncode == 0
+    done = run("-m", *tests, "-p", "no:cacheprovider")
     assert done.returncode == 0, done.stdout
     assert re.search(r"\b4 passed", done.stdout)
 
 
-def test_tox_and_pre_commit_run_a_command_that_there_is(folder: Path) -> None:
+def test_tox_and_pre_commit_run_a_command_that_there_is(run: Any) -> None:
     tox = configparser.ConfigParser()
     tox.read_string(FILES["tox.ini"])
     commands = [tox["testenv:gatewise"]["commands"].replace("{posargs}", "")]
     hooks = yaml.safe_load(FILES[".pre-commit-config.yaml"])["repos"][0]["hooks"]
     commands += [hook["entry"] for hook in hooks]
     for command in commands:
-        done = run(folder, *shlex.split(command), *SHORT)
+        done = run("-m", *shlex.split(command), *SHORT)
         assert done.returncode == 0, done.stderr
 
 
@@ -81,7 +63,7 @@ def test_the_action_takes_what_the_page_gives_it() -> None:
     assert not any("${{" in s.get("run", "") for s in steps)
 
 
-def test_the_action_runs_the_command(folder: Path) -> None:
+def test_the_action_runs_the_command(folder: Path, run: Any) -> None:
     action = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
     (script,) = [s["run"] for s in action["runs"]["steps"] if "check" in s.get("run", "")]
     words = shlex.split(script)
@@ -89,7 +71,7 @@ def test_the_action_runs_the_command(folder: Path) -> None:
     words[words.index("$REPORT")] = "report"
     words[words.index("$OPTIONS") :] = SHORT
     assert words[:3] == ["python", "-m", "gatewise"]
-    done = run(folder, *words[2:])
+    done = run("-m", *words[2:])
     assert done.returncode == 0, done.stderr
     assert (folder / "report" / "records.jsonl").is_file()
 

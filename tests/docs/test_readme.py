@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,34 +26,14 @@ FILES = dict(re.findall(r"```python\n# (\w+\.py)\n(.*?)```", README, re.DOTALL))
 CONSOLE = re.findall(r"```console\n\$ (.+?)\n(.*?)```", README, re.DOTALL)
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The README's files, in an empty folder outside of the checkout."""
-    path = tmp_path_factory.mktemp("readme")
-    for name, text in FILES.items():
-        (path / name).write_text(text, encoding="utf-8")
-    return path
-
-
-def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, *command],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-
-
 @pytest.mark.parametrize(("command", "shown"), CONSOLE, ids=["check", "pytest"])
-def test_a_command_prints_what_the_readme_shows(folder: Path, command: str, shown: str) -> None:
+def test_a_command_prints_what_the_readme_shows(run: Any, command: str, shown: str) -> None:
     words = command.split()
     if words[0] == "gatewise":
-        done = run(folder, "-m", *words)
+        done = run("-m", *words)
     else:
         assert words[0] == "python"
-        done = run(folder, *words[1:], "-p", "no:cacheprovider")
+        done = run(*words[1:], "-p", "no:cacheprovider")
     assert done.returncode == 1
     printed = iter(done.stdout.splitlines())
     missing = [line for line in shown.splitlines() if line not in printed]  # in this order
@@ -74,8 +55,8 @@ def test_the_options_of_the_command_are_in_the_readme() -> None:
     assert shared - offered == {"--subject", "--show"}
 
 
-def test_the_script_runs_and_finds_the_fault(folder: Path) -> None:
-    done = run(folder, "script.py")
+def test_the_script_runs_and_finds_the_fault(run: Any) -> None:
+    done = run("script.py")
     assert done.returncode == 0, done.stderr
     for precision, line in zip(("float64", "float32"), done.stdout.splitlines(), strict=True):
         assert line.startswith(f"mine.py:MyLSTMCell-cpu-{precision}-equals_reference falsified ")

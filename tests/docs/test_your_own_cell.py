@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,33 +15,13 @@ FILES = dict(re.findall(r"```python\n# (\w+\.py)\n(.*?)```", PAGE, re.DOTALL))
 CONSOLE = re.findall(r"```console\n\$ (.+?)\n(.*?)```", PAGE, re.DOTALL)
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page's files, written beside each other."""
-    path = tmp_path_factory.mktemp("page")
-    for name, text in FILES.items():
-        (path / name).write_text(text, encoding="utf-8")
-    return path
-
-
-def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, *command],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-
-
 def test_every_block_of_python_is_a_file_here() -> None:
     assert len(FILES) == PAGE.count("```python") == 6
     assert len(CONSOLE) == PAGE.count("```console") == 1
 
 
-def test_the_script_prints_a_record_for_each_precision(folder: Path) -> None:
-    done = run(folder, "script.py")
+def test_the_script_prints_a_record_for_each_precision(run: Any) -> None:
+    done = run("script.py")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
         f"{subject}-cpu-{precision}-equals_reference holds"
@@ -51,13 +30,13 @@ def test_the_script_prints_a_record_for_each_precision(folder: Path) -> None:
     ]
 
 
-def test_the_pytest_file_has_a_test_for_each_property(folder: Path) -> None:
-    done = run(folder, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_mine.py")
+def test_the_pytest_file_has_a_test_for_each_property(run: Any) -> None:
+    done = run("-m", "pytest", "-q", "-p", "no:cacheprovider", "test_mine.py")
     assert done.returncode == 0, done.stdout
     assert re.search(r"^\d\d+ passed", done.stdout, re.MULTILINE), done.stdout
 
 
-def test_a_pytest_file_fails_and_skips_as_it_says(folder: Path) -> None:
+def test_a_pytest_file_fails_and_skips_as_it_says(folder: Path, run: Any) -> None:
     text = (
         "import torch\n"
         "import gatewise as gw\n"
@@ -71,7 +50,7 @@ def test_a_pytest_file_fails_and_skips_as_it_says(folder: Path) -> None:
         "    check()\n"
     )
     (folder / "test_ignores.py").write_text(text, encoding="utf-8")
-    done = run(folder, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "test_ignores.py")
+    done = run("-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "test_ignores.py")
     assert done.returncode == 1
     assert "1 failed, 1 passed, 1 skipped" in done.stdout
     assert "unsupported: rows alone" in done.stdout
@@ -80,23 +59,23 @@ def test_a_pytest_file_fails_and_skips_as_it_says(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(("command", "printed"), CONSOLE)
-def test_the_command_prints_what_the_page_says(folder: Path, command: str, printed: str) -> None:
+def test_the_command_prints_what_the_page_says(run: Any, command: str, printed: str) -> None:
     words = command.split()
     assert words[0] == "gatewise"
-    done = run(folder, "-m", "gatewise", *words[1:])
+    done = run("-m", "gatewise", *words[1:])
     assert (done.returncode, done.stdout) == (0, printed)
 
 
 @pytest.mark.parametrize(
     "spec", ["mine.py:MyLSTM", "one_layer.py:OneLayerGRU", "adapted.py:FUSED", "step.py:STEP"]
 )
-def test_every_subject_of_the_page_is_right(folder: Path, spec: str) -> None:
+def test_every_subject_of_the_page_is_right(run: Any, spec: str) -> None:
     code = (
         "from gatewise import check_conformance\n"
         f"records = check_conformance({spec!r}, precisions=['float32'], profile='quick')\n"
         "print(sorted({r.status for r in records} - {'unsupported', 'known issue', 'not run'}),"
         " [(r.id, r.message) for r in records if not r.passed])\n"
     )
-    done = run(folder, "-c", code)
+    done = run("-c", code)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "['holds'] []\n"
