@@ -24,6 +24,7 @@ from gatewise.properties.running.records import FALSIFIED, HOLDS, NOT_RUN, UNSUP
 from gatewise.properties.subjects.builtin import BUILTIN
 from gatewise.properties.subjects.loading import load_subject
 from gatewise.properties.subjects.protocol import Unsupported
+from tests.mutation.correct import CORRECT
 
 BROKEN = str(Path(__file__).with_name("broken_graphs.py"))
 INDUCTOR = "compiled_by_inductor_equals_reference"
@@ -137,3 +138,14 @@ def test_quiet_keeps_output_to_itself_and_lets_errors_through(
         talk()
     print("heard")
     assert capsys.readouterr().out == "heard\n"
+
+
+@pytest.mark.parametrize("like", ["RNN", "GRU", "LSTM"])
+def test_torchs_own_trouble_with_a_plain_subclass_accuses_nobody(like: str) -> None:
+    """torch scripts a plain subclass of its GRU, and then cannot store what it made."""
+    subject = CORRECT[f"{like}-subclass-of-torch"].subject
+    record = run(Plan(CATALOGUE["scripted_module_equals_reference"], subject, "float32"), seed=1)
+    assert record.status in (HOLDS, UNSUPPORTED), record.message
+    if like != "LSTM":  # torch does not script that one
+        assert record.comparisons > 0
+        assert "torch.jit.save" in record.message

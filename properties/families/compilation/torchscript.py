@@ -128,9 +128,18 @@ def scripted(call: Recorder) -> Nested:
 
 
 def stored(graph: Nested, call: Recorder) -> Nested:
-    """A copy of a traced or scripted module, through a file."""
-    file = io.BytesIO()
+    """A copy of a traced or scripted module, through a file.
+
+    Raises `Unsupported` where torch cannot store it.  What torch scripts of a plain subclass of its
+    own GRU or RNN, say, it cannot store: its exception is of a constant that the author never made.
+    """
+    file, scripted_code = io.BytesIO(), graph.gaps
     with quiet(), _refusals():
-        _offered("save")(graph.graph, file)
+        try:
+            _offered("save")(graph.graph, file)
+        except Exception as error:  # as for `script`: TorchScript has no one class of refusals
+            if not scripted_code:
+                raise
+            raise Unsupported(f"torch.jit.save: {first_line(error)}") from error
         file.seek(0)
         return Nested(_offered("load")(file), call.returned, gaps=graph.gaps)
