@@ -40,6 +40,7 @@ from .records import (
     VACUOUS,
     Diagnosis,
     Record,
+    nothing_compared,
 )
 from .sandbox import parent as sandbox
 from .sandbox.parent import CASE_TIMEOUT
@@ -221,7 +222,7 @@ def _run(
     if record.status == HOLDS and check.comparisons == 0:
         if reasons:
             return replace(record, status=UNSUPPORTED, message=reasons[0])
-        return replace(record, status=VACUOUS, message=f"{drawn} cases, and nothing was compared")
+        return replace(record, status=VACUOUS, message=nothing_compared(drawn))
     if record.status == HOLDS and reasons:
         return replace(record, message=reasons[0])
     return record

@@ -164,8 +164,10 @@ def joined(a: Record, b: Record) -> Record:
 
     One part may have had nothing to compare, or nothing that the subject offers.
     """
-    first, second = (b, a) if b.comparisons and not a.comparisons else (a, b)
+    first, second = sorted((a, b), key=lambda r: (not r.comparisons, r.status == VACUOUS))
     message = first.message or ("" if second.status == VACUOUS else second.message)
+    if first.status == VACUOUS:
+        message = nothing_compared(a.cases + b.cases)
     worst = max(a, b, key=lambda r: r.worst)
     return replace(
         first,
@@ -178,6 +180,11 @@ def joined(a: Record, b: Record) -> Record:
         drawn=dict(Counter(a.drawn) + Counter(b.drawn)),
         combined=dict(Counter(a.combined) + Counter(b.combined)),
     )
+
+
+def nothing_compared(cases: int) -> str:
+    """The message of a vacuous record."""
+    return f"{cases} cases, and nothing was compared"
 
 
 def _element_wise(of: Any, a: tuple[Any, ...], b: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -107,6 +107,7 @@ class Schedule:
                 self._died.add(job)
                 self._urgent.append(job)
                 return Step()
+            self._bad.add(id_)
             self.final[id_] = self._crashed(id_, result)
             return Step(self.final[id_])
         done: Done = result
