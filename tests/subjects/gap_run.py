@@ -1,6 +1,6 @@
 """Every gap that the documentation lists, alone and in pairs, on torch.nn.LSTM and torch.nn.GRU.
 
-Usage: python -m tests.subjects.gap_run [--cases 2] [--report FILE]
+Usage: python -m tests.subjects.gap_run [--cases 2] [--like LSTM] [--report FILE]
 
 A gap alone is run with all cases of the profile `quick` in every precision of a CPU.  A pair is run
 with --cases cases of each property, in float32, and in float64 where float32 is a gap.  Each set of
@@ -33,6 +33,10 @@ from gatewise.properties.subjects.capabilities import options_of
 from .test_gaps import GAPS, stating
 
 
+#: The classes whose gaps are stated.
+LIKES = ("LSTM", "GRU")
+
+
 def sets_of(like: str) -> list[tuple[str, ...]]:
     """The gaps that a class may have, alone and in pairs."""
     missing = {"num_layers", "bias", "batch_first", "dropout", "bidirectional", "proj_size"}
@@ -59,13 +63,14 @@ def main() -> int:
     """Run what the report does not have yet; print a line for each set of gaps."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", type=int, default=2)
+    parser.add_argument("--like", choices=LIKES, help="this class alone")
     parser.add_argument("--report", type=Path, default=Path("gaps.jsonl"))
     args = parser.parse_args()
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     lines = args.report.read_text().splitlines() if args.report.exists() else []
     done = {(row["like"], *row["gaps"]): row["wrong"] for row in map(json.loads, lines)}
-    for like in ("LSTM", "GRU"):
+    for like in [args.like] if args.like else LIKES:
         for gaps in sets_of(like):
             if (like, *gaps) in done:
                 continue
