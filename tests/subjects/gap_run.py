@@ -32,7 +32,6 @@ from gatewise.properties.subjects.capabilities import options_of
 
 from .test_gaps import GAPS, stating
 
-
 #: The classes whose gaps are stated.
 LIKES = ("LSTM", "GRU")
 
