@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import hashlib
 import os
 import random
@@ -21,9 +22,24 @@ from .devices import used
 def native_threads() -> int:
     """The number of threads of this process that Python did not start; 0 if it is not known."""
     try:
-        return len(os.listdir("/proc/self/task")) - len(sys._current_frames())
+        return len(os.listdir("/proc/self/task")) - _python_threads()
     except OSError:
         return 0
+
+
+def _python_threads() -> int:
+    """The number of threads of this process that Python knows.
+
+    CPython holds the lock of all threads while it makes the frames, and before 3.12 a collection
+    that begins meanwhile waits for that lock without end (python/cpython#106883).
+    """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        return len(sys._current_frames())
+    finally:
+        if collects:
+            gc.enable()
 
 
 class _Lost:

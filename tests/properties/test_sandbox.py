@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -234,6 +236,31 @@ def test_a_fork_is_not_made_where_native_threads_run(monkeypatch: pytest.MonkeyP
     assert sandbox.method("cuda") == "forkserver"
     monkeypatch.setattr(os, "listdir", lambda path: ["1"] * (len(sys._current_frames()) + 1))
     assert sandbox.method("cpu") == "forkserver"
+
+
+class _Cycle:
+    """Garbage whose collection needs CPython's lock of all threads, as `threading.local` does."""
+
+    def __init__(self) -> None:
+        self.own = self
+        self.local = threading.local()
+        self.local.value = 1
+
+
+@needs_fork
+@pytest.mark.parametrize("allocations", range(6))
+def test_threads_are_counted_whenever_a_collection_is_due(allocations: int) -> None:
+    child = os.fork()
+    if not child:  # it may hang
+        signal.alarm(20)
+        gc.collect()
+        gc.disable()
+        _Cycle()
+        gc.set_threshold(gc.get_count()[0] + allocations)
+        gc.enable()
+        process_state.native_threads()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def generators(subject: Subject, case: Case, check: Check) -> None:
