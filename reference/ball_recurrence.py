@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .ball_core import Ball, charged, dot, settled_ball
+from .ball_core import Ball, charged, dot, flushed, settled_ball
 from .formats import Array, Precision
 from .recurrence import Loop, Running, linear, lstm
 from .slopes import NESTED
@@ -25,9 +25,16 @@ def _term(v: Array, radius: Array) -> Sum:
 
 def _back_through(p: Precision, v: Array, radius: Array, w: Ball) -> Sum:
     """v W for an exact W, as `matmul` computes it."""
-    r, m = dot(radius, w.absolute), dot(np.abs(v) + radius, w.absolute)
+    own = np.abs(v)
+    r, m = dot(radius, w.absolute), dot(own + radius, w.absolute)
     if p.u_products:
         r = r + p.u_products * m
+    for lost in (
+        flushed(p, (own, radius), (w.absolute, None), dot),
+        flushed(p, (w.absolute, None), (own, radius), lambda x, y: dot(y, x)),
+    ):
+        if lost is not None:
+            r = r + lost
     return v @ w.v, r, m
 
 

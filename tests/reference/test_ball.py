@@ -196,3 +196,18 @@ def test_overflow_and_nan_leave_no_finite_radius() -> None:
             assert not np.isfinite((top * 4.0).radius).any()
             unknown = exact(np.array([np.nan]), p)
             assert not np.isfinite(np.tanh(unknown + 1.0).v).any()
+
+
+@pytest.mark.parametrize("precision", ["float64", "float32", "float16", "bfloat16"])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_product_may_take_subnormal_factors_as_zeros(precision: str, first: bool) -> None:
+    """A CPU's product of bfloat16 does; times a scaled loss of 2¹² it is far above the floor."""
+    p = PRECISIONS[precision]
+    small = exact(np.full((2, 3), p.storage.eta / 2), p)
+    large = exact(np.full((3, 4), 2.0**12), p)
+    product = small @ large if first else large.T @ small.T
+    assert (product.v > 0.0).all()
+    assert (np.abs(0.0 - product.v) <= product.radius).all()
+    # Nothing is added where no factor is subnormal.
+    normal = exact(np.full((2, 3), p.storage.eta), p) @ large
+    assert (normal.radius < normal.v).all()
