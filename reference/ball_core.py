@@ -351,7 +351,7 @@ def flushed(
     if not small.any():
         return None
     others = others if others_radius is None else others + others_radius
-    if not others.max(initial=0.0) > 1.0:
+    if not (others > 1.0).any():
         return None
     return np.asarray(SLACK * times(np.where(small, np.minimum(far, eta), 0.0), others))
 
