@@ -52,7 +52,9 @@ def performance(benchmarks: list[dict[str, Any]]) -> dict[str, Any]:
             }
             for row, columns in measured[table].items()
         }
-    result["growth"] = {row: _exponent(columns) for row, columns in measured["growth"].items()}
+    result["growth"] = {
+        row: {"exponent": _exponent(columns)} for row, columns in measured["growth"].items()
+    }
     return result
 
 

@@ -1,4 +1,4 @@
-"""The layers of `gatewise.impl` beside those of torch.nn, at four sizes, on one thread."""
+"""The layers of `gatewise.impl` beside those of torch.nn, at three sizes, on one thread."""
 
 from __future__ import annotations
 

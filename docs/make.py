@@ -221,39 +221,48 @@ absolute times differ by machine.
 """
 
 
-def performance_page() -> str:
-    """The ratios that the benchmarks measured."""
-    record = json.loads((DOCS / "performance.json").read_text(encoding="utf-8"))
-    machine = "; ".join(f"{name} {value}" for name, value in record["machine"].items())
-    lines = [_PERFORMANCE_HEAD, f"The machine: {machine}.", "", "## A case of agreement", ""]
-    lines += [
+#: Title of a section, the key of its rows, the head of their first column, and what they are.
+_MEASURED = (
+    (
+        "A case of agreement",
+        "cases",
+        "class",
         "A case of `equals_reference` for a class of torch.nn in float32, with all that Gatewise "
         "does for it. `case over subject` is its time over that of the calls of the subject in it. "
         "`subject` and `reference` are their shares of the time. The last column compares the "
         "cases per second with those of a plain Hypothesis suite (`bench/plain_suite.py`), which "
         "draws every element, takes a loop in float64 as its oracle and computes no bound.",
-        "",
-    ]
-    lines += _table("class", record["cases"])
-    lines += ["", "## The reference", ""]
-    lines += [
+    ),
+    (
+        "The reference",
+        "reference",
+        "layer (I, H, B, T)",
         "Times over that of the reference's forward pass in float64, without bounds. `torch` is "
         "one call of torch.nn in float64.",
-        "",
-    ]
-    lines += _table("layer (I, H, B, T)", record["reference"])
-    lines += ["", "## gatewise.impl", ""]
-    lines += ["Times over those of torch.nn, in float32.", ""]
-    lines += _table("layer (I, H, B, T)", record["impl"])
-    lines += ["", "## Growth", ""]
-    lines += [
+    ),
+    (
+        "gatewise.impl",
+        "impl",
+        "layer (I, H, B, T)",
+        "Times over those of torch.nn, in float32.",
+    ),
+    (
+        "Growth",
+        "growth",
+        "size",
         "The exponent p of the cost of a case of `equals_reference`, cost ~ size^p, where one size "
         "grows and the others are small; fitted to the three largest sizes.",
-        "",
-        "| size | exponent |",
-        "| --- | --- |",
-        *(f"| {row} | {slope} |" for row, slope in record["growth"].items()),
-    ]
+    ),
+)
+
+
+def performance_page() -> str:
+    """The ratios that the benchmarks measured."""
+    record = json.loads((DOCS / "performance.json").read_text(encoding="utf-8"))
+    machine = "; ".join(f"{name} {value}" for name, value in record["machine"].items())
+    lines = [_PERFORMANCE_HEAD, f"The machine: {machine}."]
+    for title, key, first, words in _MEASURED:
+        lines += ["", f"## {title}", "", words, "", *_table(first, record[key])]
     return "\n".join(lines) + "\n"
 
 

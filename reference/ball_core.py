@@ -323,12 +323,9 @@ def matmul(a: Ball, b: Ball) -> Ball:
         rounded = p.u_products * m
         r = rounded if r is None else r + rounded
     ra, rb = (None if x.exact else x.radius for x in (a, b))
-    for lost in (
-        flushed(p, (abs_a, ra), (abs_b, rb), dot),
-        flushed(p, (abs_b, rb), (abs_a, ra), lambda x, y: dot(y, x)),
-    ):
-        if lost is not None:
-            r = lost if r is None else r + lost
+    lost = flushed(p, (abs_a, ra), (abs_b, rb))
+    if lost is not None:
+        r = lost if r is None else r + lost
     return Ball(a.v @ b.v, p, r, m, a.v.shape[-1], 0, p.stores)
 
 
@@ -336,24 +333,26 @@ def matmul(a: Ball, b: Ball) -> Ball:
 Factor = tuple[Array, "Array | None"]
 
 
-def flushed(
-    p: Precision, factor: Factor, other: Factor, times: Callable[[Array, Array], Array]
-) -> Array | None:
-    """What a matrix product loses where it takes the subnormal entries of a factor as zeros.
+def flushed(p: Precision, a: Factor, b: Factor) -> Array | None:
+    """What the matrix product a @ b loses where it takes subnormal entries of a factor as zeros.
 
     A CPU's products of 16 bits do so (Intel SDM, VDPBF16PS: denormals are zero).  The floor of a
     charge covers it where the other factor is at most 1, but not where that is large.  None where
     nothing is lost beyond the floor.
     """
-    (own, radius), (others, others_radius), eta = factor, other, p.storage.eta
-    low, far = (own, own) if radius is None else (own - radius, own + radius)
-    small = (low < eta) & (far > 0.0)
-    if not small.any():
-        return None
-    others = others if others_radius is None else others + others_radius
-    if not (others > 1.0).any():
-        return None
-    return np.asarray(SLACK * times(np.where(small, np.minimum(far, eta), 0.0), others))
+    lost: Array | None = None
+    for (own, radius), (others, others_radius), second in ((a, b, False), (b, a, True)):
+        large = others if others_radius is None else others + others_radius
+        if not (large > 1.0).any():
+            continue
+        low, far = (own, own) if radius is None else (own - radius, own + radius)
+        small = (low < p.storage.eta) & (far > 0.0)
+        if not small.any():
+            continue
+        entries = np.where(small, np.minimum(far, p.storage.eta), 0.0)
+        part = SLACK * (dot(large, entries) if second else dot(entries, large))
+        lost = part if lost is None else lost + part
+    return lost
 
 
 def dot(a: Array, b: Array) -> Array:

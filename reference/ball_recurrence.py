@@ -29,12 +29,9 @@ def _back_through(p: Precision, v: Array, radius: Array, w: Ball) -> Sum:
     r, m = dot(radius, w.absolute), dot(own + radius, w.absolute)
     if p.u_products:
         r = r + p.u_products * m
-    for lost in (
-        flushed(p, (own, radius), (w.absolute, None), dot),
-        flushed(p, (w.absolute, None), (own, radius), lambda x, y: dot(y, x)),
-    ):
-        if lost is not None:
-            r = r + lost
+    lost = flushed(p, (own, radius), (w.absolute, None))
+    if lost is not None:
+        r = r + lost
     return v @ w.v, r, m
 
 

@@ -76,10 +76,6 @@ def _run(
         return padded(subject.returned(module, sequence, states), False, case.time)
 
 
-def _time_axis(case: Case) -> int:
-    return 1 if case.batch_first else 0
-
-
 def _cut(case: Case, x: Any, time: int) -> Any:
     """The first `time` steps of an input or output, (T, B, ·) or (B, T, ·)."""
     return x[:, :time] if case.batch_first else x[:time]
@@ -270,8 +266,7 @@ def output_pads_to_total_length(subject: Subject, case: Case, check: Check) -> N
     check.same("lengths of the output", ends.tolist(), lengths.tolist())
     running = np.arange(total)[:, None] < lengths
     running = (running.T if case.batch_first else running)[..., None]
-    room = [(0, 0)] * 3
-    room[_time_axis(case)] = (0, total - case.time)
+    room = [(0, total - case.time) if axis == case.time_axis else (0, 0) for axis in range(3)]
     value, bound = (np.pad(part, room) for part in (ball.v, ball.radius))
     formula = "ball radius of the reference before a sequence's end, 0 in the padding"
     want = Expected(np.where(running, value, fill), np.where(running, bound, 0.0), formula)
