@@ -34,6 +34,7 @@ from .running.put import apart
 from .running.record_file import RecordFile, head
 from .running.records import CRASHED, Diagnosis, Record, not_offered, summary
 from .running.sandbox.parent import CASE_TIMEOUT, Death
+from .running.whole_files import write_whole
 from .subjects.builtin import BUILTIN
 from .subjects.protocol import Subject
 
@@ -214,8 +215,7 @@ def diagnosed(plan: Plan, record: Record, folder: Path, timeout: float = CASE_TI
         text = script(plan.subject, case, plan.prop, name, lines, called=False)
     path = folder / name
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        write_whole(path, text)
     except OSError as error:  # a full disk takes nothing from the verdict
         note = f"its script could not be written: {path}: {error.strerror or error}"
         return replace(record, diagnosis=found, message=f"{record.message}\n{note}")

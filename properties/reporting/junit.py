@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from ..running.records import ERROR, NOT_RUN, UNSUPPORTED, Record
+from ..running.whole_files import write_whole
 from .causes import by_subject, cause_of
 from .printable import escaped
 
@@ -39,8 +40,7 @@ def write_junit(path: Path, records: Iterable[Record], counts: Callable[[Record]
                     inner.text = "\n".join([escaped(cause_of(record)), *lines, record.case])
         suite.attrib.update({k: str(n) for k, n in tally.items()})
         suite.set("time", f"{sum(r.seconds for r in rows):.3f}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    ET.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
+    write_whole(path, ET.tostring(root, encoding="utf-8", xml_declaration=True).decode())
 
 
 def _kind(record: Record, counts: Callable[[Record], bool]) -> str:

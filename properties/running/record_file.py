@@ -8,13 +8,13 @@ A file that `gatewise merge` made has several first lines, each before its own r
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from .records import Record
+from .whole_files import WholeLines, write_whole
 
 #: The version of the format: it changes when a reader of the old one would read the new one wrong.
 VERSION = 1
@@ -43,14 +43,12 @@ class RecordFile:
     """
 
     def __init__(self, folder: Path, first: Mapping[str, Any]) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / NAME
         self.problem = ""
         self._first = dict(first)
         self._records: list[Record] = []
-        self._file: TextIO = self.path.open("w", encoding="utf-8", newline="\n")
-        self._file.write(_line(self._first))
-        self._file.flush()
+        self._file = WholeLines(self.path)
+        self._file.add(_line(self._first))
 
     def add(self, record: Record) -> None:
         """Write a record."""
@@ -58,52 +56,41 @@ class RecordFile:
         if self.problem:
             return
         try:
-            self._file.write(_line(record.as_dict()))
-            self._file.flush()
+            self._file.add(_line(record.as_dict()))
         except OSError as error:
-            self._failed(error)
+            self._failed(error, "records after that are lost")
 
     def close(self, order: Callable[[Record], int] | None = None) -> None:
-        """End the file; with `order`, its records are then sorted by it.
-
-        The old file is replaced in one step, so that it is whole at any time.
-        """
+        """End the file; with `order`, its records are then sorted by it."""
         try:
             self._file.close()
         except OSError as error:
-            self._failed(error)
+            self._failed(error, "the last records may be lost")
         if order is None or self.problem:
             return
-        new = self.path.with_suffix(".new")
         try:
-            _write(new, [RunRecords(self._first, sorted(self._records, key=order))])
-            os.replace(new, self.path)
+            _write(self.path, [RunRecords(self._first, sorted(self._records, key=order))])
         except OSError as error:
-            new.unlink(missing_ok=True)
-            self._failed(error)
+            self._failed(error, "all records are there, in the order in which they came")
 
-    def _failed(self, error: OSError) -> None:
-        if not self.problem:
-            self.problem = f"{self.path}: {error.strerror or error}; records after that are lost"
+    def _failed(self, error: OSError, what: str) -> None:
+        self.problem = f"{self.path}: {error.strerror or error}; {what}"
 
 
 def write(folder: Path, runs: Iterable[RunRecords]) -> Path:
     """Write the records of several runs to FOLDER/records.jsonl; raises `OSError`."""
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / NAME
     _write(path, runs)
     return path
 
 
 def _write(path: Path, runs: Iterable[RunRecords]) -> None:
-    with path.open("w", encoding="utf-8", newline="\n") as file:
-        for run in runs:
-            file.write(_line(run.head))
-            file.writelines(_line(r.as_dict()) for r in run.records)
+    lines = [_line(v) for run in runs for v in (run.head, *(r.as_dict() for r in run.records))]
+    write_whole(path, "".join(f"{line}\n" for line in lines))
 
 
 def _line(values: Mapping[str, Any]) -> str:
-    return json.dumps(values, separators=(",", ":")) + "\n"
+    return json.dumps(values, separators=(",", ":"))
 
 
 def read(paths: Iterable[Path]) -> tuple[list[RunRecords], list[str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -62,9 +63,11 @@ def check(folder: Path, *options: str, **more: Any) -> subprocess.CompletedProce
     )
 
 
-def lines(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def lines(
+    folder: Path, report: str = "gatewise-report"
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The first line of the records, and the others; each is valid by the schema."""
-    path = folder / "gatewise-report" / "records.jsonl"
+    path = folder / report / "records.jsonl"
     found = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     validator = jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
     for line in found:
@@ -171,6 +174,32 @@ def test_a_full_disk_costs_records_and_no_verdict(folder: Path) -> None:
     assert "records after that are lost" in done.stderr
     assert "values: right" in done.stdout
     assert "Traceback" not in done.stderr
+    head, records = lines(folder)  # each line is whole
+    assert head["gatewise_records"]
+    assert len(records) < 3
+    assert [f.name for f in (folder / "gatewise-report").iterdir()] == ["records.jsonl"]
+
+
+@pytest.mark.parametrize("kilobytes", [4, 8], ids=["records", "order"])
+def test_a_full_file_system_costs_no_whole_line(folder: Path, kilobytes: int) -> None:
+    disk = folder / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(disk)]
+    if not shutil.which("mount") or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("needs the right to mount a file system")
+    try:
+        done = check(folder, "mine.py:RightGRU", *FEW, "--report", "disk/report")
+        _, records = lines(folder, "disk/report")
+        files = [f.name for f in (disk / "report").iterdir()]
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+    assert done.returncode == 3
+    assert "No space left on device" in done.stderr
+    assert "values: right" in done.stdout
+    assert "Traceback" not in done.stderr
+    assert files == ["records.jsonl"]
+    whole = "all records are there, in the order in which they came"
+    assert (whole in done.stderr) == (len(records) == 3)
 
 
 def test_what_a_subject_prints_is_shown_whole_and_harmless(folder: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...running.record_file import RunRecords
+from ...running.whole_files import write_whole
 from ..printable import escaped
 from .content import SIGNS, content
 from .figures import by_step, histograms
@@ -41,9 +42,8 @@ def page(runs: Sequence[RunRecords]) -> str:
 
 def write(folder: Path, runs: Sequence[RunRecords]) -> Path:
     """Write the page to FOLDER/index.html; raises `OSError`."""
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / NAME
-    path.write_text(page(runs), encoding="utf-8", newline="\n")
+    write_whole(path, page(runs))
     return path
 
 
