@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from .properties.subjects.adapting.identify import identify as identify
     from .properties.subjects.protocol import Subject as Subject
     from .pytest import parametrize as parametrize
+    from .reference.activations import relu as relu
+    from .reference.activations import sigmoid as sigmoid
+    from .reference.declaring import kind as kind
 
 #: Name → the module that has it, imported at the first use: `gatewise.impl` needs torch alone.
 _HOME = {
@@ -30,7 +33,10 @@ _HOME = {
     "Subject": "properties.subjects.protocol",
     "check_conformance": "properties.running.engine",
     "identify": "properties.subjects.adapting.identify",
+    "kind": "reference.declaring",
     "parametrize": "pytest",
+    "relu": "reference.activations",
+    "sigmoid": "reference.activations",
 }
 
 __all__ = list(_HOME)

@@ -140,9 +140,14 @@ class Ball:
         return self if self.reach is None else Ball(self.v, self.precision, self.r)
 
     def lift(self, other: Any) -> Ball:
-        """Return `other` as a Ball; an array or a number becomes an exact Ball."""
+        """Return `other` as a Ball.
+
+        An array becomes an exact Ball, and a number of Python a constant (`number`).
+        """
         if isinstance(other, Ball):
             return other
+        if type(other) is float or type(other) is int:
+            return number(other, self.precision)
         return Ball(np.asarray(other, dtype=np.float64), self.precision)
 
     def _sum(self, v: Array, other: Ball) -> Ball:
@@ -301,6 +306,22 @@ def settled_ball(p: Precision, v: Array, radius: Array) -> Ball:
 def exact(x: Any, precision: Precision) -> Ball:
     """A Ball of radius 0 around values that are exact in the precision's storage format."""
     return Ball(np.asarray(x, dtype=np.float64), precision)
+
+
+def number(x: float, p: Precision) -> Ball:
+    """A constant of a formula.
+
+    Where the storage format does not have it, an implementation may round it to that format, or
+    keep more digits: 0.1 in float32.
+    """
+    found: Ball | None = p.cache.get(("number", x))
+    if found is None:
+        v = np.asarray(x, dtype=np.float64)
+        stored = p.storage.round(v)
+        r = None if stored == v else SLACK * (p.storage.u * np.abs(v) + p.storage.eta)
+        found = Ball(v, p, r if np.isfinite(stored) else np.full((), np.inf))
+        p.cache["number", x] = found
+    return found
 
 
 def matmul(a: Ball, b: Ball) -> Ball:

@@ -84,6 +84,17 @@ def only(*names: str) -> Group[Class]:
 
 DROP_IN = _those("layers and cells", lambda c: c.drop_in)
 LAYERS = _those("layers", lambda c: c.drop_in and not c.cell)
+#: Those that a step declares have weights of other names, and what torch.nn says of its own
+#: equations and initial weights is not said of them.
+DECLARED = _those("declared kinds", lambda c: KINDS[c.kind].declared is not None)
+NAMED = _those(
+    "layers and cells with torch.nn's weights",
+    lambda c: c.drop_in and KINDS[c.kind].declared is None,
+)
+NAMED_LAYERS = _those(
+    "layers with torch.nn's weights",
+    lambda c: c.drop_in and not c.cell and KINDS[c.kind].declared is None,
+)
 CELLS = _those("cells", lambda c: c.drop_in and c.cell)
 TORCH = _those("torch.nn's", lambda c: c.torch)
 #: Layers that torch.nn has too, for properties that compare the subject with torch.nn's module.

@@ -10,12 +10,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .cells import Parts, Weights, gru_parts, lstm_parts, rnn_parts
+from .cells import Parts, affine, gru_parts, lstm_parts, rnn_parts, weights_of
 from .cells_backward import Adjoints, gru_backward, lstm_backward, rnn_backward
+from .declared import Declaration
 from .options import Options
+from .shapes import Shape, shape
 
 #: (options, weights, x_share, state) → the new states, then the other values of the step.
-Step = Callable[[Options, Weights, Any, tuple[Any, ...]], Parts]
+Step = Callable[[Options, Any, Any, tuple[Any, ...]], Parts]
 #: (options, weights, tape, loop, last) → the adjoints of one direction of a layer.
 Backward = Callable[..., Adjoints]
 
@@ -33,7 +35,7 @@ class Kind:
 
     A network has a `base`, the kind whose equations it uses.  A cell on [x, h] has one linear
     layer for all gates (`shared`) or one for each gate.  A network of `words` takes word ids as
-    its input.
+    its input.  A kind that a user adds may be `declared` by its step alone.
     """
 
     name: str
@@ -48,6 +50,49 @@ class Kind:
     base: str = ""
     shared: bool = False
     words: bool = False
+    declared: Declaration | None = None
+
+    @property
+    def output(self) -> int:
+        """The place of the output among the values of a step."""
+        return 0 if self.declared is None else self.declared.output
+
+    @property
+    def of_gates(self) -> tuple[str, int]:
+        """The weight that has a block of rows for each gate, and how many blocks it has."""
+        if self.declared is None:
+            return "weight_hh", len(self.gates)
+        found = {name: s.blocks() for name, s in self.declared.weights.items()}
+        name = max(found, key=lambda n: found[n])
+        return name, found[name]
+
+    @property
+    def shapes(self) -> dict[str, Shape]:
+        """Name → shape of the weights of one layer and direction, without a projection."""
+        if self.declared is not None:
+            return dict(self.declared.weights)
+        rows = f"{len(self.gates)}H"
+        own = {"weight_ih": f"{rows} I", "weight_hh": f"{rows} H", "bias_ih": rows, "bias_hh": rows}
+        return {name: shape(text) for name, text in own.items()}
+
+    def weights(self, weights: Mapping[str, Any], suffix: str, like: Any) -> Any:
+        """The weights whose names end with `suffix`, as its step takes them."""
+        if self.declared is not None:
+            return self.declared.of_layer(weights, suffix, like)
+        return weights_of(weights, suffix, like)
+
+    def shares(self, w: Any, x: Any) -> tuple[Any, Any]:
+        """What its step takes of the input x (…, I), and the weights that are left for the step.
+
+        x W_ihᵀ + b_ih does not depend on the state, so a layer computes it for all steps at once.
+        A declared step takes x itself.
+        """
+        if self.declared is not None:
+            return x, w
+        shares = affine(x, w.ih, w.b_ih)
+        if w.b_hh is not None and self.sums_biases:
+            return shares + w.b_hh, w._replace(b_hh=None)
+        return shares, w
 
     @property
     def concat(self) -> bool:

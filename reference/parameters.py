@@ -14,10 +14,17 @@ from .options import Options, suffixes
 
 def weight_shapes(options: Options) -> dict[str, tuple[int, ...]]:
     """Name → shape of every weight, in torch.nn's order of registration."""
-    rows = len(KINDS[options.kind].gates) * options.hidden_size
+    kind = KINDS[options.kind]
+    rows = len(kind.gates) * options.hidden_size
     shapes: dict[str, tuple[int, ...]] = {}
     for index, suffix in enumerate(suffixes(options)):
         width = options.input_size if index < options.directions else options.output_size
+        if kind.declared is not None:
+            sizes = {"I": width, "H": options.hidden_size}
+            for name, shape in kind.declared.weights.items():
+                if options.bias or not kind.declared.bias(name):
+                    shapes[name + suffix] = shape.of(sizes)
+            continue
         shapes[f"weight_ih{suffix}"] = (rows, width)
         shapes[f"weight_hh{suffix}"] = (rows, options.state_size)
         if options.bias:

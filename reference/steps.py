@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from .activations import settled
-from .cells import Parts, Weights, affine, weights_of
+from .cells import Parts
 from .kinds import KINDS
 from .options import Options
 
 
-def parts(options: Options, w: Weights, x_share: Any, state: tuple[Any, ...]) -> Parts:
+def parts(options: Options, w: Any, x_share: Any, state: tuple[Any, ...]) -> Parts:
     """One step of any kind, with all its values.
 
     Raises `ValueError` for a kind that has no step of its own.
@@ -25,22 +25,28 @@ def parts(options: Options, w: Weights, x_share: Any, state: tuple[Any, ...]) ->
 
 
 def step(
-    options: Options, weights: Mapping[str, Any], suffix: str, x_share: Any, state: tuple[Any, ...]
+    options: Options, weights: Mapping[str, Any], suffix: str, x: Any, state: tuple[Any, ...]
 ) -> tuple[Any, ...]:
-    """One step of any kind: state (h,) or (h, c) → the next state; `suffix` selects weights."""
-    return tuple(parts(options, weights_of(weights, suffix, x_share), x_share, state))[: len(state)]
+    """One step of any kind: x (B, I), state (h,) or (h, c) → all values of the step.
 
-
-def input_share(weights: Mapping[str, Any], suffix: str, x: Any) -> Any:
-    """x W_ihᵀ + b_ih for x (..., I) → (..., gates·H)."""
-    return affine(x, weights[f"weight_ih{suffix}"], weights.get(f"bias_ih{suffix}"))
+    `suffix` selects the weights.
+    """
+    kind = KINDS[options.kind]
+    share, w = kind.shares(kind.weights(weights, suffix, x), x)
+    return tuple(parts(options, w, share, state))
 
 
 def cell(
     options: Options, weights: Mapping[str, Any], x: Any, state: tuple[Any, ...]
-) -> tuple[Any, ...]:
-    """A torch.nn cell: x (B, I) or (I,), state (h,) or (h, c) of (B, H) or (H,) → next state."""
+) -> dict[str, Any]:
+    """A torch.nn cell: x (B, I) or (I,), state (h,) or (h, c) of (B, H) or (H,) → its results.
+
+    They are the new states by their letters, and `output` where the output is none of them.
+    """
+    kind = KINDS[options.kind]
     with np.errstate(all="ignore"):
-        w = weights_of(weights, "", x)
-        through = parts(options, w, affine(x, w.ih, w.b_ih), state)
-        return tuple(settled(s) for s in through[: len(state)])
+        through = step(options, weights, "", x, state)
+        results = dict(zip(kind.states, through, strict=False))
+        if kind.output == len(state):
+            results["output"] = through[kind.output]
+        return {name: settled(value) for name, value in results.items()}

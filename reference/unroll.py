@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .activations import join, settled, stack
-from .cells import Parts, Weights, affine, weights_of
+from .cells import Parts
 from .kinds import KINDS
 from .options import Options, suffixes
 from .steps import parts
@@ -27,16 +27,27 @@ Leg = Callable[[str, Any, State, bool], tuple[list[Any], State]]
 
 @dataclass(frozen=True)
 class Unrolled:
-    """Results of a layer: output (T, B, D·R), h_n (L·D, B, R), c_n (L·D, B, H) or None."""
+    """Results of a layer: output (T, B, D·R), and the final states by their letters.
+
+    Those of an LSTM are h (L·D, B, R) and c (L·D, B, H).
+    """
 
     output: Any
-    h_n: Any
-    c_n: Any = None
+    states: Mapping[str, Any]
+
+    @property
+    def h_n(self) -> Any:
+        """The final hidden states."""
+        return self.states["h"]
+
+    @property
+    def c_n(self) -> Any:
+        """The final cell states; None for a kind that has none."""
+        return self.states.get("c")
 
     def named(self) -> dict[str, Any]:
-        """The results by torch.nn's names."""
-        results = {"output": self.output, "h_n": self.h_n}
-        return results if self.c_n is None else {**results, "c_n": self.c_n}
+        """The results by torch.nn's names: output, h_n, c_n."""
+        return {"output": self.output, **{f"{s}_n": value for s, value in self.states.items()}}
 
 
 def reversal(time: int, lengths: Lengths) -> npt.NDArray[np.int64]:
@@ -54,7 +65,7 @@ def reversed_in_time(x: Any, lengths: Lengths | None) -> Any:
 
 def direction(
     options: Options,
-    w: Weights,
+    w: Any,
     x: Any,
     state: tuple[Any, ...],
     lengths: Lengths | None = None,
@@ -67,19 +78,17 @@ def direction(
     hidden states returned for later steps are zero, as `pad_packed_sequence` fills them.  Each
     step appends to `tape`, if given, the state before it and all values of the step.
     """
-    time = x.shape[0]
+    time, kind = x.shape[0], KINDS[options.kind]
     if reverse:
         x = reversed_in_time(x, lengths)
-    shares = affine(x, w.ih, w.b_ih)
-    if w.b_hh is not None and KINDS[options.kind].sums_biases:
-        shares, w = shares + w.b_hh, w._replace(b_hh=None)  # one sum for all steps
+    shares, w = kind.shares(w, x)
     outputs = []
     for t in range(time):
         through = parts(options, w, shares[t], state)
         if tape is not None:
             tape.append((state, through))
         new: tuple[Any, ...] = through[: len(state)]
-        h = new[0]
+        h = through[kind.output]
         if lengths is not None and not (t < lengths).all():
             running = (t < lengths)[:, None]
             h = np.where(running, h, 0.0)
@@ -138,7 +147,7 @@ def walk(
         x, states = x[:, 0], [s[:, 0] for s in states]
     elif batch_first:
         x = np.swapaxes(x, 0, 1)
-    return Unrolled(x, *states)
+    return Unrolled(x, dict(zip(KINDS[options.kind].states, states, strict=True)))
 
 
 def layer(
@@ -162,6 +171,7 @@ def layer(
     ends = None if lengths is None else np.asarray(lengths, dtype=np.int64)
 
     def leg(suffix: str, x: Any, start: State, reverse: bool) -> tuple[list[Any], State]:
-        return direction(options, weights_of(weights, suffix, x), x, start, ends, reverse)
+        w = KINDS[options.kind].weights(weights, suffix, x)
+        return direction(options, w, x, start, ends, reverse)
 
     return walk(options, x, state, leg, batch_first, masks)

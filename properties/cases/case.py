@@ -142,9 +142,24 @@ class Case:
         options = self.options
         batch = () if self.batch is None else (self.batch,)
         lead = () if self.cell else (self.num_layers * options.directions,)
+        declared = KINDS[self.kind].declared
+        if declared is not None:
+            sizes = {"I": self.input_size, "H": self.hidden_size}
+            return tuple((*lead, *batch, *s.of(sizes)) for s in declared.states.values())
         h = (*lead, *batch, options.state_size)
         c = (*lead, *batch, self.hidden_size)
         return (h, c)[: len(KINDS[self.kind].states)]
+
+    @property
+    def start_names(self) -> tuple[str, ...]:
+        """Names of the initial states: h_0, and c_0 if there is a cell state."""
+        return tuple(f"{letter}_0" for letter in KINDS[self.kind].states)
+
+    @property
+    def final_names(self) -> tuple[str, ...]:
+        """Names of the states that a call returns: h, c of a cell, and h_n, c_n of a layer."""
+        end = "" if self.cell else "_n"
+        return tuple(f"{letter}{end}" for letter in KINDS[self.kind].states)
 
     def _stream(self, purpose: int) -> np.random.RandomState:
         return seeded(self.seed, purpose)

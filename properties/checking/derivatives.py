@@ -31,8 +31,6 @@ from .comparison import Check
 Tensors = dict[str, Tensor]
 Gradients = dict[str, Tensor | None]
 
-STATES = ("h_0", "c_0")
-
 #: torch's messages when it, or a subject's own autograd.Function, lacks a derivative or a rule.
 LACKING = re.compile(
     r"Batching rule not implemented for "
@@ -52,9 +50,10 @@ def may_be_left_out(case: Case, name: str) -> bool:
     """Whether a correct module may give a weight no gradient, instead of a gradient of zero.
 
     Without a state, W_hh of the only step is multiplied by h_0 = 0, and that product may be left
-    out.
+    out.  Which weights of a declared kind multiply a state is not known: it may be any.
     """
-    return name.startswith("weight_hh") and not case.with_state and (case.cell or case.time == 1)
+    multiplies = name.startswith("weight_hh") or KINDS[case.kind].declared is not None
+    return multiplies and not case.with_state and (case.cell or case.time == 1)
 
 
 @dataclass(frozen=True)
@@ -120,7 +119,7 @@ def arguments(
     given = {"input": subject.input_tensor(case.input_array if x is None else x, case)}
     if case.with_state:
         arrays = case.state_arrays if state is None else state
-        for name, array in zip(STATES, arrays, strict=False):
+        for name, array in zip(case.start_names, arrays, strict=True):
             given[name] = subject.tensor(array, case)
     return given
 
@@ -182,7 +181,7 @@ def tangent_arrays(case: Case) -> dict[str, Array]:
     """A direction (tangent) for every leaf, exact in the format; no entry is small."""
     shapes = {} if KINDS[case.kind].words else {"input": case.input_shape}
     if case.with_state:
-        shapes |= zip(STATES, case.state_shapes, strict=False)
+        shapes |= zip(case.start_names, case.state_shapes, strict=True)
     rng, fmt = seeded(case.seed, 7), case.rounding.storage
     return {n: values(rng, "spread", s, fmt) for n, s in {**shapes, **case.weight_shapes}.items()}
 
@@ -229,7 +228,7 @@ def as_function(
             return torch.func.functional_call(module, weights, args)
 
         x = leaves["input"] if ids is None else ids
-        states = tuple(leaves[n] for n in STATES if n in leaves)
+        states = tuple(leaves[n] for n in case.start_names if n in leaves)
         # `subject.call` only calls the module, so a function can stand in for it.
         return subject.call(case, cast(nn.Module, stateless), x, states or None)
 

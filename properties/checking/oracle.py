@@ -15,7 +15,7 @@ from gatewise.reference.concat_backward import concat_backward, tag_backward
 from gatewise.reference.dual import Dual
 from gatewise.reference.formats import Array, Format, Precision
 from gatewise.reference.kinds import KINDS
-from gatewise.reference.steps import cell, input_share, step
+from gatewise.reference.steps import cell, parts
 from gatewise.reference.tagger import tag
 from gatewise.reference.unroll import layer
 
@@ -52,17 +52,14 @@ def result_shapes(case: Case) -> dict[str, tuple[int, ...]]:
     if kind.words:
         return {"output": (case.time, case.output_size)}
     if case.cell:
-        results = dict(zip(kind.states, case.state_shapes, strict=True))
+        results = dict(zip(case.final_names, case.state_shapes, strict=True))
         if kind.concat:
             results["output"] = (*case.state_shapes[0][:-1], case.output_size)
+        elif kind.output == len(kind.states):
+            results["output"] = (*case.input_shape[:-1], case.hidden_size)
         return results
     output = (*case.input_shape[:-1], case.options.output_size)
-    return {"output": output, **dict(zip(final_names(case), case.state_shapes, strict=True))}
-
-
-def final_names(case: Case) -> tuple[str, ...]:
-    """Names of a layer's final states: h_n, and c_n if there is a cell state."""
-    return tuple(f"{state}_n" for state in KINDS[case.kind].states)
+    return {"output": output, **dict(zip(case.final_names, case.state_shapes, strict=True))}
 
 
 def upstream_arrays(case: Case, regime: str = "spread") -> dict[str, Array]:
@@ -215,7 +212,7 @@ def _duals(case: Case, tangents: Mapping[str, Array]) -> Arguments:
     """The case's arguments as Duals.  Raises `ValueError` for a tangent with an unknown name."""
     p = case.rounding
     w, x, state = _arguments(case, None, None, None)
-    starts = dict(zip(("h_0", "c_0"), state, strict=False))
+    starts = dict(zip(case.start_names, state, strict=True))
     own: dict[str, Any] = {**w, **starts} if KINDS[case.kind].words else {**w, **starts, "input": x}
     unknown = sorted(set(tangents) - set(own))
     if unknown:
@@ -238,7 +235,7 @@ def _forward(
         zero = constant(words, np.zeros((1, case.hidden_size)))
         return {"output": tag(w, words, (zero, zero))}
     if case.cell:
-        return dict(zip(kind.states, cell(case.options, w, x, tuple(state)), strict=True))
+        return cell(case.options, w, x, tuple(state))
     return layer(case.options, w, x, state, case.lengths, case.batch_first, masks).named()
 
 
@@ -266,6 +263,11 @@ def _gradients(
 
 #: The weight of a tagger whose rows the word ids select.
 _WORDS = "word_embeddings.weight"
+
+
+def overlap(a: Ball, b: Ball) -> bool:
+    """Whether two balls have a common point in each element."""
+    return bool((np.abs(a.v - b.v) <= a.radius + b.radius).all())
 
 
 def compare_all(
@@ -311,10 +313,10 @@ def discriminates(case: Case) -> bool:
     """
     if case.output_size:
         return _network_discriminates(case)
-    weights = case.weight_arrays
+    weights, kind = case.weight_arrays, KINDS[case.kind]
     suffix = "" if case.cell else "_l0"
-    w_hh = weights[f"weight_hh{suffix}"]
-    blocks = np.split(w_hh, w_hh.shape[0] // case.hidden_size)
+    name, gates = kind.of_gates
+    blocks = np.split(weights[name + suffix], gates)
     if any(np.array_equal(a, b) for i, a in enumerate(blocks) for b in blocks[:i]):
         return False
     states = [s if case.cell else s[0] for s in case.state_arrays]
@@ -325,11 +327,11 @@ def discriminates(case: Case) -> bool:
     if not case.cell:
         x = x[0] if case.batch is None or not case.batch_first else x[:, 0]
     with np.errstate(all="ignore"):
-        share = input_share(weights, suffix, exact(x, p))
+        share, w = kind.shares(kind.weights(weights, suffix, exact(x, p)), exact(x, p))
         balls = [exact(s, p) for s in states]
         zeros = [exact(np.zeros_like(s), p) for s in states[:1]] + balls[1:]
-        new = step(case.options, weights, suffix, share, tuple(balls))[0]
-        without = step(case.options, weights, suffix, share, tuple(zeros))[0]
+        new = parts(case.options, w, share, tuple(balls))[kind.output]
+        without = parts(case.options, w, share, tuple(zeros))[kind.output]
         return bool(np.any(np.abs(new.v - without.v) > new.radius + without.radius))
 
 

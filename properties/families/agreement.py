@@ -60,4 +60,4 @@ def equals_reference_step_by_step(subject: Subject, case: Case, check: Check) ->
     for t in range(case.time):
         got = subject.run(one, module, x=x[t : t + 1], state=state)
         compare_all(check, got, expected(one, x=x[t : t + 1], state=state), f"step {t}: ")
-        state = final_states(got)
+        state = final_states(one, got)

@@ -19,7 +19,6 @@ from gatewise.reference.classes import ALL
 from ..cases.case import Case
 from ..checking.comparison import Check
 from ..checking.derivatives import (
-    STATES,
     Gradients,
     Recorded,
     Tensors,
@@ -208,5 +207,5 @@ def _watched(
     """
     leaves = leaves_of(subject, case, module)
     run, held = recorded(subject, case, module, {n: t.clone() for n, t in leaves.items()})
-    names = [n for n in ("input", *STATES) if n in held]
+    names = [n for n in ("input", *case.start_names) if n in held]
     return dict(run.results), {n: weakref.ref(held[n]) for n in names}

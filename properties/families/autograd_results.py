@@ -117,7 +117,7 @@ def full_backward_hooks_run_for_every_result(subject: Subject, case: Case, check
     module = subject.build(case)
     ran: list[Tensor] = []
     # nn.Module decides which results its hooks see.  Only torch.nn's own layers answer for it.
-    nested = case.kind == "LSTM" and not case.cell and case.variant != "output"
+    nested = len(case.state_shapes) > 1 and not case.cell and case.variant != "output"
     if nested and not isinstance(module, nn.RNNBase) and not _sees_nested_results():
         raise torch_lacks("full backward hooks of nested results")
 

@@ -10,15 +10,11 @@ from ..cases.case import Case
 from ..checking.comparison import Check, agree
 from ..checking.oracle import expected
 from ..subjects.builtin import torchs
-from ..subjects.protocol import Results, Subject, Unsupported
-from .interface import FINALS, final_states
+from ..subjects.protocol import Subject, Unsupported
+from .interface import final_states
 from .property import UNPACKED, Family
 
 FAMILY = Family("composition", evaluates=True)
-
-
-def _names(got: Results) -> list[str]:
-    return [n for n in FINALS if n in got]
 
 
 @FAMILY.claims(
@@ -45,10 +41,10 @@ def layer_equals_unrolled_cell(subject: Subject, case: Case, check: Check) -> No
     steps = []
     for x in case.input_array:
         results = cell.run(one, module, x=x, state=state)
-        state = [results[n].double().cpu().numpy() for n in ("h", "c") if n in results]
+        state = [results[n].double().cpu().numpy() for n in one.final_names]
         steps.append(state[0])
     agree(check, "output", got["output"], np.stack(steps), want["output"], want["output"])
-    for name, last in zip(_names(got), state, strict=True):
+    for name, last in zip(case.final_names, state, strict=True):
         agree(check, name, got[name], last[None], want[name], want[name])
 
 
@@ -68,11 +64,11 @@ def time_split(subject: Subject, case: Case, check: Check) -> None:
     whole = subject.run(case, module)
     first = subject.run(case.but(time=k), module, x=x[:k])
     second_case = case.but(time=case.time - k, with_state=True)
-    second = subject.run(second_case, module, x=x[k:], state=final_states(first))
+    second = subject.run(second_case, module, x=x[k:], state=final_states(case, first))
     want = expected(case)
     parts = np.concatenate([first["output"].double().cpu(), second["output"].double().cpu()])
     agree(check, "output", whole["output"], parts, want["output"], want["output"])
-    for name in _names(whole):
+    for name in case.final_names:
         agree(check, name, whole[name], second[name], want[name], want[name])
 
 
@@ -99,9 +95,9 @@ def layers_stack(subject: Subject, case: Case, check: Check) -> None:
         state = [s[rows] for s in case.state_arrays]
         results = subject.run(one, x=x, state=state, weights=w)
         x = results["output"].double().cpu().numpy()
-        ends.append(final_states(results))
+        ends.append(final_states(one, results))
     agree(check, "output", got["output"], x, want["output"], want["output"])
-    for i, name in enumerate(_names(got)):
+    for i, name in enumerate(case.final_names):
         stacked = np.concatenate([end[i] for end in ends])
         agree(check, name, got[name], stacked, want[name], want[name])
 
@@ -131,10 +127,10 @@ def directions_are_independent(subject: Subject, case: Case, check: Check) -> No
         results = subject.run(one, x=np.ascontiguousarray(x), state=state, weights=w)
         output = results["output"].double().cpu().numpy()
         halves.append(output[::-1] if d else output)
-        ends.append(final_states(results))
+        ends.append(final_states(one, results))
     both = np.concatenate(halves, axis=-1)
     agree(check, "output", got["output"], both, want["output"], want["output"])
-    for i, name in enumerate(_names(got)):
+    for i, name in enumerate(case.final_names):
         stacked = np.concatenate([end[i] for end in ends])
         agree(check, name, got[name], stacked, want[name], want[name])
 

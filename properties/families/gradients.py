@@ -16,8 +16,9 @@ import torch
 from gatewise.reference.ball import Ball
 from gatewise.reference.classes import (
     CONCAT_CELLS,
-    DROP_IN,
     LAYERS,
+    NAMED,
+    NAMED_LAYERS,
     RNNS,
     TAGGERS,
     Class,
@@ -34,7 +35,6 @@ from ..cases.case import Case
 from ..cases.values import ORDINARY, SATURATED, seeded
 from ..checking.comparison import Check, Expected, agree
 from ..checking.derivatives import (
-    STATES,
     Gradients,
     Recorded,
     arguments,
@@ -65,7 +65,7 @@ def one_step(subject: Subject, case: Case) -> tuple[Case, Array, list[Array]]:
     x, state = case.input_array, list(case.state_arrays)
     if t:
         before = subject.run(dense.but(time=t), x=np.take(x, range(t), axis=axis), state=state)
-        state = final_states(before)
+        state = final_states(case, before)
     return dense.but(time=1, with_state=True), np.take(x, [t], axis=axis), state
 
 
@@ -111,14 +111,14 @@ def _by_name(what: str, part: str, of: Group[Class], **constraints: Any) -> Clai
     )(claim)
 
 
-NAMED = DROP_IN + TAGGERS
+WITH_LSTM = NAMED + TAGGERS
 gradient_of_input = _by_name("input", "input", STATEFUL)
 gradient_of_h_0 = _by_name("h_0", "h_0", STATEFUL, with_state=True)
 gradient_of_c_0 = _by_name("c_0", "c_0", WITH_C, with_state=True)
-gradient_of_weight_ih = _by_name("weight_ih", "weight_ih", NAMED)
-gradient_of_weight_hh = _by_name("weight_hh", "weight_hh", NAMED)
-gradient_of_bias_ih = _by_name("bias_ih", "bias_ih", NAMED, bias=True)
-gradient_of_bias_hh = _by_name("bias_hh", "bias_hh", NAMED, bias=True)
+gradient_of_weight_ih = _by_name("weight_ih", "weight_ih", WITH_LSTM)
+gradient_of_weight_hh = _by_name("weight_hh", "weight_hh", WITH_LSTM)
+gradient_of_bias_ih = _by_name("bias_ih", "bias_ih", WITH_LSTM, bias=True)
+gradient_of_bias_hh = _by_name("bias_hh", "bias_hh", WITH_LSTM, bias=True)
 gradient_of_weight_hr = _by_name(
     "weight_hr", "weight_hr", only("LSTM"), least={"hidden": 2}, proj_size=1
 )
@@ -198,8 +198,8 @@ def gradients_flow_through_all_steps(subject: Subject, case: Case, check: Check)
     run = record(subject, case)
     run.backward(tensors(subject, case, upstream))
     want = expected_gradients(case, upstream)
-    got = {n: g for n, g in run.gradients.items() if n in ("input", *STATES)}
-    check.discriminating += tell({"h_0": want["h_0"]})
+    got = {n: g for n, g in run.gradients.items() if n in ("input", *case.start_names)}
+    check.discriminating += tell({n: want[n] for n in case.start_names[:1]})
     compare_gradients(check, got, want)
 
 
@@ -262,6 +262,7 @@ def relu_has_slope_zero_at_zero(subject: Subject, case: Case, check: Check) -> N
 @FAMILY.claims(
     "Where every gate is saturated, gradients are finite, and right however small they are.",
     "|a| ≥ 512 ⇒ σ′(a), tanh′(a) → 0, never NaN",
+    of=NAMED,
     precisions=PLAIN,
     share=SHARE,
     bias=True,
@@ -286,7 +287,7 @@ def saturated_gates_give_finite_gradients(subject: Subject, case: Case, check: C
 @FAMILY.claims(
     "The gradients of a layer equal those of the torch.nn cell of its kind, applied step by step.",
     "∂ of output_t = h_t, s_{t+1} = cell(x_t, s_t)",
-    of=LAYERS,
+    of=NAMED_LAYERS,
     share=SHARE,
     forms=UNPACKED,
     num_layers=1,
@@ -329,7 +330,7 @@ def unrolled_cell(subject: Subject, case: Case) -> Recorded:
     leaves = {**given, **dict(module.named_parameters())}
     for leaf in leaves.values():
         leaf.requires_grad_()
-    state = tuple(given[n][0] for n in STATES if n in given) or None
+    state = tuple(given[n][0] for n in case.start_names if n in given) or None
     steps = []
     for x in given["input"]:
         results = cell.call(one, module, x, state)

@@ -11,7 +11,6 @@ from gatewise.reference.formats import Array
 
 from ..cases.case import Case
 from ..checking.comparison import Check, agree
-from ..checking.derivatives import STATES
 from ..checking.oracle import expected
 from ..levels import CONTRACT, VALUES
 from ..precisions import PLAIN, dtype_of
@@ -21,18 +20,9 @@ from .property import STATEFUL, Family
 FAMILY = Family("interface", CONTRACT)
 
 
-#: The names of a layer's final states.
-FINALS = ("h_n", "c_n")
-
-
-def state_names(case: Case) -> tuple[str, ...]:
-    """The names of the states that a call returns."""
-    return (("h", "c") if case.cell else FINALS)[: len(case.state_shapes)]
-
-
-def final_states(got: Results) -> list[Array]:
-    """The final states that a layer returned, as initial states of another call."""
-    return [got[name].double().cpu().numpy() for name in FINALS if name in got]
+def final_states(case: Case, got: Results) -> list[Array]:
+    """The states that a call returned, as initial states of another call."""
+    return [got[name].double().cpu().numpy() for name in case.final_names]
 
 
 @FAMILY.claims(
@@ -43,7 +33,7 @@ def final_states(got: Results) -> list[Array]:
 )
 def result_shapes(subject: Subject, case: Case, check: Check) -> None:
     got = subject.run(case)
-    shapes = dict(zip(state_names(case), case.state_shapes, strict=True))
+    shapes = dict(zip(case.final_names, case.state_shapes, strict=True))
     if case.output_size:
         rows = case.input_shape[:-1] if case.cell else (case.time,)
         shapes["output"] = (*rows, case.output_size)
@@ -69,7 +59,7 @@ def result_dtype_and_device(subject: Subject, case: Case, check: Check) -> None:
 
 def _given(subject: Subject, case: Case) -> dict[str, Tensor]:
     given = {"input": subject.input_tensor(case.input_array, case)}
-    for name, state in zip(STATES, case.state_arrays, strict=False):
+    for name, state in zip(case.start_names, case.state_arrays, strict=True):
         given[name] = subject.tensor(state, case)
     return given
 

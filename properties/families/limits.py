@@ -7,11 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from gatewise.reference.ball import Ball, exact
-from gatewise.reference.cells import gru_parts
-from gatewise.reference.classes import GRUS, LSTMS, RNNS, only
+from gatewise.reference.cells import affine, gru_parts
+from gatewise.reference.classes import GRUS, LSTMS, NAMED, RNNS, only
 from gatewise.reference.formats import Array
 from gatewise.reference.kinds import KINDS
-from gatewise.reference.steps import input_share
 
 from ..cases.case import Case
 from ..cases.values import ORDINARY, SATURATED
@@ -187,7 +186,7 @@ def closed_reset_gate_cuts_the_recurrence(subject: Subject, case: Case, check: C
 
 def _candidate(case: Case, weights: Mapping[str, Array]) -> Ball:
     p = case.rounding
-    share = input_share(weights, "", exact(case.input_array, p))
+    share = affine(exact(case.input_array, p), weights["weight_ih"], weights.get("bias_ih"))
     h = exact(case.state_arrays[0], p)
     return gru_parts(share, h, weights["weight_hh"], weights.get("bias_hh"), case.reset_after).n
 
@@ -208,6 +207,7 @@ def gru_state_lies_in_the_hull(subject: Subject, case: Case, check: Check) -> No
 @FAMILY.claims(
     "The hidden state of a tanh RNN, an LSTM or a GRU stays in [−1, 1] or in its initial range.",
     "|h_t| ≤ 1 (RNN, LSTM), |h_t| ≤ max(1, |h_0|) (GRU)",
+    of=NAMED,
     precisions=PLAIN,
     nonlinearity="tanh",
     proj_size=0,

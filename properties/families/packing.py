@@ -26,7 +26,6 @@ from ..cases.values import seeded
 from ..checking.comparison import Check, Expected, agree
 from ..checking.oracle import compare_all, expected
 from ..subjects.protocol import Results, Subject, padded
-from .interface import FINALS
 from .property import Family
 
 FAMILY = Family("packing", evaluates=True)
@@ -84,10 +83,6 @@ def _cut(case: Case, x: Any, time: int) -> Any:
 def _row(case: Case, x: Any, b: int) -> Any:
     """Row b of an input or output, (T, ·)."""
     return x[b] if case.batch_first else x[:, b]
-
-
-def _finals(want: Any) -> list[str]:
-    return [name for name in FINALS if name in want]
 
 
 @FAMILY.claims(
@@ -162,7 +157,7 @@ def final_states_are_at_the_true_end(subject: Subject, case: Case, check: Check)
         x = _cut(case, case.input_array, time)
         ended = subject.run(cut, module, x=x, state=case.state_arrays)
         rows = np.flatnonzero(lengths == time)
-        for name in _finals(want):
+        for name in case.final_names:
             part, label = want[name][:, rows], f"{name} of sequences of length {time}"
             agree(check, label, got[name][:, rows], ended[name][:, rows], part, part)
 
@@ -189,7 +184,7 @@ def reverse_starts_at_the_true_end(subject: Subject, case: Case, check: Check) -
     mirrored = subject.run(one, x=case.input_array[index], state=state, weights=weights)
     other, ball = mirrored["output"].double().cpu().numpy()[index], want["output"][..., width:]
     agree(check, "output of the reverse direction", got["output"][..., width:], other, ball, ball)
-    for name in _finals(want):
+    for name in case.final_names:
         label, part = f"{name} of the reverse direction", want[name][1:]
         agree(check, label, got[name][1:], mirrored[name], part, part)
 
@@ -293,7 +288,7 @@ def pack_sequence_gives_each_sequence(subject: Subject, case: Case, check: Check
     check.same("lengths of the outputs", tuple(len(o) for o in outputs), lengths)
     for b, (output, time) in enumerate(zip(outputs, lengths, strict=True)):
         check.close(f"output of sequence {b}", output, want["output"][:time, b])
-    for name in _finals(want):
+    for name in case.final_names:
         check.close(name, results[name], want[name])
 
 

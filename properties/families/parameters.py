@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from gatewise.reference.classes import GRUS, LSTMS, TORCH, only
+from gatewise.reference.classes import GRUS, LSTMS, NAMED, TORCH, only
 from gatewise.reference.formats import PRECISIONS
 from gatewise.reference.parameters import count, projection_departure, weight_shapes
 
@@ -109,6 +109,7 @@ def projection_departs_exactly(subject: Subject, case: Case, check: Check) -> No
 @FAMILY.claims(
     "Initial weights lie between −1/√H and 1/√H for a hidden size of H, and are not all equal.",
     "w ~ U(−1/√H, 1/√H)",
+    of=NAMED,
     precisions=FLOAT32,
     needs=NAMES,
 )

@@ -15,12 +15,12 @@ import numpy as np
 import torch
 
 from gatewise.reference.ball import Ball
+from gatewise.reference.classes import NAMED
 from gatewise.reference.formats import Array
 
 from ..cases.case import Case
 from ..cases.values import NONZERO, ORDINARY, seeded
 from ..checking.comparison import Check, agree
-from ..checking.derivatives import STATES
 from ..checking.oracle import compare_all, expected, expected_gradients, upstream_arrays
 from ..precisions import PLAIN
 from ..subjects.protocol import Results, Subject
@@ -108,7 +108,7 @@ def nan_leaves_other_rows_gradients(subject: Subject, case: Case, check: Check) 
     b, index = _place(case)
     inputs = _with(case.input_array, index, np.nan)
     x, states = subject.given(case, x=inputs)
-    arguments = {"input": x, **dict(zip(STATES, states or (), strict=False))}
+    arguments = {"input": x, **dict(zip(case.start_names, states or (), strict=False))}
     for t in arguments.values():
         t.requires_grad_()
     results = subject.call(case, subject.build(case), x, states)
@@ -126,6 +126,7 @@ def nan_leaves_other_rows_gradients(subject: Subject, case: Case, check: Check) 
     "An infinite input puts the gates that read it to their limits; only opposite infinities in "
     "one sum make NaN.",
     "f(±∞) = lim f(x), x → ±∞;  NaN where ∞ − ∞ is summed",
+    of=NAMED,
     share=0.25,
     least={"input": 2},
     forms=("dense", "ragged"),
@@ -177,6 +178,7 @@ def _extreme(case: Case) -> tuple[dict[str, Array], Array, Sequence[Array]]:
 @FAMILY.claims(
     "Inputs and states of ±1e4 and of the format's largest number give saturated gates, not NaN.",
     "σ(±10⁴ w) = 1 or 0, tanh(±10⁴ w) = ±1",
+    of=NAMED,
     precisions=PLAIN,
     share=0.15,
     forms=("dense", "unbatched", "ragged"),
@@ -263,6 +265,7 @@ def nan_weight_reaches_its_unit(subject: Subject, case: Case, check: Check) -> N
 @FAMILY.claims(
     "An infinite bias, or an infinite weight of the input, puts its gate to its limit.",
     "b_j = ±∞ or W_ih,jk = ±∞, x_k ≠ 0: f = lim f",
+    of=NAMED,
     share=0.2,
     bias=True,
     regimes=NONZERO,

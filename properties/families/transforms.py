@@ -17,7 +17,6 @@ from gatewise.reference.classes import ALL
 from ..cases.case import Case
 from ..checking.comparison import Check
 from ..checking.derivatives import (
-    STATES,
     Tensors,
     as_function,
     compare_gradients,
@@ -39,7 +38,6 @@ from ..checking.oracle import (
 from ..levels import CONTRACT
 from ..subjects.protocol import Results, Subject
 from .gradients import SHARE
-from .interface import FINALS
 from .property import STATEFUL, UNPACKED, Family
 
 FAMILY = Family("transforms", CONTRACT, needs=("gradients",))
@@ -229,7 +227,7 @@ def _axes(case: Case) -> dict[str, int]:
     """The axis of the batch in input, states and results."""
     layer = 0 if case.batch_first else 1
     by_name = {"input": layer, "output": layer}
-    names = ("input", "output", *STATES, *FINALS, "h", "c")
+    names = ("input", "output", *case.start_names, *case.final_names)
     return {n: 0 if case.cell else by_name.get(n, 1) for n in names}
 
 
@@ -282,7 +280,7 @@ def _per_sample(subject: Subject, case: Case, check: Check) -> None:
             alone,
             {n: np.take(u, [b], axis=every[n]) for n, u in upstream.items()},
             x=np.take(case.input_array, [b], axis=every["input"]),
-            state=[np.take(s, [b], axis=every["h_0"]) for s in case.state_arrays],
+            state=[np.take(s, [b], axis=every[case.start_names[0]]) for s in case.state_arrays],
         )
         compare_gradients(check, {n: g[b] for n, g in got.items()}, want, f"row {b}: gradient of ")
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, parametrize, vector_to_parameters
 
-from gatewise.reference.classes import ALL, DROP_IN
+from gatewise.reference.classes import ALL, NAMED
 from gatewise.reference.formats import PRECISIONS, Array
 
 from ..cases.case import Case
@@ -23,7 +23,7 @@ from ..checking.uniformity import check_uniform
 from ..levels import CONTRACT
 from ..precisions import FLOAT32, dtype_of
 from ..subjects.capabilities import torch_lacks
-from ..subjects.protocol import Results, Subject
+from ..subjects.protocol import Results, Subject, Unsupported
 from .life_cycle import PLACES, chosen, other_weights, owner, placed
 from .property import Family
 
@@ -119,7 +119,7 @@ def _called_with(
     "w_b := w_a ⇒ f(x; w_a, w_a), for every later w_a",
     precisions=FLOAT32,
     share=0.2,
-    bias=True,  # so that every kind has two weights of one shape
+    bias=True,  # so that torch.nn's kinds have two weights of one shape
 )
 def tied_weights_stay_tied(subject: Subject, case: Case, check: Check) -> None:
     module, weights = subject.build(case), dict(case.weight_arrays)
@@ -163,6 +163,8 @@ def tied_weights_gather_their_gradients(subject: Subject, case: Case, check: Che
 def _pair(case: Case, weights: Arrays) -> tuple[str, str]:
     """Two weights of one shape, chosen by the case's seed."""
     pairs = [p for p in combinations(weights, 2) if weights[p[0]].shape == weights[p[1]].shape]
+    if not pairs:
+        raise Unsupported("no two weights have one shape")
     return pairs[case.seed % len(pairs)]
 
 
@@ -312,7 +314,7 @@ def frozen_weights_stay(subject: Subject, case: Case, check: Check) -> None:
     "Initial weights are uniform, each alone and all together, and no two begin with the same "
     "draws.",
     "sup|Fₙ − F| ≤ √(ln(2/α)/2n) for F of U(−1/√H, 1/√H)",
-    of=DROP_IN,
+    of=NAMED,
     precisions=FLOAT32,
     share=0.1,
 )

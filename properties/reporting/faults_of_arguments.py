@@ -55,8 +55,7 @@ class Call:
         x, state = exact(self.x, p), [exact(s, p) for s in self.state]
         with np.errstate(all="ignore"):
             if self.options.cell:
-                new = cell(self.options, self.weights, x, tuple(state))
-                return dict(zip(KINDS[self.options.kind].states, new, strict=True))
+                return cell(self.options, self.weights, x, tuple(state))
             first = self.case.batch_first
             return layer(self.options, self.weights, x, state, self.lengths, first).named()
 

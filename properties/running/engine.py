@@ -15,6 +15,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis.database import ExampleDatabase
 
+from gatewise.reference.declared import DeclarationError
+
 from .. import process_state
 from ..cases.case import Case
 from ..cases.combinations import code_of
@@ -91,6 +93,8 @@ def run(
                 record = _run(plan, profile, seed, config, case_timeout, parts, elsewhere, shrink)
         except sandbox.SandboxError:
             raise
+        except DeclarationError as error:  # a fault of the kind's step, and none of the subject
+            record = replace(plan.record(ERROR, seed_of(seed, plan.id)), message=str(error))
         except Exception as error:
             record = plan.record(ERROR, seed_of(seed, plan.id))
             record = replace(record, message=own_error(error))
@@ -139,7 +143,7 @@ def _run(
             put(plan, case, check, case_timeout)
         except Unsupported as reason:
             reasons.append(str(reason))
-        except sandbox.SandboxError:
+        except (sandbox.SandboxError, DeclarationError):
             raise
         except Exception as error:
             failing = case, error

@@ -14,8 +14,8 @@ from typing import Any
 
 import torch.nn
 
-from gatewise.reference.classes import ALL, CLASSES, TORCH
-from gatewise.reference.kinds import KINDS
+from gatewise.reference.classes import ALL, CLASSES, DECLARED, TORCH
+from gatewise.reference.kinds import KINDS, Kind
 
 from .adapting.adapter import Adapter
 from .adapting.identify import identify
@@ -114,9 +114,13 @@ def class_of_subject(spec: str, name: str, target: Callable[..., Any], like: str
     Raises `SubjectError` when none of them tells.
     """
     if like is not None:
+        like = _declared(like) if ":" in like else like
         if like not in ALL:
             raise SubjectError(f"--like {like!r}: expected one of {', '.join((*ALL, AUTO))}")
         return like
+    own = name.rpartition(":")[2]
+    if own in DECLARED:
+        return own
     if inspect.isclass(target):
         for base in TORCH:
             if issubclass(target, getattr(torch.nn, base)):
@@ -129,6 +133,18 @@ def class_of_subject(spec: str, name: str, target: Callable[..., Any], like: str
         f"--subject {spec!r}: what it is like cannot be told from its base classes or its name; "
         f"give --like with one of {', '.join((*ALL, AUTO))}"
     )
+
+
+def _declared(spec: str) -> str:
+    """The class of `mine.py:PeepholeLSTM` or `mine.py:PeepholeLSTMCell`: a declared kind in a file.
+
+    Raises `SubjectError` where there is none.
+    """
+    attribute = spec.rpartition(":")[2]
+    kind = find(spec.removesuffix("Cell"))
+    if not isinstance(kind, Kind):
+        raise SubjectError(f"--like {spec!r}: {attribute} is no kind that gatewise.kind declares")
+    return f"{kind.name}Cell" if attribute.endswith("Cell") else kind.name
 
 
 def _rank(name: str) -> tuple[bool, int]:

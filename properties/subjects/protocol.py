@@ -177,11 +177,19 @@ class Subject:
         if self.cell:
             given = _passed(states)
             returned = called(module, x) if given is None else called(module, x, given)
-            return _named_cell(self.states, returned)
+            return self._named_cell(returned)
         if case.lengths is None:
             return self.returned(module, x, states)
         results = self.returned(module, self.pack(case, x), states)
         return padded(results, case.batch_first, x.shape[1 if case.batch_first else 0])
+
+    def _named_cell(self, returned: Any) -> Results:
+        """The new states of a cell by name, and its output where that is none of them."""
+        if KINDS[self.kind].output < len(self.states):
+            return named_tensors(_named_states("the result", returned, self.states))
+        output, state = _tuple("the result", returned, ("output", "state"))
+        states = _named_states("the state", state, self.states)
+        return named_tensors({**states, "output": output})
 
     def pack(self, case: Case, x: Tensor) -> PackedSequence:
         """A padded input packed by the case's lengths, which it must have."""
@@ -282,10 +290,6 @@ def _named_states(what: str, value: Any, names: tuple[str, ...]) -> dict[str, An
     """States by name; a single one is returned as it is, several in a tuple."""
     parts = (value,) if len(names) == 1 else _tuple(what, value, names)
     return dict(zip(names, parts, strict=True))
-
-
-def _named_cell(states: tuple[str, ...], returned: Any) -> Results:
-    return named_tensors(_named_states("the result", returned, states))
 
 
 def _named_layer(states: tuple[str, ...], returned: Any) -> Results:

@@ -1,4 +1,6 @@
-"""Which mutants need claims at hardening: python -m tests.mutation.by_level --report DIR [--jobs 2].
+"""Which mutants need claims at hardening.
+
+Usage: python -m tests.mutation.by_level --report DIR [--jobs 2]
 
 docs/strength.jsonl has the property that killed each mutant first.  Where that is a claim at
 `hardening`, this run puts all claims at values and contract to the mutant.  DIR/by_level.jsonl has

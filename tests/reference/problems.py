@@ -88,7 +88,7 @@ def of_cell(o: Options, unbatched: bool = False) -> Problem:
         shapes["c_0"] = (*batch, H)
     return Problem(
         shapes | weight_shapes(o),
-        lambda a: dict(zip("hc", cell(o, _weights(a), a["input"], _states(a)), strict=False)),
+        lambda a: cell(o, _weights(a), a["input"], _states(a)),
         lambda a, d: cell_backward(o, _weights(a), a["input"], _states(a), d),
     )
 

@@ -211,3 +211,16 @@ def test_a_product_may_take_subnormal_factors_as_zeros(precision: str, first: bo
     # Nothing is added where no factor is subnormal.
     normal = exact(np.full((2, 3), p.storage.eta), p) @ large
     assert (normal.radius < normal.v).all()
+
+
+@pytest.mark.parametrize("name", SIMULATED)
+def test_a_constant_may_be_rounded_to_the_format_or_not(name: str) -> None:
+    p = PRECISIONS[name]
+    x = exact(np.ones(1), p)
+    for value in (0.1, -1.0 / 3.0, 1e-6, 0.5, 3):
+        ball = x * value
+        for held in (value, p.storage.round(value)):
+            assert np.abs(p.storage.round(held) - ball.v) <= ball.radius
+    assert x.lift(0.5).exact
+    assert not x.lift(0.1).exact
+    assert np.isinf(exact(np.ones(1), PRECISIONS["float16"]).lift(1e6).radius)

@@ -130,7 +130,7 @@ def compare(kind: str, seed: int, **options: Any) -> float:
     for x in xs:
         results = step(kind, w, exact(x, P), balls)
         balls = tuple(results[n] for n in names)
-        theirs = cell(operator, by_name, exact(x, P), theirs)
+        theirs = tuple(cell(operator, by_name, exact(x, P), theirs).values())
         got = subject.run(case, module, x=x, state=state)
         state = tuple(got[n].numpy() for n in names)
     for k, name in enumerate(names):

@@ -146,7 +146,7 @@ def test_relu_has_no_second_derivative() -> None:
     rng = np.random.RandomState(0)
     w = {n: rng.standard_normal(s) for n, s in weight_shapes(o).items()}
     x = Dual(rng.standard_normal((B, I)), rng.standard_normal((B, I)))
-    (h,) = cell(o, w, x, (rng.standard_normal((B, H)),))
+    h = cell(o, w, x, (rng.standard_normal((B, H)),))["h"]
     on = h.v > 0
     assert np.array_equal(h.d != 0, on)
     problem = PROBLEMS["RNN-relu"]

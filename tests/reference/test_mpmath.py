@@ -130,13 +130,13 @@ def test_a_step_lies_within_its_float64_ball(name: str) -> None:
         w = weights(options, seed)
         shapes = [(B, I), (B, options.state_size)] + [(B, H)] * (options.kind == "LSTM")
         x, *state = inputs(seed, *shapes)
-        balls = cell(options, w, exact(x, P), tuple(exact(s, P) for s in state))
+        balls = list(cell(options, w, exact(x, P), tuple(exact(s, P) for s in state)).values())
         want = [equations(w, row(x[k]), *(row(s[k]) for s in state)) for k in range(B)]
         if options.kind == "LSTM":
             ratios += [worst_ratio(balls[j], [pair[j] for pair in want]) for j in (0, 1)]
         else:
             ratios.append(worst_ratio(balls[0], want))
-        values = cell(options, w, x, tuple(state))
+        values = list(cell(options, w, x, tuple(state)).values())
         assert all(np.array_equal(v, b.v) for v, b in zip(values, balls, strict=True))
     assert 0 < max(ratios) <= 0.5  # the ball holds a subject's error beside the reference's
 

@@ -61,7 +61,7 @@ def test_one_layer_is_the_cell_step_by_step(kind: str) -> None:
     own = {n.removesuffix("_l0"): v for n, v in w.items()}
     s = tuple(part[0] for part in state)
     for t in range(T):
-        s = cell(Options(kind, I, H, cell=True), own, x[t], s)
+        s = tuple(cell(Options(kind, I, H, cell=True), own, x[t], s).values())
         ball = balls_of(o, w, x, state).output[t]
         assert (np.abs(result.output[t] - s[0]) <= ball.radius).all()
 
@@ -76,8 +76,7 @@ def test_lengths_are_each_sequence_alone(kind: str) -> None:
         alone = (o, w, x[:n, b : b + 1], [s[:, b : b + 1] for s in state])
         part = Unrolled(
             whole.output[:n, b : b + 1],
-            whole.h_n[:, b : b + 1],
-            None if whole.c_n is None else whole.c_n[:, b : b + 1],
+            {name: s[:, b : b + 1] for name, s in whole.states.items()},
         )
         assert near(part, layer(*alone), balls_of(*alone))
         assert not whole.output[n:, b].any()
@@ -115,7 +114,11 @@ def test_complex_arrays_give_the_derivative_by_a_complex_step(kind: str) -> None
     step = 1e-30
     tilted = layer(o, w, x + 1j * step * direction, state)
     plain = layer(o, w, x, state)
-    assert near(Unrolled(*(r.real for r in bits(tilted))), plain, balls_of(o, w, x, state))
+    assert near(
+        Unrolled(tilted.output.real, {n: s.real for n, s in tilted.states.items()}),
+        plain,
+        balls_of(o, w, x, state),
+    )
     slope = tilted.output.imag / step
     # Central differences err by h² times a third derivative; halving h must quarter the gap.
     gaps = []

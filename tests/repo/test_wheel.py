@@ -27,7 +27,10 @@ API = (
     "Subject",
     "check_conformance",
     "identify",
+    "kind",
     "parametrize",
+    "relu",
+    "sigmoid",
 )
 
 

@@ -16,10 +16,10 @@ from ...checking.comparison import Check
 from ...precisions import FLOAT32
 from ...subjects.protocol import Subject, Unsupported
 from ..property import STATEFUL
-from .calls import flat, recorded, unseen
+from .calls import recorded, unseen
 from .claims import ALL_ROWS, FAMILY, SMALL, SOME_ROWS, called_as, compare_call
 from .compilers import compiled, fresh, quiet
-from .exporters import INPUTS, ONNX, dimensions, exported, in_onnxruntime, size_refused
+from .exporters import ONNX, dimensions, exported, in_onnxruntime, input_names, size_refused
 from .torchscript import require_any_size, traced
 
 #: A graph of dynamic sizes takes several times as long to make as one of fixed sizes.
@@ -122,8 +122,9 @@ def _in_onnxruntime(by_dynamo: bool, subject: Subject, case: Case, check: Check)
     else:
         require_any_size(*traced(call))
         steps = {} if time is None else {time: "time"}
-        states = {name: {of_states: "batch"} for name in INPUTS[1 : len(flat(call.args))]}
-        dynamic = {INPUTS[0]: {batch: "batch", **steps}, **states}
+        x, *others = input_names(call)
+        states = {name: {of_states: "batch"} for name in others}
+        dynamic = {x: {batch: "batch", **steps}, **states}
     model = in_onnxruntime(call, by_dynamo=by_dynamo, dynamic=dynamic)
     refused = None
     for other in (larger(case, time=False), larger(case, batch=False), larger(case)):

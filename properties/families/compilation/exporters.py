@@ -15,7 +15,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...checking.derivatives import STATES
 from ...devices import CPU
 from ...precisions import FLOAT32
 from ...subjects.capabilities import machine_lacks, torch_lacks
@@ -24,8 +23,10 @@ from .calls import Nested, Recorder, flat
 from .compilers import first_line, quiet, refusals
 from .torchscript import adapted
 
-#: The names of the inputs of an ONNX model.
-INPUTS = ("input", *STATES)
+
+def input_names(call: Recorder) -> list[str]:
+    """The names of the inputs of an ONNX model: the input, and the states by their places."""
+    return ["input", *(f"state_{k}" for k in range(len(flat(call.args)) - 1))]
 
 
 def exported(module: nn.Module, args: tuple[Any, ...], dynamic: Any = None) -> nn.Module:
@@ -142,7 +143,7 @@ def in_onnxruntime(call: Recorder, *, by_dynamo: bool, dynamic: Any = None) -> N
         raise torch_lacks("torch.onnx.export(dynamo=True)")
     if not by_dynamo:
         adapted(call.module)
-    names = list(INPUTS[: len(flat(call.args))])
+    names = input_names(call)
     options: dict[str, Any] = {"input_names": names}
     with quiet(), refusals(), _elsewhere():
         if by_dynamo:

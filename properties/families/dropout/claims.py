@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from gatewise.reference.classes import LAYERS
+from gatewise.reference.classes import LAYERS, NAMED_LAYERS
 from gatewise.reference.formats import Array
 
 from ...cases.case import Case
@@ -153,7 +153,7 @@ def _showing(subject: Subject, case: Case) -> tuple[Any, dict[str, Array]]:
     "Each output of a layer reaches the next layer either as 0 or scaled by 1/(1−p). The states "
     "are not dropped, nor are the first layer's final states.",
     "x^(2)_tbj ∈ {0, h^(1)_tbj / (1−p)}",
-    of=LAYERS,
+    of=NAMED_LAYERS,
     precisions=PLAIN,
     share=0.2,
     num_layers=2,
@@ -174,7 +174,7 @@ def survivors_are_scaled(subject: Subject, case: Case, check: Check) -> None:
     "The seed decides the mask whatever the weights are, also after a call in evaluation, and "
     "every result equals the reference under that mask.",
     "f_p(x; W, seed) = reference(x; W, mask(seed)), also after f_p(x) in eval()",
-    of=LAYERS,
+    of=NAMED_LAYERS,
     precisions=PLAIN,
     share=0.2,
     num_layers=2,
@@ -197,7 +197,7 @@ def equals_reference_given_its_mask(subject: Subject, case: Case, check: Check) 
 @FAMILY.claims(
     "The backward pass applies the mask of the forward pass, with the same scale.",
     "∂L/∂(x, W) = BPTT of the reference under m/(1−p), with m read from the output",
-    of=LAYERS,
+    of=NAMED_LAYERS,
     precisions=PLAIN,
     share=0.2,
     needs=("gradients",),
@@ -261,7 +261,7 @@ def _equal_by_chance(case: Case) -> Fraction:
 @FAMILY.claims(
     "Units are kept at the rate 1 − p, by an exact binomial test at one false alarm in 10⁹ runs.",
     "#kept ~ Binomial(T·B·D·R, 1−p)",
-    of=LAYERS,
+    of=NAMED_LAYERS,
     share=0.1,
     num_layers=2,
     bias=True,
@@ -279,7 +279,7 @@ def keep_rate_is_binomial(subject: Subject, case: Case, check: Check) -> None:
     "Each unit of each row and step is dropped independently: neighbours agree as often as "
     "independent draws do, by an exact binomial test at one false alarm in 10⁹ runs.",
     "#{m_a = m_b} ~ Binomial(pairs, p² + (1−p)²), pairs disjoint in t, in b and in j",
-    of=LAYERS,
+    of=NAMED_LAYERS,
     share=0.1,
     num_layers=2,
     bias=True,
@@ -299,7 +299,7 @@ def units_are_dropped_independently(subject: Subject, case: Case, check: Check) 
 @FAMILY.claims(
     "A second call draws a new mask, by an exact binomial test at one false alarm in 10⁹ runs.",
     "#{m_1 = m_2} ~ Binomial(T·B·D·R, p² + (1−p)²)",
-    of=LAYERS,
+    of=NAMED_LAYERS,
     share=0.1,
     num_layers=2,
     bias=True,
@@ -318,7 +318,7 @@ def each_call_draws_its_mask(subject: Subject, case: Case, check: Check) -> None
     "Each pair of adjacent layers draws a mask of its own, by an exact binomial test at one false "
     "alarm in 10⁹ runs.",
     "#{m^(1) kept | m^(2) kept} ~ Binomial(#{m^(2) kept}, 1−p)",
-    of=LAYERS,
+    of=NAMED_LAYERS,
     share=0.1,
     num_layers=3,
     bias=True,
@@ -347,7 +347,7 @@ def each_layer_draws_its_mask(subject: Subject, case: Case, check: Check) -> Non
 @FAMILY.claims(
     "The same seed gives the same mask, and on a CPU results with the same bits.",
     "mask(seed) = mask(seed)",
-    of=LAYERS,
+    of=NAMED_LAYERS,
     share=0.15,
     num_layers=2,
     bias=True,
@@ -371,7 +371,7 @@ def seed_reproduces_the_mask(subject: Subject, case: Case, check: Check) -> None
 @FAMILY.claims(
     "The next call uses a probability that was set after construction.",
     "m.dropout = p, then x^(2)_tbj ∈ {0, h^(1)_tbj / (1−p)}; none at p = 0, all at p = 1",
-    of=LAYERS,
+    of=NAMED_LAYERS,
     share=0.2,
     num_layers=2,
     bias=True,

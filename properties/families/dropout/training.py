@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import torch
 
 from gatewise.reference.ball import Ball
-from gatewise.reference.classes import LAYERS
+from gatewise.reference.classes import LAYERS, NAMED_LAYERS
 
 from ...cases.case import Case
 from ...cases.values import ORDINARY
@@ -63,7 +63,7 @@ def _bounded(case: Case) -> Case:
     "With dropout, every gradient of a network with recurrent weights is that of the reference "
     "under the same mask.",
     "∂L/∂(x, s_0, W) = BPTT of the reference under mask(seed), for W_hh ≠ 0",
-    of=LAYERS,
+    of=NAMED_LAYERS,
     precisions=PLAIN,
     share=SHARE,
     needs=("gradients",),
@@ -86,7 +86,7 @@ def gradients_equal_reference_given_their_mask(subject: Subject, case: Case, che
     "Under torch.utils.checkpoint, reentrant or not, the recomputation draws the mask of the "
     "forward pass: results and gradients are those of the reference under this mask.",
     "checkpoint(f_p): ∂L/∂(x, s_0, W) = BPTT of the reference under mask(seed)",
-    of=LAYERS,
+    of=NAMED_LAYERS,
     level=CONTRACT,
     share=0.08,
     sweep=True,

@@ -20,7 +20,7 @@ from gatewise.reference.classes import ALL, LAYERS
 from ...cases.case import Case
 from ...cases.layouts import ALL_LAYOUTS, fitted, place
 from ...checking.comparison import Check, bits
-from ...checking.derivatives import STATES, offered
+from ...checking.derivatives import offered
 from ...checking.oracle import agree_all, expected
 from ...levels import CONTRACT
 from ...precisions import PLAIN, dtype_of
@@ -67,11 +67,11 @@ def _call(
 
 
 def _named(
-    module: nn.Module, sequence: Sequence, states: tuple[Tensor, ...] | None
+    case: Case, module: nn.Module, sequence: Sequence, states: tuple[Tensor, ...] | None
 ) -> dict[str, Tensor]:
     """Every tensor that a call receives, by name: input, states and weights."""
     given = {"input": sequence if isinstance(sequence, Tensor) else sequence.data}
-    given |= dict(zip(STATES, states or (), strict=False))
+    given |= dict(zip(case.start_names, states or (), strict=False))
     return {**given, **dict(module.named_parameters())}
 
 
@@ -188,7 +188,7 @@ def unmodified(subject: Subject, case: Case, check: Check) -> None:
     module = subject.build(case)
     x, states = subject.given(case)
     sequence = _packed(subject, case, x)
-    watched = _named(module, sequence, states)
+    watched = _named(case, module, sequence, states)
     grad = case.variant != "no_grad"
     for t in watched.values():
         t.requires_grad_(grad and t.is_floating_point())
@@ -224,7 +224,7 @@ def _results(subject: Subject, case: Case) -> tuple[dict[str, Tensor], dict[str,
     sequence = _packed(subject, case, x)
     with torch.set_grad_enabled(case.variant != "no_grad"):
         results = _call(subject, case, module, sequence, states)
-    return _named(module, sequence, states), results
+    return _named(case, module, sequence, states), results
 
 
 @FAMILY.claims(

@@ -26,7 +26,6 @@ from ...levels import CONTRACT
 from ...precisions import FLOAT32, PLAIN, SHORT, dtype_of
 from ...subjects.capabilities import torch_lacks
 from ...subjects.protocol import Results, Subject, Unsupported
-from ..interface import state_names
 from ..property import Family
 
 FAMILY = Family("paths")
@@ -212,7 +211,7 @@ def projection_picks_units(subject: Subject, case: Case, check: Check) -> None:
 )
 def empty_batch_gives_empty_results(subject: Subject, case: Case, check: Check) -> None:
     module = subject.build(case)
-    shapes = dict(zip(state_names(case), case.state_shapes, strict=True))
+    shapes = dict(zip(case.final_names, case.state_shapes, strict=True))
     if not case.cell:
         shapes["output"] = (*case.input_shape[:-1], case.options.output_size)
     for grad in (False, True):

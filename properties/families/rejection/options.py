@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
-from gatewise.reference.classes import LAYERS, RNNS, only
+from gatewise.reference.classes import LAYERS, NAMED_LAYERS, RNNS, only
 
 from ...cases.case import Case
 from ...checking.comparison import Check
@@ -123,7 +123,7 @@ def wrong_dropout_is_refused(subject: Subject, case: Case, check: Check) -> None
     "hidden_size; that of an RNN or a GRU refuses every proj_size but 0; with a ValueError, "
     "TypeError or RuntimeError.",
     "raises(F(proj_size=R)), R ∉ {0, …, H − 1}; raises(GRU(proj_size=R)), R ≠ 0",
-    of=LAYERS,
+    of=NAMED_LAYERS,
     share=0.1,
     variants=_projections,
     proj_size=0,

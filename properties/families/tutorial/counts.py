@@ -11,7 +11,6 @@ from ...checking.comparison import Check
 from ...levels import CONTRACT
 from ...precisions import FLOAT32
 from ...subjects.protocol import Subject
-from ..interface import state_names
 from ..parameters import torch_rnn
 from ..property import Family
 
@@ -91,7 +90,7 @@ def _states(subject: Subject, case: Case) -> dict[str, tuple[int, ...]]:
     share=0.5,
 )
 def number_of_states(subject: Subject, case: Case, check: Check) -> None:
-    check.same("the states", list(_states(subject, case)), list(state_names(case)))
+    check.same("the states", list(_states(subject, case)), list(case.final_names))
 
 
 def state_shape(case: Case) -> tuple[int, ...]:

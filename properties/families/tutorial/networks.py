@@ -65,7 +65,7 @@ def original_gru(case: Case, weights: dict[str, Array], update_keeps: bool) -> B
     sizes = case.input_size, case.hidden_size
     options = Options("GRU", *sizes, reset_after=False, update_keeps=update_keeps, cell=True)
     x, h = (exact(a, case.rounding) for a in (case.input_array, case.state_arrays[0]))
-    (new,) = cell(options, weights, x, (h,))
+    new: Ball = cell(options, weights, x, (h,))["h"]
     return new
 
 

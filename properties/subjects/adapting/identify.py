@@ -268,14 +268,12 @@ class _Probe:
         options: Options = guess.options
         balls = [exact(s, p) for s in states]
         if guess.style.cell:
-            yield from zip("hc", cell(options, w, exact(x, p), tuple(balls)), strict=False)
+            yield from cell(options, w, exact(x, p), tuple(balls)).items()
             return
         yield "output", layer(options, w, exact(x[:1], p), balls).output
         whole = layer(options, w, exact(x, p), balls)
         yield "output", whole.output
-        yield "h", whole.h_n
-        if whole.c_n is not None:
-            yield "c", whole.c_n
+        yield from whole.states.items()
 
     def why_none(self) -> str:
         """Why no result could be compared with a hypothesis."""
