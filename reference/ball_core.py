@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .formats import FLOAT64, SLACK, Array, Charge, Precision
+from .charging import charged, dot, flushed
+from .formats import SLACK, Array, Precision
 
 Part = Callable[[Array], Array]
 
@@ -81,6 +82,9 @@ class Ball:
 
     def __len__(self) -> int:
         return len(self.v)
+
+    def __bool__(self) -> bool:
+        raise TypeError("an `if` depends on a value; expected np.where with both results")
 
     @property
     def exact(self) -> bool:
@@ -279,23 +283,6 @@ class Ball:
         return f"Ball({self.v!r} ± {self.radius!r}, {self.precision.name})"
 
 
-def charged(
-    p: Precision, m: Array, r: Array | None, charge: Charge, floor: Array | None = None
-) -> Array:
-    """Radius of a sum of magnitude m and propagated radius r; `floor` replaces `charge.floor`."""
-    # A partial sum past the largest number may be infinite in a correct implementation.
-    scaled = m * charge.scale
-    radius: Array = scaled * charge.rate
-    # Underflow can lose at most m, so a sum of zeros loses nothing.
-    lost = np.minimum(scaled, charge.floor if floor is None else floor)
-    if p.storage is FLOAT64:
-        lost += lost  # `scale` is about 1 here: below the floor, a term may be lost and rounded
-    radius += lost
-    if r is not None:
-        radius += r
-    return radius
-
-
 def settled_ball(p: Precision, v: Array, radius: Array) -> Ball:
     """A Ball whose radius is final: it has no more roundings to charge."""
     ball = Ball(v, p, radius)
@@ -348,41 +335,6 @@ def matmul(a: Ball, b: Ball) -> Ball:
     if lost is not None:
         r = lost if r is None else r + lost
     return Ball(a.v @ b.v, p, r, m, a.v.shape[-1], 0, p.stores)
-
-
-#: |value| and radius; None is a radius of 0.
-Factor = tuple[Array, "Array | None"]
-
-
-def flushed(p: Precision, a: Factor, b: Factor) -> Array | None:
-    """What the matrix product a @ b loses where it takes subnormal entries of a factor as zeros.
-
-    A CPU's products of 16 bits do so (Intel SDM, VDPBF16PS: denormals are zero).  The floor of a
-    charge covers it where the other factor is at most 1, but not where that is large.  None where
-    nothing is lost beyond the floor.
-    """
-    lost: Array | None = None
-    for (own, radius), (others, others_radius), second in ((a, b, False), (b, a, True)):
-        large = others if others_radius is None else others + others_radius
-        if not (large > 1.0).any():
-            continue
-        low, far = (own, own) if radius is None else (own - radius, own + radius)
-        small = (low < p.storage.eta) & (far > 0.0)
-        if not small.any():
-            continue
-        entries = np.where(small, np.minimum(far, p.storage.eta), 0.0)
-        part = SLACK * (dot(large, entries) if second else dot(entries, large))
-        lost = part if lost is None else lost + part
-    return lost
-
-
-def dot(a: Array, b: Array) -> Array:
-    """a @ b, by the call that has the least overhead."""
-    if b.ndim == 2 and a.ndim > 1:
-        if a.ndim == 2:
-            return a.dot(b)
-        return a.reshape(-1, a.shape[-1]).dot(b).reshape(*a.shape[:-1], b.shape[-1])
-    return a @ b
 
 
 def joined(balls: list[Ball], join: Callable[[list[Array]], Array]) -> Ball:

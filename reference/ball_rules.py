@@ -18,7 +18,8 @@ from .activations import (
     sigmoid,
     stack_like,
 )
-from .ball_core import FUNCTIONS, UFUNCS, Ball, charged, joined, matmul, settled_ball
+from .ball_core import FUNCTIONS, UFUNCS, Ball, joined, matmul, settled_ball
+from .charging import charged
 from .formats import Array, Precision
 
 _ZERO, _HALF, _ONE, _TWO, _FOUR = (np.asarray(float(x)) for x in (0, 0.5, 1, 2, 4))

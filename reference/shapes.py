@@ -32,6 +32,17 @@ class Shape:
             for terms in self.dimensions
         )
 
+    def parts(self) -> int:
+        """How many blocks of equal size it has: of H rows each, or of one row each."""
+        terms = self.dimensions[0] if self.dimensions else ()
+        return terms[0][0] if len(terms) == 1 and terms[0][1] in ("H", "") else 1
+
+    def square(self) -> bool:
+        """Whether each of its blocks has H rows and H columns."""
+        return len(self.dimensions) == 2 and self.dimensions[1] == ((1, "H"),) == (
+            (1, self.dimensions[0][0][1]),
+        )
+
     def blocks(self) -> int:
         """How many blocks of H rows it has; 1 where its rows are no multiple of H."""
         terms = self.dimensions[0] if self.dimensions else ()

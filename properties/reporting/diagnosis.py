@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.reference.ball import Ball
-from gatewise.reference.classes import TORCH
+from gatewise.reference.classes import DECLARED, TORCH
 from gatewise.reference.kinds import KINDS
 
 from ..cases.arrays import as_array
@@ -36,6 +36,7 @@ from .diagnosis_of_dropout import dropout_diagnosis
 from .diagnosis_of_gradients import gradient_diagnosis
 from .faults_of_arguments import Call, Fault, argument_faults, call_of
 from .faults_of_states import cut_faults, missing_states, state_faults
+from .faults_of_steps import block_names, own_name, step_faults
 from .faults_of_unrolling import WALKS
 from .witness_cases import witnesses
 
@@ -56,7 +57,7 @@ def diagnose(
     the diagnosis ends with what is known by then.
     """
     found = Diagnosis()
-    if subject.like not in TORCH or case.kind != subject.kind:
+    if subject.like not in TORCH + DECLARED or case.kind != subject.kind:
         return found
     # Dropout is looked at by itself: what it drops in this case is not known.
     end = time.monotonic() + seconds
@@ -141,6 +142,9 @@ def outside(got: object, ball: Ball) -> npt.NDArray[np.bool_]:
 def consistent(subject: Subject, calls: list[tuple[Call, Results]]) -> list[str]:
     """Names of the faults that explain all results: each result lies within the fault's bound."""
     kind, cell = subject.kind, subject.cell
+    if subject.like in DECLARED:
+        tables = [*step_faults(kind, cell), *(() if cell else WALKS)]
+        return [fault.name for fault in tables if _explains(fault, calls)]
     tables = [*argument_faults(kind, cell), *(() if cell else WALKS), *state_faults(kind, cell)]
     named = [fault.name for fault in tables if _explains(fault, calls)]
     read = (*cut_faults(calls), *missing_states(calls)) if not named else ()
@@ -195,10 +199,12 @@ def blocks_that_matter(subject: Subject, case: Case) -> list[str]:
     become right, the difference needs the block.
     """
     weights = {name: np.array(w) for name, w in case.weight_arrays.items()}
-    gates = KINDS[case.kind].gates
+    row = KINDS[case.kind]
     needed = []
     for name in list(weights):
-        parts = [""] if name.startswith("weight_hr") else list(gates)
+        parts = [""] if name.startswith("weight_hr") else list(row.gates)
+        if row.declared is not None:
+            parts = block_names(row, own_name(name))
         for k, gate in enumerate(parts):
             rows = np.array_split(np.arange(weights[name].shape[0]), len(parts))[k]
             trial = {**weights, name: weights[name].copy()}

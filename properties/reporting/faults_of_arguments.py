@@ -81,7 +81,7 @@ def _changed(name: str, change: Change) -> Fault:
     return Fault(name, lambda call: change(call).results())
 
 
-def _weights(name: str, change: Callable[[str, Array], Array]) -> Fault:
+def of_weights(name: str, change: Callable[[str, Array], Array]) -> Fault:
     """A fault that changes each weight; `change` gets its name and its array."""
     return _changed(
         name,
@@ -111,7 +111,7 @@ def _reordered(kind: str, order: tuple[int, ...]) -> Fault:
         placed = [blocks[order.index(k)] for k in range(len(names))]
         return np.concatenate(placed)
 
-    return _weights(title, change)
+    return of_weights(title, change)
 
 
 def _dropped(prefix: str, title: str) -> Fault:
@@ -232,8 +232,8 @@ def _shared() -> Iterator[Fault]:
     yield _dropped("bias_hh", "bias_hh dropped")
     yield _dropped("bias", "both biases dropped")
     yield _state("initial hidden state ignored", _zeroed(0))
-    yield _weights("recurrent weights transposed", _transposed_recurrence)
-    yield _weights(
+    yield of_weights("recurrent weights transposed", _transposed_recurrence)
+    yield of_weights(
         "recurrent term dropped", lambda n, w: 0.0 * w if n.startswith("weight_hh") else w
     )
 
@@ -269,13 +269,23 @@ def _of_kind(kind: str) -> Iterator[Fault]:
 
 def argument_faults(kind: str, cell: bool) -> list[Fault]:
     """The faults that are a change of the arguments; `kind` is RNN, LSTM or GRU."""
-    found = [*_shared(), *_of_kind(kind)]
-    if not cell:
-        found += [
-            _state("rows of the initial states in the wrong order", _reversed_rows),
-            _state("every layer started from the states of the first", _first_row),
-            _changed("the sequence read in reverse", _sequence_reversed),
-            _changed("batch_first ignored", _exchanged(batch_first=True)),
-            _changed("input taken as batch-major", _exchanged(batch_first=False)),
-        ]
-    return found
+    return [*_shared(), *_of_kind(kind), *(() if cell else of_layers())]
+
+
+def of_layers() -> list[Fault]:
+    """The faults of layers of every kind."""
+    return [
+        _state("rows of the initial states in the wrong order", _reversed_rows),
+        _state("every layer started from the states of the first", _first_row),
+        _changed("the sequence read in reverse", _sequence_reversed),
+        _changed("batch_first ignored", _exchanged(batch_first=True)),
+        _changed("input taken as batch-major", _exchanged(batch_first=False)),
+    ]
+
+
+def of_states(letters: tuple[str, ...]) -> Iterator[Fault]:
+    """Initial states that are ignored, and two that are exchanged."""
+    for k, letter in enumerate(letters):
+        yield _state(f"initial state {letter} ignored", _zeroed(k))
+    if len(letters) == 2:
+        yield _state(f"{letters[0]} and {letters[1]} swapped", _swapped_states)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gatewise.reference.ball import Ball, exact
-from gatewise.reference.cells import weights_of
+from gatewise.reference.kinds import KINDS
 from gatewise.reference.unroll import Lengths, State, direction, reversal, walk
 
 from .faults_of_arguments import Call, Fault
@@ -34,7 +34,7 @@ class Leg:
         lengths = changes.get("lengths", self.lengths)
         reverse = changes.get("reverse", self.reverse)
         c = self.call
-        own = weights_of(c.weights, suffix, self.x)
+        own = KINDS[c.options.kind].weights(c.weights, suffix, self.x)
         return direction(c.options, own, self.x, self.state, lengths, reverse)
 
 

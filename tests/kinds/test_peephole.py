@@ -1,0 +1,140 @@
+"""A kind that a file declares, on a right module and on planted faults: nothing else is touched."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from gatewise.properties.families.catalogue import CATALOGUE
+from gatewise.properties.levels import CONTRACT, counts
+from gatewise.properties.running.engine import run
+from gatewise.properties.running.plans import Plan, plans
+from gatewise.properties.running.records import FALSIFIED, HOLDS, NOT_RUN, UNSUPPORTED
+from gatewise.properties.subjects.loading import as_subject
+
+from . import peephole
+from .peephole import PeepholeCell, PeepholeLayer
+
+LIKE = {PeepholeCell: "TestedPeepholeCell", PeepholeLayer: "TestedPeephole"}
+
+
+def subject_of(factory: Any) -> Any:
+    base = next(b for b in LIKE if issubclass(factory, b))
+    return as_subject(factory, LIKE[base])
+
+
+@pytest.mark.parametrize("factory", LIKE, ids=lambda f: f.__name__)
+def test_a_right_module_holds_at_values_and_contract(factory: Any) -> None:
+    found = plans([subject_of(factory)], ["cpu"], ["float32"])
+    chosen = [p for p in found if counts(p.prop.level, CONTRACT) and p.prop.family != "compilation"]
+    records = [run(p, profile="quick", seed=1) for p in chosen]
+    wrong = {r.name: r.message for r in records if r.status not in (HOLDS, UNSUPPORTED, NOT_RUN)}
+    assert not wrong
+    holding = {r.name for r in records if r.status == HOLDS}
+    assert {"equals_reference", "count_is_exact", "hidden_permutation", "func_grad"} <= holding
+    assert len(holding) > 80
+
+
+class PeepholeOfTheOldCellOnO(PeepholeCell):
+    def seen_by_o(self, before: Tensor, after: Tensor) -> Tensor:
+        return before
+
+
+class InputAndForgetSwapped(PeepholeCell):
+    def order(self, a: Tensor) -> tuple[Tensor, ...]:
+        f, i, g, o = a.chunk(4, -1)
+        return i, f, g, o
+
+
+class ForgetAndCandidateSwapped(PeepholeLayer):
+    def order(self, a: Tensor) -> tuple[Tensor, ...]:
+        i, g, f, o = a.chunk(4, -1)
+        return i, f, g, o
+
+
+class CandidateAndOutputSwapped(PeepholeLayer):
+    def order(self, a: Tensor) -> tuple[Tensor, ...]:
+        i, f, o, g = a.chunk(4, -1)
+        return i, f, g, o
+
+
+class PeepholesReversed(PeepholeCell):
+    def peepholes(self, end: str) -> Tensor:
+        return super().peepholes(end).flip(0)
+
+
+class OnePeepholeForAll(PeepholeLayer):
+    def peepholes(self, end: str) -> Tensor:
+        return super().peepholes(end)[:1].expand(3, -1)
+
+
+class NoPeepholeOnO(PeepholeLayer):
+    def seen_by_o(self, before: Tensor, after: Tensor) -> Tensor:
+        return torch.zeros_like(after)
+
+
+class PeepholeGradientDropped(PeepholeCell):
+    def peepholes(self, end: str) -> Tensor:
+        p = super().peepholes(end)
+        return p.detach() + 0.0 * p
+
+
+class CellGradientThroughPeepholesDropped(PeepholeLayer):
+    def seen(self, c: Tensor) -> Tensor:
+        return c.detach()
+
+
+class GradientOfTheNewCellOnODropped(PeepholeCell):
+    def seen_by_o(self, before: Tensor, after: Tensor) -> Tensor:
+        return after.detach()
+
+
+class RecurrentWeightsTransposed(PeepholeLayer):
+    def sums(self, x: Tensor, h: Tensor, end: str) -> Tensor:
+        own = dict(self.named_parameters())
+        blocks = [b.T for b in own[f"weight_hh{end}"].chunk(4)]
+        linear = torch.nn.functional.linear
+        return linear(x, own[f"weight_ih{end}"], own.get(f"bias{end}")) + linear(
+            h, torch.cat(blocks)
+        )
+
+
+class BiasLeftOut(PeepholeCell):
+    def sums(self, x: Tensor, h: Tensor, end: str) -> Tensor:
+        own = dict(self.named_parameters())
+        linear = torch.nn.functional.linear
+        return linear(x, own[f"weight_ih{end}"]) + linear(h, own[f"weight_hh{end}"])
+
+
+VALUES, WEIGHTS = "equals_reference", "gradient_of_own_weights"
+#: Fault → the property that falsifies it, and the words of the message that name the gate.
+FAULTS = {
+    PeepholeOfTheOldCellOnO: (VALUES, ""),
+    InputAndForgetSwapped: (VALUES, ""),
+    ForgetAndCandidateSwapped: (VALUES, ""),
+    CandidateAndOutputSwapped: (VALUES, ""),
+    PeepholesReversed: (VALUES, ""),
+    OnePeepholeForAll: (VALUES, ""),
+    NoPeepholeOnO: (VALUES, ""),
+    PeepholeGradientDropped: (WEIGHTS, "peephole"),
+    CellGradientThroughPeepholesDropped: ("gradient_of_input", ""),
+    GradientOfTheNewCellOnODropped: (WEIGHTS, ""),
+    RecurrentWeightsTransposed: (VALUES, ""),
+    BiasLeftOut: (VALUES, "bias"),
+}
+
+
+@pytest.mark.parametrize("factory", FAULTS, ids=lambda f: f.__name__)
+def test_a_planted_fault_is_falsified(factory: Any) -> None:
+    name, words = FAULTS[factory]
+    record = run(Plan(CATALOGUE[name], subject_of(factory), "float32"), seed=1)
+    assert record.status == FALSIFIED
+    assert words in record.message
+
+
+def test_twelve_faults_are_planted() -> None:
+    assert len(FAULTS) == 12
+    assert peephole.TestedPeephole.states == ("h", "c")
