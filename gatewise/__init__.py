@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .properties.subjects.adapting.identify import identify as identify
     from .properties.subjects.protocol import Subject as Subject
     from .pytest import parametrize as parametrize
+    from .reference.activations import blend as blend
     from .reference.activations import relu as relu
     from .reference.activations import sigmoid as sigmoid
     from .reference.declaring import kind as kind
@@ -31,6 +32,7 @@ _HOME = {
     "Case": "properties.cases.case",
     "Record": "properties.running.records",
     "Subject": "properties.subjects.protocol",
+    "blend": "reference.activations",
     "check_conformance": "properties.running.engine",
     "identify": "properties.subjects.adapting.identify",
     "kind": "reference.declaring",

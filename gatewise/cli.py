@@ -7,10 +7,10 @@ import os
 import sys
 from collections.abc import Sequence
 
-from .commands import check, compare, identify, merge
+from .commands import check, compare, identify, merge, new_kind
 from .commands.statuses import INTERRUPTED
 
-COMMANDS = (check, compare, merge, identify)
+COMMANDS = (check, compare, merge, identify, new_kind)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
