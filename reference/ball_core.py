@@ -7,21 +7,51 @@ from typing import Any
 
 import numpy as np
 
-from .formats import FLOAT64, SLACK, Array, Charge, Precision
+from .formats import FLOAT64, Array, Charge, Precision
 
 Part = Callable[[Array], Array]
 
-#: Rules for NumPy's functions on Balls; `ball_rules` registers them.
+#: Rules for NumPy's functions on Balls; the modules `ball_…` register them.
 UFUNCS: dict[np.ufunc, Callable[..., Any]] = {}
 FUNCTIONS: dict[Any, Callable[..., Any]] = {}
+
+
+def operator(ufunc: np.ufunc) -> Callable[..., Any]:
+    """The method of an operator of Python that has the rule of `ufunc`."""
+    return lambda self, *others: UFUNCS[ufunc](self, *(self.lift(x) for x in others))
+
+
+def reflected(ufunc: np.ufunc) -> Callable[..., Any]:
+    """The same for an operator whose left operand is no Ball."""
+    return lambda self, other: UFUNCS[ufunc](self.lift(other), self)
+
+
+def without_rule(name: str, method: str = "__call__", options: Any = ()) -> str:
+    """The message of the `TypeError` for a function of NumPy that has no rule."""
+    if method != "__call__":
+        name += f".{method}"
+    with_options = f" with {', '.join(options)}" if options else ""
+    return f"np.{name}{with_options} has no rule for Balls: its rounding would not be charged"
+
+
+def number_radius(p: Precision, v: Array) -> Array | None:
+    """|v − v rounded to storage| of a number, or None for 0."""
+    own = float(v)
+    found: Array | None = p.cache.get(("number", own), v)
+    if found is v:
+        apart = abs(own - float(p.storage.round(own)))
+        if 0.0 < abs(own) < p.storage.eta:
+            apart = abs(own)  # it may be flushed to zero
+        found = p.cache["number", own] = np.asarray(apart) if apart else None
+    return found
 
 
 class Ball:
     """A float64 array `v` of any shape with a radius of the same shape, in a `precision`.
 
-    Supports `+ - * @`, negation, `np.tanh`, `np.maximum(x, 0)`, `sigmoid`, indexing, `.T`,
-    `np.where`, `concatenate`, `stack`, `sum` and the shape functions, which is what the gate
-    equations use.  Anything else raises `TypeError`, so no operation goes uncharged.
+    Supports `+ - * / @`, powers, comparisons, the elementwise functions of `ball_elementwise` and
+    `functions`, indexing, `.T`, `np.where`, `concatenate`, `stack`, `sum`, `mean`, `var`, `cumsum`
+    and the shape functions.  Anything else raises `TypeError`, so no operation goes uncharged.
     """
 
     __slots__ = (
@@ -140,10 +170,15 @@ class Ball:
         return self if self.reach is None else Ball(self.v, self.precision, self.r)
 
     def lift(self, other: Any) -> Ball:
-        """Return `other` as a Ball; an array or a number becomes an exact Ball."""
+        """Return `other` as a Ball.  An array becomes an exact Ball; so does a number.
+
+        A number that the storage format cannot hold has the radius of its rounding instead.
+        """
         if isinstance(other, Ball):
             return other
-        return Ball(np.asarray(other, dtype=np.float64), self.precision)
+        v = np.asarray(other, dtype=np.float64)
+        r = None if v.ndim else number_radius(self.precision, v)
+        return Ball(v, self.precision, r)
 
     def _sum(self, v: Array, other: Ball) -> Ball:
         if self.reach is not None or other.reach is not None:
@@ -205,21 +240,23 @@ class Ball:
 
     __rmul__ = __mul__
 
-    def __matmul__(self, other: Any) -> Ball:
-        return matmul(self, self.lift(other))
-
-    def __rmatmul__(self, other: Any) -> Ball:
-        return matmul(self.lift(other), self)
+    __matmul__, __rmatmul__ = operator(np.matmul), reflected(np.matmul)
+    __truediv__, __rtruediv__ = operator(np.divide), reflected(np.divide)
+    __pow__, __abs__ = operator(np.power), operator(np.absolute)
+    __lt__, __le__ = operator(np.less), operator(np.less_equal)
+    __gt__, __ge__ = operator(np.greater), operator(np.greater_equal)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         rule = UFUNCS.get(ufunc)
         if rule is None or method != "__call__" or kwargs:
-            return NotImplemented
+            raise TypeError(without_rule(ufunc.__name__, method, kwargs))
         return rule(*(self.lift(x) for x in inputs))
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         rule = FUNCTIONS.get(func)
-        return NotImplemented if rule is None else rule(*args, **kwargs)
+        if rule is None:
+            raise TypeError(without_rule(func.__name__))
+        return rule(*args, **kwargs)
 
     # ------------------------------------------------------------------ shape
 
@@ -301,67 +338,6 @@ def settled_ball(p: Precision, v: Array, radius: Array) -> Ball:
 def exact(x: Any, precision: Precision) -> Ball:
     """A Ball of radius 0 around values that are exact in the precision's storage format."""
     return Ball(np.asarray(x, dtype=np.float64), precision)
-
-
-def matmul(a: Ball, b: Ball) -> Ball:
-    """a @ b over an inner length n; γₙ holds for every order of summation (Higham, §3.1)."""
-    p = a.precision
-    abs_a, abs_b = a.absolute, b.absolute
-    r: Array | None = None
-    if a.exact:
-        m = dot(abs_a, abs_b)
-        if not b.exact:
-            r = dot(abs_a, b.radius)
-            m = m + r
-    else:
-        far = abs_b if b.exact else abs_b + b.radius
-        r = dot(a.radius, far)
-        m = dot(abs_a + a.radius, far)
-        if not b.exact:
-            r = r + dot(abs_a, b.radius)
-    if p.u_products:
-        rounded = p.u_products * m
-        r = rounded if r is None else r + rounded
-    ra, rb = (None if x.exact else x.radius for x in (a, b))
-    lost = flushed(p, (abs_a, ra), (abs_b, rb))
-    if lost is not None:
-        r = lost if r is None else r + lost
-    return Ball(a.v @ b.v, p, r, m, a.v.shape[-1], 0, p.stores)
-
-
-#: |value| and radius; None is a radius of 0.
-Factor = tuple[Array, "Array | None"]
-
-
-def flushed(p: Precision, a: Factor, b: Factor) -> Array | None:
-    """What the matrix product a @ b loses where it takes subnormal entries of a factor as zeros.
-
-    A CPU's products of 16 bits do so (Intel SDM, VDPBF16PS: denormals are zero).  The floor of a
-    charge covers it where the other factor is at most 1, but not where that is large.  None where
-    nothing is lost beyond the floor.
-    """
-    lost: Array | None = None
-    for (own, radius), (others, others_radius), second in ((a, b, False), (b, a, True)):
-        large = others if others_radius is None else others + others_radius
-        if not (large > 1.0).any():
-            continue
-        low, far = (own, own) if radius is None else (own - radius, own + radius)
-        small = (low < p.storage.eta) & (far > 0.0)
-        if not small.any():
-            continue
-        entries = np.where(small, np.minimum(far, p.storage.eta), 0.0)
-        part = SLACK * (dot(large, entries) if second else dot(entries, large))
-        lost = part if lost is None else lost + part
-    return lost
-
-
-def dot(a: Array, b: Array) -> Array:
-    """a @ b, by the call that has the least overhead."""
-    if b.ndim == 2 and a.ndim > 1:
-        if a.ndim == 2:
-            return a.dot(b)
-        return a.reshape(-1, a.shape[-1]).dot(b).reshape(*a.shape[:-1], b.shape[-1])
-    return a @ b
 
 
 def joined(balls: list[Ball], join: Callable[[list[Array]], Array]) -> Ball:

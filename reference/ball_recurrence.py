@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from .ball_core import Ball, charged, dot, flushed, settled_ball
+from .ball_core import Ball, charged, settled_ball
+from .ball_matmul import dot, flushed
 from .formats import Array, Precision
 from .recurrence import Loop, Running, linear, lstm
 from .slopes import NESTED
