@@ -78,16 +78,16 @@ class Dual:
         return lift(other) @ self
 
     def __truediv__(self, other: Any) -> Dual:
-        return np.divide(self, lift(other))
+        return UFUNCS[np.divide](self, lift(other))
 
     def __rtruediv__(self, other: Any) -> Dual:
-        return np.divide(lift(other), self)
+        return UFUNCS[np.divide](lift(other), self)
 
     def __pow__(self, exponent: Any) -> Dual:
-        return np.power(self, exponent)
+        return UFUNCS[np.power](self, lift(exponent))
 
     def __abs__(self) -> Dual:
-        return np.absolute(self)
+        return UFUNCS[np.absolute](self)
 
     def __lt__(self, other: Any) -> Any:
         return self.v < lift(other).v

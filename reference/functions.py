@@ -26,7 +26,10 @@ def softplus(x: Any) -> Any:
     torch.nn.functional.softplus returns x itself above 20; a Ball covers this as well.
     """
     positive = np.real(x) > 0
-    return np.where(positive, x, 0.0) + np.log1p(np.exp(np.where(positive, -x, x)))
+    e = np.exp(np.where(positive, -x, x))
+    # NumPy's complex log1p takes the logarithm of 1+e; 2 artanh(e/(2+e)) is the same function.
+    rest = 2.0 * np.arctanh(e / (2.0 + e)) if np.iscomplexobj(e) else np.log1p(e)
+    return np.where(positive, x, 0.0) + rest
 
 
 @singledispatch
