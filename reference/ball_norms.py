@@ -95,7 +95,8 @@ def _variance(a: Ball, axis: Axis) -> tuple[Array, Array]:
     rate = gamma(n + 8, p.u_accumulation) + p.stores * gamma(6, p.u)
     floor = UNDERFLOW_SLACK * (4.0 * p.storage.eta + n * p.accumulation.eta)
     radius = moved + SLACK * (by_mean + rate * (far + by_mean) + np.minimum(most, floor))
-    return v, _bounded(p, 2.0 * (n * far + radius), radius)
+    # The sum of the terms, and that of the squares, must not pass the largest number.
+    return v, _bounded(p, n * np.maximum(average_size, 2.0 * (far + radius)), radius)
 
 
 def _mean_error(p: Precision, n: int, average_size: Array) -> Array:
