@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .activations import relu, rounded_apart, sigmoid
+from .activations import blend, relu, rounded_apart, settled, sigmoid
 from .dual_core import FUNCTIONS, UFUNCS, Dual, lift, times
 from .function_slopes import (
     SLOPES,
@@ -79,7 +79,10 @@ def _power(x: Dual, exponent: Dual) -> Dual:
 
 
 def _extreme(ufunc: Any, first: bool) -> Callable[[Dual, Dual], Dual]:
-    """max, or min whose slopes are exchanged; a maximum with the constant 0 is relu, 0 at 0."""
+    """max, or min whose slopes are exchanged; a maximum with the constant 0 is relu, 0 at 0.
+
+    The tangent is s∘ȧ + (1−s)∘ḃ, or ḃ + s∘(ȧ−ḃ) as torch's forward mode has it: a `blend`.
+    """
 
     def rule(a: Dual, b: Dual) -> Dual:
         v, d = ufunc(a.v, b.v), None
@@ -87,13 +90,13 @@ def _extreme(ufunc: Any, first: bool) -> Callable[[Dual, Dual], Dual]:
             return Dual(v, times(relu_slope(a.v), a.d))
         if a.d is None and b.d is None:
             return Dual(v)
-        like = a if a.d is not None else b
-        values = [x.v if x is like else like.v * 0.0 + x.v for x in (a, b)]
-        by_a = maximum_slope(*(values if first else values[::-1]))
-        by_b = maximum_slope(*(values[::-1] if first else values))
-        for x, slope in ((a, by_a), (b, by_b)):
-            if x.d is not None:
-                d = plus(d, product(large(x.d), slope))
+        lead, other = (a, b) if a.d is not None else (b, a)
+        greater = maximum_slope(lead.v, other.v)
+        slope = greater if first else 1.0 - greater
+        if other.d is None:
+            d = product(large(lead.d), slope)
+        else:
+            d = blend(settled(slope), lead.d, other.d)
         return Dual(v, d if d.shape == v.shape else np.broadcast_to(d, v.shape))
 
     return rule

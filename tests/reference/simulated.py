@@ -85,10 +85,7 @@ class Library:
         terms = [x[..., k] for k in self.rng.permutation(x.shape[-1])]
         while len(terms) > 1:
             first = self.p.accumulation.round(terms[0] + terms[1])
-            if order == "serial":
-                terms = [first, *terms[2:]]
-            else:
-                terms = [*terms[2:], first]
+            terms = [first, *terms[2:]] if order == "serial" else [*terms[2:], first]
         return self.held(terms[0][..., None])
 
 

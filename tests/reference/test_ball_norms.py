@@ -263,7 +263,7 @@ def test_zeros_stay_exact_and_options_without_a_rule_raise() -> None:
     for name in ("mean", "var"):
         assert not reduced(name, zero).radius.any()
     assert np.var(zero, axis=(0, 1)).shape == np.mean(zero, axis=(0, 1)).shape == ()
-    with pytest.raises(TypeError, match="np.var of Balls has no rule with ddof"):
+    with pytest.raises(TypeError, match=r"np\.var of Balls has no rule with ddof"):
         np.var(zero, axis=-1, ddof=1)
 
 
