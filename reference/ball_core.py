@@ -245,6 +245,8 @@ class Ball:
     __pow__, __abs__ = operator(np.power), operator(np.absolute)
     __lt__, __le__ = operator(np.less), operator(np.less_equal)
     __gt__, __ge__ = operator(np.greater), operator(np.greater_equal)
+    __eq__, __ne__ = operator(np.equal), operator(np.not_equal)
+    __hash__ = object.__hash__
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         rule = UFUNCS.get(ufunc)

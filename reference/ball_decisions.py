@@ -172,5 +172,6 @@ def clip(x: Any, low: Any = None, high: Any = None, **named: Any) -> Ball:
 
 
 UFUNCS.update({np.maximum: maximum, np.minimum: minimum})
-UFUNCS.update({f: _comparison(f) for f in (np.less, np.less_equal, np.greater, np.greater_equal)})
+_ORDERS = (np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal)
+UFUNCS.update({f: _comparison(f) for f in _ORDERS})
 FUNCTIONS.update({np.where: where, np.clip: clip})

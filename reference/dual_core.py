@@ -101,6 +101,14 @@ class Dual:
     def __ge__(self, other: Any) -> Any:
         return self.v >= lift(other).v
 
+    def __eq__(self, other: Any) -> Any:
+        return self.v == lift(other).v
+
+    def __ne__(self, other: Any) -> Any:
+        return self.v != lift(other).v
+
+    __hash__ = object.__hash__
+
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         rule = UFUNCS.get(ufunc)
         if rule is None or method != "__call__" or kwargs:

@@ -42,6 +42,8 @@ CHOICES: dict[str, Callable[[Any, Any], Any]] = {
     "where of numbers": lambda a, b: np.where(b < a, 3.0, a),
     "both": lambda a, b: np.where((a > b) & (b > 0.0), a, b),
     "one": lambda a, b: np.where((a >= b) | ~(b > 1.0), a, b),
+    "where equal": lambda a, b: np.where(a == b, 1.0, a * b),
+    "where not equal": lambda a, b: np.where(0.0 != b, a, b),
     "clip": lambda a, b: np.clip(a, -2.0, 0.5) + 0.0 * b,
     "clip above": lambda a, b: np.clip(a, None, 0.5) + 0.0 * b,
 }
@@ -66,6 +68,8 @@ def test_a_comparison_is_certain_where_the_balls_do_not_meet() -> None:
     for more in (a > b, b < a):
         assert more.value.tolist() == [False, False, True, False]
         assert more.certain.tolist() == [True, False, True, True]
+    assert (a == b).certain.tolist() == [True, False, True, True]
+    assert (a != b).value.tolist() == [True, False, True, False]
     assert (a >= b).value.tolist() == [False, True, True, True]
     assert (~(a > b)).value.tolist() == [True, True, False, True]
     chosen = np.where(a > b, a, b)
