@@ -11,7 +11,7 @@ Then it is rounded to storage, if that is another format than that of accumulati
   VML's LA mode states less than 4.
 
 A library may take a subnormal argument as zero, for the same reason as `Format.eta`.  It then
-returns √0, log 0 or a/0.  So √ moves by itself there, and log and a quotient have no bound.
+returns √0, log 0, a/0 or 0/b.  So √ and 0/b move by themselves there; log and a/0 have no bound.
 
 Beyond the largest number of the format, and where the Ball of an argument leaves the domain of the
 function, the subject may have ∞ or NaN, so the radius is infinite or NaN.
@@ -111,14 +111,17 @@ def divide(a: Ball, b: Ball) -> Ball:
     """
     p, q = a.precision, a.v / b.v
     ra, rb = a.radius, b.radius
+    eta, far_a = p.storage.eta, a.absolute + ra
     near = b.absolute - rb
-    moved = (ra + np.abs(q) * rb) / np.where(near >= p.storage.eta, near, np.nan)
-    moved = np.where(near >= p.storage.eta, moved, np.inf)
-    far = b.absolute + rb
-    tiny = far > 1.0 / p.storage.eta
+    near = np.where(near >= eta, near, np.nan)
+    # A numerator that may be subnormal may be taken as 0.
+    lost = np.where(a.absolute - ra < eta, np.minimum(far_a, eta), 0.0)
+    moved = (ra + lost) / near + np.abs(q) * (rb / near)
+    moved = np.where(np.isnan(near), np.inf, moved)
+    tiny = b.absolute + rb > 1.0 / eta
     if tiny.any():
-        moved = moved + np.where(tiny, SLACK * p.storage.eta * (a.absolute + ra), 0.0)
-    return Ball(q, p, moved, roundings=2)
+        moved = moved + np.where(tiny, SLACK * eta * far_a, 0.0)
+    return Ball(q, p, moved, _above_underflow(p, np.abs(q) + moved, a), roundings=2)
 
 
 def reciprocal(x: Ball) -> Ball:
@@ -129,8 +132,15 @@ def reciprocal(x: Ball) -> Ball:
 def square(x: Ball) -> Ball:
     """s² − v² = (s − v)(2v + (s − v)), exactly; then one rounding."""
     r = x.radius
-    moved = None if x.exact else r * (_TWO * x.absolute + r)
-    return Ball(x.v * x.v, x.precision, moved, roundings=1)
+    v, moved = x.v * x.v, r * (_TWO * x.absolute + r)
+    return Ball(v, x.precision, moved, _above_underflow(x.precision, v + moved, x), roundings=1)
+
+
+def _above_underflow(p: Precision, size: Array, x: Ball) -> Array:
+    """The size of a result, but η where only an underflow of float64 makes it 0."""
+    nonzero = np.where(x.absolute + x.radius > 0, p.storage.eta, 0.0)
+    larger: Array = np.maximum(size, nonzero)
+    return larger
 
 
 def absolute(x: Ball) -> Ball:

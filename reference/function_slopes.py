@@ -85,7 +85,7 @@ def reciprocal_slope(x: Any, y: Any) -> Any:
 def _(x: Ball, y: Ball) -> Ball:
     """−1/x² rounds x² and the quotient, less than y² does; but x² may vanish."""
     eta = y.precision.storage.eta
-    slope = -(y * y)
+    slope = -np.square(y)
     square = slope.absolute + slope.radius
     r = np.where(square < 0.5 / eta, slope.radius, np.inf)
     return large(settled_ball(y.precision, slope.v, r))

@@ -129,16 +129,17 @@ def test_a_quotient_in_both_forms(precision: str) -> None:
         a, b = (draws(m.p, m.rng.randint(1000)) for _ in range(2))
         b = m.rng.permutation(b)
         ball = exact(a, m.p) / exact(b, m.p)
-        whole = np.where(np.abs(b) < m.p.storage.eta, 0.0, b)
-        for got in (m.held(a / b), m.held(a / whole), m.held(a * m.held(1.0 / b))):
+        whole = [np.where(np.abs(v) < m.p.storage.eta, 0.0, v) for v in (a, b)]
+        for got in (m.held(a / b), m.held(whole[0] / whole[1]), m.held(a * m.held(1.0 / b))):
             largest = max(largest, worst(ball, m.store(got)))
         # An inverse that is subnormal may be zero.
         inverse = m.held(1.0 / b)
         inverse = np.where(np.abs(inverse) < m.p.storage.eta, 0.0, inverse)
         largest = max(largest, worst(ball, m.store(a * inverse)))
-        first, to_a = moved(a, m.p, m.rng.randint(1000))
-        second, to_b = moved(b, m.p, m.rng.randint(1000))
-        largest = max(largest, worst(first / second, m.store(to_a / to_b)))
+        for most in (0.9, 1e-2, 1e-5):
+            first, to_a = moved(a, m.p, m.rng.randint(1000), most)
+            second, to_b = moved(b, m.p, m.rng.randint(1000), most)
+            largest = max(largest, worst(first / second, m.store(to_a / to_b)))
     assert 0.4 <= largest <= 1, largest
 
 
