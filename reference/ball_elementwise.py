@@ -106,6 +106,8 @@ def _root(x: Ball, rate: float) -> Ball:
 def divide(a: Ball, b: Ball) -> Ball:
     """|s/t − a/b| ≤ (r_a + |a/b| r_b)/(|b| − r_b); the quotient is then rounded, as a·(1/b) twice.
 
+    A quotient is taken as correctly rounded, as everywhere in the reference (`activations`).
+
     1/t may underflow where a/b does not; then a·(1/t) is off by η|a| more.  There is no bound
     where the Ball of b contains 0, or a number that may be taken as 0.
     """

@@ -224,11 +224,13 @@ def test_a_tie_is_shared_in_any_way() -> None:
     assert maximum_slope(np.array([1.0, 2.0, 3.0]), 2.0).tolist() == [0.0, 0.5, 1.0]
 
 
-@pytest.mark.parametrize("f", SLOPES, ids=lambda f: f.__name__)
+#: np.abs of a complex number is its modulus; `absolute` is the function to differentiate.
+ANALYTIC = [f for f in SLOPES if f is not np.absolute]
+
+
+@pytest.mark.parametrize("f", ANALYTIC, ids=lambda f: f.__name__)
 def test_a_slope_of_arrays_is_that_of_a_complex_step(f: Any) -> None:
     x, step = np.array([0.1, 0.7, 0.93, 2.5, 9.0]), 1e-100
-    if f is np.absolute:
-        pytest.skip("np.abs of a complex number is its modulus: `absolute` is the function")
     got = np.imag(f(x + 1j * step)) / step
     want = SLOPES[f](x, f(x))
     with np.errstate(all="ignore"):
