@@ -29,7 +29,27 @@ implementation may hold anything.
 
 from __future__ import annotations
 
-from . import ball_cells, ball_recurrence, ball_rules
+from . import (
+    ball_cells,
+    ball_decisions,
+    ball_elementwise,
+    ball_functions,
+    ball_matmul,
+    ball_norms,
+    ball_recurrence,
+    ball_rules,
+)
 from .ball_core import Ball, exact
 
-__all__ = ["Ball", "ball_cells", "ball_recurrence", "ball_rules", "exact"]
+__all__ = [
+    "Ball",
+    "ball_cells",
+    "ball_decisions",
+    "ball_elementwise",
+    "ball_functions",
+    "ball_matmul",
+    "ball_norms",
+    "ball_recurrence",
+    "ball_rules",
+    "exact",
+]

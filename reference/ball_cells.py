@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 
 from .activations import blend, sigmoid
-from .ball_core import Ball, settled_ball
+from .ball_core import Ball, charged, settled_ball
 from .ball_rules import blend_slope_parts, tanh
 from .cells import GRUParts, gru_state, lstm_state
 from .cells_backward import gru_factors, gru_local, lstm_factors
-from .charging import charged
 from .formats import Array, Precision
 from .slopes import NESTED, lstm_slopes, sigmoid_slope, tanh_slope
 

@@ -7,22 +7,55 @@ from typing import Any
 
 import numpy as np
 
-from .charging import charged, dot, flushed
-from .formats import SLACK, Array, Precision
+from .formats import FLOAT64, Array, Charge, Precision
 
 Part = Callable[[Array], Array]
 
-#: Rules for NumPy's functions on Balls; `ball_rules` registers them.
+#: Rules for NumPy's functions on Balls; the modules `ball_…` register them.
 UFUNCS: dict[np.ufunc, Callable[..., Any]] = {}
 FUNCTIONS: dict[Any, Callable[..., Any]] = {}
+
+
+def operator(ufunc: np.ufunc) -> Callable[..., Any]:
+    """The method of an operator of Python that has the rule of `ufunc`."""
+    return lambda self, *others: UFUNCS[ufunc](self, *(self.lift(x) for x in others))
+
+
+def reflected(ufunc: np.ufunc) -> Callable[..., Any]:
+    """The same for an operator whose left operand is no Ball."""
+    return lambda self, other: UFUNCS[ufunc](self.lift(other), self)
+
+
+def without_rule(name: str, method: str = "__call__", options: Any = ()) -> str:
+    """The message of the `TypeError` for a function of NumPy that has no rule."""
+    if method != "__call__":
+        name += f".{method}"
+    with_options = f" with {', '.join(options)}" if options else ""
+    return f"np.{name}{with_options} has no rule for Balls: its rounding would not be charged"
+
+
+#: What an `if` on a Ball says.
+NO_TRUTH = "an `if` depends on a value; expected np.where(a > b, x, y)"
+
+
+def number_radius(p: Precision, v: Array) -> Array | None:
+    """|v − v rounded to storage| of a number, or None for 0."""
+    own = float(v)
+    found: Array | None = p.cache.get(("number", own), v)
+    if found is v:
+        apart = abs(own - float(p.storage.round(own)))
+        if 0.0 < abs(own) < p.storage.eta:
+            apart = abs(own)  # it may be flushed to zero
+        found = p.cache["number", own] = np.asarray(apart) if apart else None
+    return found
 
 
 class Ball:
     """A float64 array `v` of any shape with a radius of the same shape, in a `precision`.
 
-    Supports `+ - * @`, negation, `np.tanh`, `np.maximum(x, 0)`, `sigmoid`, indexing, `.T`,
-    `np.where`, `concatenate`, `stack`, `sum` and the shape functions, which is what the gate
-    equations use.  Anything else raises `TypeError`, so no operation goes uncharged.
+    Supports `+ - * / @`, powers, comparisons, the elementwise functions of `ball_elementwise` and
+    `functions`, indexing, `.T`, `np.where`, `concatenate`, `stack`, `sum`, `mean`, `var`, `cumsum`
+    and the shape functions.  Anything else raises `TypeError`, so no operation goes uncharged.
     """
 
     __slots__ = (
@@ -84,7 +117,7 @@ class Ball:
         return len(self.v)
 
     def __bool__(self) -> bool:
-        raise TypeError("an `if` depends on a value; expected np.where with both results")
+        raise TypeError(NO_TRUTH)
 
     @property
     def exact(self) -> bool:
@@ -144,15 +177,15 @@ class Ball:
         return self if self.reach is None else Ball(self.v, self.precision, self.r)
 
     def lift(self, other: Any) -> Ball:
-        """Return `other` as a Ball.
+        """Return `other` as a Ball.  An array becomes an exact Ball; so does a number.
 
-        An array becomes an exact Ball, and a number of Python a constant (`number`).
+        A number that the storage format cannot hold has the radius of its rounding instead.
         """
         if isinstance(other, Ball):
             return other
-        if type(other) is float or type(other) is int:
-            return number(other, self.precision)
-        return Ball(np.asarray(other, dtype=np.float64), self.precision)
+        v = np.asarray(other, dtype=np.float64)
+        r = None if v.ndim else number_radius(self.precision, v)
+        return Ball(v, self.precision, r)
 
     def _sum(self, v: Array, other: Ball) -> Ball:
         if self.reach is not None or other.reach is not None:
@@ -214,21 +247,25 @@ class Ball:
 
     __rmul__ = __mul__
 
-    def __matmul__(self, other: Any) -> Ball:
-        return matmul(self, self.lift(other))
-
-    def __rmatmul__(self, other: Any) -> Ball:
-        return matmul(self.lift(other), self)
+    __matmul__, __rmatmul__ = operator(np.matmul), reflected(np.matmul)
+    __truediv__, __rtruediv__ = operator(np.divide), reflected(np.divide)
+    __pow__, __abs__ = operator(np.power), operator(np.absolute)
+    __lt__, __le__ = operator(np.less), operator(np.less_equal)
+    __gt__, __ge__ = operator(np.greater), operator(np.greater_equal)
+    __eq__, __ne__ = operator(np.equal), operator(np.not_equal)
+    __hash__ = object.__hash__
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         rule = UFUNCS.get(ufunc)
         if rule is None or method != "__call__" or kwargs:
-            return NotImplemented
+            raise TypeError(without_rule(ufunc.__name__, method, kwargs))
         return rule(*(self.lift(x) for x in inputs))
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         rule = FUNCTIONS.get(func)
-        return NotImplemented if rule is None else rule(*args, **kwargs)
+        if rule is None:
+            raise TypeError(without_rule(func.__name__))
+        return rule(*args, **kwargs)
 
     # ------------------------------------------------------------------ shape
 
@@ -283,6 +320,23 @@ class Ball:
         return f"Ball({self.v!r} ± {self.radius!r}, {self.precision.name})"
 
 
+def charged(
+    p: Precision, m: Array, r: Array | None, charge: Charge, floor: Array | None = None
+) -> Array:
+    """Radius of a sum of magnitude m and propagated radius r; `floor` replaces `charge.floor`."""
+    # A partial sum past the largest number may be infinite in a correct implementation.
+    scaled = m * charge.scale
+    radius: Array = scaled * charge.rate
+    # Underflow can lose at most m, so a sum of zeros loses nothing.
+    lost = np.minimum(scaled, charge.floor if floor is None else floor)
+    if p.storage is FLOAT64:
+        lost += lost  # `scale` is about 1 here: below the floor, a term may be lost and rounded
+    radius += lost
+    if r is not None:
+        radius += r
+    return radius
+
+
 def settled_ball(p: Precision, v: Array, radius: Array) -> Ball:
     """A Ball whose radius is final: it has no more roundings to charge."""
     ball = Ball(v, p, radius)
@@ -293,48 +347,6 @@ def settled_ball(p: Precision, v: Array, radius: Array) -> Ball:
 def exact(x: Any, precision: Precision) -> Ball:
     """A Ball of radius 0 around values that are exact in the precision's storage format."""
     return Ball(np.asarray(x, dtype=np.float64), precision)
-
-
-def number(x: float, p: Precision) -> Ball:
-    """A constant of a formula.
-
-    Where the storage format does not have it, an implementation may round it to that format, or
-    keep more digits: 0.1 in float32.
-    """
-    found: Ball | None = p.cache.get(("number", x))
-    if found is None:
-        v = np.asarray(x, dtype=np.float64)
-        stored = p.storage.round(v)
-        r = None if stored == v else SLACK * (p.storage.u * np.abs(v) + p.storage.eta)
-        found = Ball(v, p, r if np.isfinite(stored) else np.full((), np.inf))
-        p.cache["number", x] = found
-    return found
-
-
-def matmul(a: Ball, b: Ball) -> Ball:
-    """a @ b over an inner length n; γₙ holds for every order of summation (Higham, §3.1)."""
-    p = a.precision
-    abs_a, abs_b = a.absolute, b.absolute
-    r: Array | None = None
-    if a.exact:
-        m = dot(abs_a, abs_b)
-        if not b.exact:
-            r = dot(abs_a, b.radius)
-            m = m + r
-    else:
-        far = abs_b if b.exact else abs_b + b.radius
-        r = dot(a.radius, far)
-        m = dot(abs_a + a.radius, far)
-        if not b.exact:
-            r = r + dot(abs_a, b.radius)
-    if p.u_products:
-        rounded = p.u_products * m
-        r = rounded if r is None else r + rounded
-    ra, rb = (None if x.exact else x.radius for x in (a, b))
-    lost = flushed(p, (abs_a, ra), (abs_b, rb))
-    if lost is not None:
-        r = lost if r is None else r + lost
-    return Ball(a.v @ b.v, p, r, m, a.v.shape[-1], 0, p.stores)
 
 
 def joined(balls: list[Ball], join: Callable[[list[Array]], Array]) -> Ball:

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from .ball_core import Ball, settled_ball
-from .charging import charged, dot, flushed
+from .ball_core import Ball, charged, settled_ball
+from .ball_matmul import dot, flushed
 from .formats import Array, Precision
 from .recurrence import Loop, Running, linear, lstm
 from .slopes import NESTED

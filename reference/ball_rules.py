@@ -18,8 +18,7 @@ from .activations import (
     sigmoid,
     stack_like,
 )
-from .ball_core import FUNCTIONS, UFUNCS, Ball, joined, matmul, settled_ball
-from .charging import charged
+from .ball_core import FUNCTIONS, UFUNCS, Ball, charged, joined, settled_ball
 from .formats import Array, Precision
 
 _ZERO, _HALF, _ONE, _TWO, _FOUR = (np.asarray(float(x)) for x in (0, 0.5, 1, 2, 4))
@@ -145,13 +144,6 @@ def _(x: Ball) -> Ball:
     return x.rounded_apart()
 
 
-def _maximum(x: Ball, other: Ball) -> Ball:
-    """max(x, constant): it is 1-Lipschitz and rounds nothing."""
-    if not other.exact:
-        raise TypeError("np.maximum of two inexact Balls is not supported")
-    return Ball(np.maximum(x.v, other.v), x.precision, None if x.exact else x.radius)
-
-
 @blend.register
 def _(z: Ball, kept: Any, new: Any) -> Ball:
     """(1−z)∘new + z∘kept, with the terms of the other forms added to its magnitude.
@@ -194,10 +186,8 @@ UFUNCS.update(
         np.add: Ball.__add__,
         np.subtract: Ball.__sub__,
         np.multiply: Ball.__mul__,
-        np.matmul: matmul,
         np.negative: Ball.__neg__,
         np.tanh: tanh,
-        np.maximum: _maximum,
     }
 )
 
@@ -220,7 +210,8 @@ def _stack(items: Any, axis: int = 0) -> Ball:
     return joined(_lifted(items), lambda parts: np.stack(parts, axis=axis))
 
 
-def _where(mask: Any, x: Any, y: Any) -> Ball:
+def where(mask: Any, x: Any, y: Any) -> Ball:
+    """x where the mask is true, else y; the mask has no error."""
     return joined(_lifted([x, y]), lambda parts: np.where(mask, parts[0], parts[1]))
 
 
@@ -254,7 +245,6 @@ FUNCTIONS.update(
     {
         np.concatenate: _concatenate,
         np.stack: _stack,
-        np.where: _where,
         np.sum: _sum,
         np.split: _split,
         np.zeros_like: lambda a: Ball(np.zeros_like(a.v), a.precision),

@@ -17,11 +17,11 @@ second derivative of tanh may come from 1−t² or from (1−t)(1+t), and is cha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from . import dual_functions
 from .activations import (
     blend,
     blend_slopes,
@@ -33,6 +33,7 @@ from .activations import (
     sigmoid,
     stack_like,
 )
+from .dual_core import Dual, lift, times, together
 from .log_softmax import log_softmax, log_softmax_backward, softmax, through_log_softmax
 from .recurrence import plus
 from .slopes import also_summed, large, lstm_slopes, product, relu_slope, sigmoid_slope, tanh_slope
@@ -42,181 +43,17 @@ from .slopes import also_summed, large, lstm_slopes, product, relu_slope, sigmoi
 #: factors, less the term itself.
 SPREAD = 4
 
-
-class Dual:
-    """A value `v` and its tangent `d` of the same shape, or None for a tangent of zero.
-
-    Supports the operations of `Ball`.  Anything else raises `TypeError`, so that no derivative is
-    left out.
-    """
-
-    __slots__ = ("d", "v")
-
-    def __init__(self, v: Any, d: Any = None) -> None:
-        self.v, self.d = v, d
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of the value."""
-        return self.v.shape
-
-    @property
-    def ndim(self) -> int:
-        """Number of dimensions."""
-        return self.v.ndim
-
-    @property
-    def tangent(self) -> Any:
-        """The tangent, as zeros where it is None."""
-        return np.zeros_like(self.v) if self.d is None else self.d
-
-    def __len__(self) -> int:
-        return len(self.v)
-
-    def __add__(self, other: Any) -> Dual:
-        other = _lift(other)
-        v, d = self.v + other.v, plus(self.d, other.d)
-        # Broadcasting with a constant may have enlarged the value.
-        return Dual(v, d if d is None or d.shape == v.shape else np.broadcast_to(d, v.shape))
-
-    __radd__ = __add__
-
-    def __sub__(self, other: Any) -> Dual:
-        return self + -_lift(other)
-
-    def __rsub__(self, other: Any) -> Dual:
-        return -self + other
-
-    def __neg__(self) -> Dual:
-        return self.mapped(lambda part: -part)
-
-    def __mul__(self, other: Any) -> Dual:
-        return _bilinear(lambda a, b: a * b, self, _lift(other))
-
-    __rmul__ = __mul__
-
-    def __matmul__(self, other: Any) -> Dual:
-        return _bilinear(lambda a, b: a @ b, self, _lift(other))
-
-    def __rmatmul__(self, other: Any) -> Dual:
-        return _lift(other) @ self
-
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        rule = _UFUNCS.get(ufunc)
-        if rule is None or method != "__call__" or kwargs:
-            return NotImplemented
-        return rule(*(_lift(x) for x in inputs))
-
-    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        if func in _OF_ONE:
-            return args[0].mapped(lambda part: func(part, *args[1:], **kwargs))
-        rule = _FUNCTIONS.get(func)
-        return NotImplemented if rule is None else rule(*args, **kwargs)
-
-    def mapped(self, part: Callable[[Any], Any]) -> Dual:
-        """Apply a linear function `part` of one argument to the value and to the tangent."""
-        return Dual(part(self.v), None if self.d is None else part(self.d))
-
-    def __getitem__(self, index: Any) -> Dual:
-        return self.mapped(lambda part: part[index])
-
-    def reshape(self, *shape: int) -> Dual:
-        """The same elements in another shape."""
-        return self.mapped(lambda part: part.reshape(*shape))
-
-    @property
-    def T(self) -> Dual:
-        """The transpose."""
-        return self.mapped(lambda part: part.T)
-
-    def __repr__(self) -> str:
-        return f"Dual({self.v!r} + ε {self.d!r})"
-
-
-def _lift(x: Any) -> Dual:
-    return x if isinstance(x, Dual) else Dual(x)
-
-
-def _bilinear(f: Callable[[Any, Any], Any], a: Dual, b: Dual) -> Dual:
-    first = None if a.d is None else f(a.d, b.v)
-    return Dual(f(a.v, b.v), plus(first, None if b.d is None else f(a.v, b.d)))
-
-
-def _times(slope: Any, d: Any) -> Any:
-    """slope∘d.  The product keeps the size of d as its `reach`, even if the slope is small.
-
-    Reverse mode over reverse mode may multiply d by all later factors first, and by the slope
-    last.  Where the first product is past the largest number, a slope of 0 gives 0·∞ = NaN.
-    """
-    return None if d is None else product(large(d), slope)
-
-
-def _tanh(x: Dual) -> Dual:
-    t = np.tanh(x.v)
-    return Dual(t, _times(tanh_slope(t), x.d))
-
-
-def _maximum(x: Dual, other: Dual) -> Dual:
-    """max(x, 0).  Raises `TypeError` for any other constant: the slope is that of relu."""
-    if other.d is not None or np.any(other.v != 0):
-        raise TypeError("np.maximum of a Dual and anything but 0 is not supported")
-    return Dual(np.maximum(x.v, other.v), _times(relu_slope(x.v), x.d))
-
-
-_UFUNCS: dict[np.ufunc, Callable[..., Any]] = {
-    np.add: Dual.__add__,
-    np.subtract: Dual.__sub__,
-    np.multiply: Dual.__mul__,
-    np.matmul: Dual.__matmul__,
-    np.negative: Dual.__neg__,
-    np.tanh: _tanh,
-    np.maximum: _maximum,
-}
-
-
-# ---------------------------------------------------------------------- functions of arrays
-
-
-def _together(items: Sequence[Any], join: Callable[[list[Any]], Any]) -> Dual:
-    """Combine several Duals by `join`.  If one has a tangent, a tangent of None becomes zeros."""
-    duals = [_lift(x) for x in items]
-    v = join([x.v for x in duals])
-    if all(x.d is None for x in duals):
-        return Dual(v)
-    return Dual(v, join([x.tangent for x in duals]))
-
-
-def _where(mask: Any, x: Any, y: Any) -> Dual:
-    return _together([x, y], lambda parts: np.where(mask, *parts))
-
-
-_OF_ONE = {
-    np.sum,
-    np.reshape,
-    np.transpose,
-    np.swapaxes,
-    np.moveaxis,
-    np.flip,
-    np.expand_dims,
-    np.squeeze,
-    np.broadcast_to,
-}
-_FUNCTIONS: dict[Any, Callable[..., Any]] = {
-    np.concatenate: lambda xs, axis=0: _together(xs, lambda ps: np.concatenate(ps, axis=axis)),
-    np.stack: lambda xs, axis=0: _together(xs, lambda ps: np.stack(ps, axis=axis)),
-    np.where: _where,
-    np.zeros_like: lambda x: Dual(np.zeros_like(x.v)),
-}
+__all__ = ["SPREAD", "Dual", "dual_functions"]
 
 
 @stack_like.register
 def _(like: Dual, parts: Any) -> Dual:
-    return settled(_together(parts, lambda ps: np.stack([settled(p) for p in ps])))
+    return settled(together(parts, lambda ps: np.stack([settled(p) for p in ps])))
 
 
 @join_like.register
 def _(like: Dual, parts: Any) -> Dual:
-    return _together(parts, lambda ps: np.concatenate([settled(p) for p in ps], axis=-1))
+    return together(parts, lambda ps: np.concatenate([settled(p) for p in ps], axis=-1))
 
 
 @constant.register
@@ -252,19 +89,19 @@ def _(x: Dual) -> Dual:
 @sigmoid.register
 def _(x: Dual) -> Dual:
     s = sigmoid(x.v)
-    return Dual(s, _times(sigmoid_slope(s), x.d))
+    return Dual(s, times(sigmoid_slope(s), x.d))
 
 
 @lstm_activations.register
 def _(x: Dual) -> Dual:
     s = lstm_activations(x.v)
-    return Dual(s, _times(lstm_slopes(s), x.d))
+    return Dual(s, times(lstm_slopes(s), x.d))
 
 
 @blend.register
 def _(z: Dual, kept: Any, new: Any) -> Dual:
     """Tangent: (1−z)∘ṅ + z∘k̇ in all its forms, plus ż∘(k−n), which may also be ż∘k − ż∘n."""
-    kept, new = _lift(kept), _lift(new)
+    kept, new = lift(kept), lift(new)
     v, d = blend(z.v, kept.v, new.v), None
     if kept.d is not None or new.d is not None:
         d = blend(z.v, kept.tangent, new.tangent)
@@ -291,12 +128,12 @@ def _tanh_curve(t: Any) -> Any:
 
 @sigmoid_slope.register
 def _(s: Dual) -> Dual:
-    return Dual(sigmoid_slope(s.v), _times(_sigmoid_curve(s.v), s.d))
+    return Dual(sigmoid_slope(s.v), times(_sigmoid_curve(s.v), s.d))
 
 
 @tanh_slope.register
 def _(t: Dual) -> Dual:
-    return Dual(tanh_slope(t.v), _times(_tanh_curve(t.v), t.d))
+    return Dual(tanh_slope(t.v), times(_tanh_curve(t.v), t.d))
 
 
 @lstm_slopes.register
@@ -305,7 +142,7 @@ def _(s: Dual) -> Dual:
     blocks = [s.v[..., k * size : (k + 1) * size] for k in range(4)]
     curves = [_tanh_curve(b) if k == 2 else _sigmoid_curve(b) for k, b in enumerate(blocks)]
     curve = np.concatenate([settled(c) for c in curves], axis=-1)
-    return Dual(lstm_slopes(s.v), _times(curve, s.d))
+    return Dual(lstm_slopes(s.v), times(curve, s.d))
 
 
 @relu_slope.register
@@ -317,7 +154,7 @@ def _(a: Dual) -> Dual:
 @product.register
 def _(first: Dual, *others: Any) -> Dual:
     """Tangent: Σ_k of the product with the k-th factor replaced by its tangent."""
-    factors = [first, *(_lift(f) for f in others)]
+    factors = [first, *(lift(f) for f in others)]
     values = [f.v for f in factors]
     d = None
     for k, f in enumerate(factors):
@@ -337,7 +174,7 @@ def _(x: Dual) -> Dual:
 @log_softmax_backward.register
 def _(y: Dual, upstream: Any) -> Dual:
     """dx = dy − p∘Σ dy, so its tangent is ḋy − p∘Σ ḋy − p∘ẏ∘Σ dy."""
-    dy = _lift(upstream)
+    dy = lift(upstream)
     d = None if dy.d is None else log_softmax_backward(y.v, dy.d)
     if y.d is not None:
         total = np.sum(dy.v, axis=-1, keepdims=True)

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .ball_core import Ball, settled_ball
-from .charging import charged
+from .ball_core import Ball, charged, settled_ball
 from .formats import SLACK, Array, Precision, gamma
 
 _ONE, _TWICE = np.asarray(1.0), np.asarray(2.0 * SLACK)

@@ -36,9 +36,7 @@ def MinLSTM(np: Any, x: Any, h: Any, w: Any) -> Any:
     return h, (h,)
 
 
-@kind(
-    weights={"weight_ih": "4H I", "weight_c": "2 H", "bias": "2H"}, states="c", gates="n f r s"
-)
+@kind(weights={"weight_ih": "4H I", "weight_c": "2 H", "bias": "2H"}, states="c", gates="n f r s")
 def SRU(np: Any, x: Any, c: Any, w: Any) -> Any:
     """c' = f∘c + (1−f)∘n and h = r∘c' + (1−r)∘s: n and s are products of x (Lei et al. 2018).
 

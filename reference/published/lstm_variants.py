@@ -31,9 +31,7 @@ def PeepholeLSTM(np: Any, x: Any, h: Any, c: Any, w: Any) -> Any:
     return h, (h, c)
 
 
-@kind(
-    weights={"weight_ih": "3H I", "weight_hh": "3H H", "bias": "3H"}, states="h c", gates="i g o"
-)
+@kind(weights={"weight_ih": "3H I", "weight_hh": "3H H", "bias": "3H"}, states="h c", gates="i g o")
 def CoupledLSTM(np: Any, x: Any, h: Any, c: Any, w: Any) -> Any:
     """f = 1 − i: coupled input and forget gate, CIFG (Greff et al. 2017)."""
     i, g, o = np.split(x @ w.weight_ih.T + h @ w.weight_hh.T + w.bias, 3, axis=-1)

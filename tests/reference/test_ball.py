@@ -175,10 +175,12 @@ def test_what_is_exact_has_radius_zero_and_what_was_computed_has_not() -> None:
 @pytest.mark.parametrize(
     "operation",
     [
-        np.exp,
-        np.sqrt,
-        lambda b: np.divide(b, b),
-        lambda b: np.cumsum(b),
+        np.exp2,
+        np.cbrt,
+        lambda b: np.arctan2(b, b),
+        lambda b: np.exp(b, where=np.ones(3, dtype=bool)),
+        lambda b: np.cumprod(b),
+        lambda b: b**3,
         lambda b: np.add.reduce(b),
     ],
 )

@@ -157,7 +157,7 @@ def test_relu_has_no_second_derivative() -> None:
 
 @pytest.mark.parametrize(
     "operation",
-    [np.exp, np.sqrt, np.cumsum, np.add.reduce, lambda x: np.maximum(x, 1.0), lambda x: x**2],
+    [np.exp2, np.cbrt, np.cumprod, np.add.reduce, np.std, lambda x: x**3],
 )
 def test_an_operation_without_a_rule_raises(operation: Callable[[Any], Any]) -> None:
     with pytest.raises(TypeError):

@@ -1,27 +1,37 @@
-"""What operations on Balls charge: the radius of a sum, and what a matrix product flushes."""
+"""The matrix product of Balls, and its charge for subnormal factors (theory: `ball`)."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from .formats import FLOAT64, SLACK, Array, Charge, Precision
+from .ball_core import UFUNCS, Ball
+from .formats import SLACK, Array, Precision
 
 
-def charged(
-    p: Precision, m: Array, r: Array | None, charge: Charge, floor: Array | None = None
-) -> Array:
-    """Radius of a sum of magnitude m and propagated radius r; `floor` replaces `charge.floor`."""
-    # A partial sum past the largest number may be infinite in a correct implementation.
-    scaled = m * charge.scale
-    radius: Array = scaled * charge.rate
-    # Underflow can lose at most m, so a sum of zeros loses nothing.
-    lost = np.minimum(scaled, charge.floor if floor is None else floor)
-    if p.storage is FLOAT64:
-        lost += lost  # `scale` is about 1 here: below the floor, a term may be lost and rounded
-    radius += lost
-    if r is not None:
-        radius += r
-    return radius
+def matmul(a: Ball, b: Ball) -> Ball:
+    """a @ b over an inner length n; γₙ holds for every order of summation (Higham, §3.1)."""
+    p = a.precision
+    abs_a, abs_b = a.absolute, b.absolute
+    r: Array | None = None
+    if a.exact:
+        m = dot(abs_a, abs_b)
+        if not b.exact:
+            r = dot(abs_a, b.radius)
+            m = m + r
+    else:
+        far = abs_b if b.exact else abs_b + b.radius
+        r = dot(a.radius, far)
+        m = dot(abs_a + a.radius, far)
+        if not b.exact:
+            r = r + dot(abs_a, b.radius)
+    if p.u_products:
+        rounded = p.u_products * m
+        r = rounded if r is None else r + rounded
+    ra, rb = (None if x.exact else x.radius for x in (a, b))
+    lost = flushed(p, (abs_a, ra), (abs_b, rb))
+    if lost is not None:
+        r = lost if r is None else r + lost
+    return Ball(a.v @ b.v, p, r, m, a.v.shape[-1], 0, p.stores)
 
 
 #: |value| and radius; None is a radius of 0.
@@ -57,3 +67,6 @@ def dot(a: Array, b: Array) -> Array:
             return a.dot(b)
         return a.reshape(-1, a.shape[-1]).dot(b).reshape(*a.shape[:-1], b.shape[-1])
     return a @ b
+
+
+UFUNCS[np.matmul] = matmul
