@@ -124,9 +124,9 @@ def _reason(error: Exception) -> str:
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
     if "read-only" in text:
         return "the step changes one of its arguments; expected a new array"
-    if isinstance(error, TypeError) and ("no implementation" in text or "not supported" in text):
+    if "has no rule" in text:
         names = sorted(f.__name__ for f in {*UFUNCS, *FUNCTIONS})
-        return f"{text}; a step may use + - * @, indexing, .T and np.{', np.'.join(names)}"
+        return f"{text}; a step may use + - * / @, indexing, .T and np.{', np.'.join(names)}"
     return text
 
 

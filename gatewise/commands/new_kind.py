@@ -22,7 +22,9 @@ import gatewise as gw
 
 
 # Shapes are in I, the width of the input, and H, the hidden size.
-@gw.kind(weights={{"weight_ih": "2H I", "weight_hh": "2H H", "bias": "2H"}}, states="h", gates="z n")
+@gw.kind(
+    weights={{"weight_ih": "2H I", "weight_hh": "2H H", "bias": "2H"}}, states="h", gates="z n"
+)
 def {name}(np, x, h, w):
     """The equations, in NumPy: x (B, I) and h (B, H) -> the output, and the new states."""
     a = x @ w.weight_ih.T + h @ w.weight_hh.T + w.bias

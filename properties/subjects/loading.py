@@ -14,6 +14,7 @@ from typing import Any
 
 import torch.nn
 
+import gatewise.reference.published  # noqa: F401  (its kinds stand in the tables)
 from gatewise.reference.classes import ALL, CLASSES, DECLARED, TORCH
 from gatewise.reference.kinds import KINDS, Kind
 

@@ -1,6 +1,7 @@
 """Kinds of published cells, declared by their steps.
 
-Each names its paper, and where libraries differ.  To import a module puts its kinds into the tables.
+Each names its paper, and where libraries differ.  An import of a module puts its kinds into the
+tables.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Variants of the LSTM: peepholes, coupled gates, a constant on the forget gate, a clip, layer norm.
+"""Variants of the LSTM: peepholes, coupled gates, a constant in a gate, a clip, layer norm.
 
 i, f, g, o are the input gate, the forget gate, the candidate and the output gate; x is (B, I), and
 h and c are (B, H).

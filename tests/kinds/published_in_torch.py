@@ -49,9 +49,8 @@ def coupled(x: Tensor, s: States, w: Any) -> Result:
 
 def coupled_lerp(x: Tensor, s: States, w: Any) -> Result:
     h, c = s
-    i, g, o = (
-        linear(torch.cat([x, h], -1), torch.cat([w.weight_ih, w.weight_hh], 1), w.bias)
-    ).chunk(3, -1)
+    whole = torch.cat([w.weight_ih, w.weight_hh], 1)
+    i, g, o = linear(torch.cat([x, h], -1), whole, w.bias).chunk(3, -1)
     c = c + sigmoid(i) * (tanh(g) - c)
     h = tanh(c) * sigmoid(o)
     return h, (h, c)
