@@ -41,5 +41,5 @@ def gradients(
             raise ValueError(f"upstream needs None or an entry of each result's shape: {shapes}")
         found = run_back(results, seeds, list(leaves.values()))
         pairs = zip(leaves.items(), found, strict=True)
-        own = {n: np.zeros_like(x.v) if d is None else d for (n, x), d in pairs}
+        own = {n: constant(like, np.zeros(x.shape)) if d is None else d for (n, x), d in pairs}
         return values, own

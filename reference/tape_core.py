@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import count
+from math import prod
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -24,28 +25,35 @@ class Adjoint(NamedTuple):
     """The derivative `d` of the loss by a value, and how it was computed.
 
     `depth` is the number of elementwise factors that d has got since the last matrix product or
-    sum.  `chain` is the largest number that this product has when the next one begins.  `blocks`
-    is the number of gates side by side in the last axis, which an implementation may multiply by
+    sum, and `before` is that of the terms of this sum.  `chain` is the number of factors of the
+    longest product that d is a part of, from the terms of one sum to the next sum.  `blocks` is
+    the number of gates side by side in the last axis, which an implementation may multiply by
     their weights one by one.
     """
 
     d: Any
+    before: int
     depth: int
     chain: int
     blocks: int
 
 
+#: How an adjoint begins: at a result, after a matrix product, after a sum over an axis.
+START = Adjoint(None, 0, 0, 0, 1)
+
+
 class Arrived:
     """The contributions to the adjoint of one value, from all of its uses."""
 
-    __slots__ = ("blocks", "depth", "pairs", "pieces", "rows", "whole")
+    __slots__ = ("before", "blocks", "depth", "pairs", "pieces", "rows", "steps", "whole")
 
     def __init__(self) -> None:
         self.whole: list[Any] = []
         self.pieces: list[tuple[Any, Any]] = []  # index, adjoint of the part
         self.rows: list[Any] = []  # (n, shape of the value): to be summed over n
         self.pairs: list[tuple[Any, Any]] = []  # a (n, k), d (n, m) for Σ a ⊗ d
-        self.depth, self.blocks = 0, 1
+        self.before, self.depth, self.blocks = 0, 0, 0
+        self.steps = 0  # into how many sums over the batch `rows` or `pairs` may be split
 
     def sum(self, shape: tuple[int, ...], ahead: int) -> Any:
         """The adjoint, as one sum in any order.
@@ -57,12 +65,12 @@ class Arrived:
             terms.append(self._over_steps(*map(matrix, zip(*self.pairs, strict=True))))
         if self.rows:
             summed = np.sum(matrix(self.rows), axis=0)
-            terms.append(also_summed(summed, len(self.rows) - 1))
+            terms.append(also_summed(summed, self.steps - 1))
         if self.pieces:
             terms += placed(shape, self.pieces, alone=not terms)
         if len(terms) == 1:
             return terms[0]
-        self.depth, d = 0, None
+        self.before, self.depth, d = self.depth, 0, None
         for term in terms:
             d = plus(d, term)
         return apart(d, ahead)
@@ -72,7 +80,7 @@ class Arrived:
 
         An implementation may add T products in storage.  A term passes at most as many roundings.
         """
-        return also_summed(a.T @ d, len(self.pairs) - 1)
+        return also_summed(a.T @ d, self.steps - 1)
 
 
 class Taped:
@@ -131,7 +139,7 @@ class Taped:
     @property
     def size(self) -> int:
         """Number of elements."""
-        return int(np.prod(self.v.shape))
+        return prod(self.v.shape)
 
     def __len__(self) -> int:
         return len(self.v)
@@ -141,43 +149,50 @@ class Taped:
 
     # ------------------------------------------------------------------ adjoints
 
-    def receive(self, d: Any, depth: int = 0, blocks: int = 1) -> None:
-        """Add one contribution to the adjoint; its shape is that of the value, or is broadcast."""
+    def receive(self, d: Any, a: Adjoint = START, factors: int = 0) -> None:
+        """Add one contribution d to the adjoint, made from the adjoint `a` by so many factors.
+
+        The shape of d is that of the value, or d is summed over the axes that were broadcast.
+        """
         if not self.needs:
             return
         shape: tuple[int, ...] = self.v.shape
         if d.shape == shape:
-            self._arrived(depth, blocks).whole.append(d)
+            self._arrived(a, factors).whole.append(d)
             return
-        arrived = self._arrived(0, blocks)  # a sum ends a product
+        arrived = self._arrived(START, 0)
         leading = d.ndim - len(shape)
         axes = tuple(k for k, n in enumerate(shape, leading) if n == 1 and d.shape[k] > 1)
         if axes:
             d = np.sum(d, axis=axes, keepdims=True)
         if leading or not axes:
+            arrived.steps += prod(d.shape[: max(leading - 1, 0)])
             arrived.rows.append(d.reshape(-1, *shape))
         else:
             arrived.whole.append(d)
 
-    def receive_part(self, index: Any, d: Any, depth: int, blocks: int) -> None:
-        """Add a contribution to self[index]."""
+    def receive_part(self, index: Any, a: Adjoint) -> None:
+        """Add the contribution `a` to self[index]."""
         if self.needs:
-            arrived = self._arrived(depth, 0)
-            arrived.pieces.append((index, d))
-            arrived.blocks += blocks
+            arrived = self._arrived(a._replace(blocks=0), 0)
+            arrived.pieces.append((index, a.d))
+            arrived.blocks += a.blocks
 
-    def receive_outer(self, a: Any, d: Any) -> None:
-        """Add Σ_n a ⊗ d, for a (n, k) and d (n, m), to the adjoint of a matrix (k, m)."""
+    def receive_outer(self, x: Any, d: Any) -> None:
+        """Add Σ x ⊗ d, for x (..., n, k) and d (..., n, m), to the adjoint of a matrix (k, m)."""
         if self.needs:
-            self._arrived(0, 1).pairs.append((a, d))
+            arrived = self._arrived(START, 0)
+            arrived.steps += prod(d.shape[:-2])
+            rows, width = x.reshape(-1, x.shape[-1]), d.shape[-1]
+            arrived.pairs.append((rows, d.reshape(-1, width)))
 
-    def _arrived(self, depth: int, blocks: int) -> Arrived:
-        if self.arrived is None:
-            self.arrived = Arrived()
-            self.arrived.blocks = blocks
+    def _arrived(self, a: Adjoint, factors: int) -> Arrived:
         arrived = self.arrived
-        arrived.depth = max(arrived.depth, depth)
-        arrived.blocks = max(arrived.blocks, blocks)
+        if arrived is None:
+            arrived = self.arrived = Arrived()
+        arrived.before = max(arrived.before, a.before)
+        arrived.depth = max(arrived.depth, a.depth + factors)
+        arrived.blocks = max(arrived.blocks, a.blocks)
         return arrived
 
     def adjoint(self) -> Any:
@@ -190,7 +205,9 @@ class Taped:
             return None
         d = arrived.sum(self.v.shape, self.ahead)
         if self.back is not None:
-            self.back(Adjoint(d, arrived.depth, arrived.depth + self.ahead, arrived.blocks))
+            before, depth = arrived.before, arrived.depth
+            chain = before + depth + self.ahead
+            self.back(Adjoint(d, before, depth, chain, max(1, arrived.blocks)))
         return d
 
     # ------------------------------------------------------------------ operations

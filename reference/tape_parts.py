@@ -67,7 +67,7 @@ def placed(shape: tuple[int, ...], pieces: Pieces, alone: bool) -> list[Any]:
     layers: list[Pieces] = []
     taken: list[npt.NDArray[np.bool_]] = []
     for index, d in pieces:
-        for layer, full in zip(layers, taken, strict=True):
+        for layer, full in zip(layers, taken, strict=True):  # noqa: B007
             if not full[index].any():
                 break
         else:

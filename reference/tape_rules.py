@@ -35,7 +35,6 @@ _OF_SLOPE = 2
 SLOPES: dict[Any, Callable[[Any, Any], Any]] = {
     np.tanh: lambda x, y: tanh_slope(y),
     sigmoid: lambda x, y: sigmoid_slope(y),
-    lstm_activations: lambda x, y: lstm_slopes(y),
 }
 
 
@@ -52,7 +51,7 @@ def _elementwise(function: Any, slope: Callable[[Any, Any], Any]) -> Callable[[T
         y = function(x.v)
 
         def back(a: Adjoint) -> None:
-            x.receive(times(a, slope(x.v, y)), a.depth + _OF_SLOPE, a.blocks)
+            x.receive(times(a, slope(x.v, y)), a, _OF_SLOPE)
 
         return record(y, back, (x,), _OF_SLOPE)
 
@@ -78,7 +77,7 @@ def _(x: Taped) -> Taped:
     y = lstm_activations(x.v)
 
     def back(a: Adjoint) -> None:
-        x.receive(times(a, lstm_slopes(y)), a.depth + _OF_SLOPE, max(4, a.blocks))
+        x.receive(times(a, lstm_slopes(y)), a._replace(blocks=max(4, a.blocks)), _OF_SLOPE)
 
     return record(y, back, (x,), _OF_SLOPE)
 
@@ -94,8 +93,8 @@ def _add(x: Any, y: Any) -> Taped:
     x, y = _taped(x), _taped(y)
 
     def back(a: Adjoint) -> None:
-        x.receive(a.d, a.depth, a.blocks)
-        y.receive(a.d, a.depth, a.blocks)
+        x.receive(a.d, a)
+        y.receive(a.d, a)
 
     return record(x.v + y.v, back, (x, y))
 
@@ -104,15 +103,15 @@ def _subtract(x: Any, y: Any) -> Taped:
     x, y = _taped(x), _taped(y)
 
     def back(a: Adjoint) -> None:
-        x.receive(a.d, a.depth, a.blocks)
+        x.receive(a.d, a)
         if y.needs:
-            y.receive(-a.d, a.depth, a.blocks)
+            y.receive(-a.d, a)
 
     return record(x.v - y.v, back, (x, y))
 
 
 def _negative(x: Taped) -> Taped:
-    return record(-x.v, lambda a: x.receive(-a.d, a.depth, a.blocks), (x,))
+    return record(-x.v, lambda a: x.receive(-a.d, a), (x,))
 
 
 def _multiply(x: Any, y: Any) -> Taped:
@@ -120,9 +119,9 @@ def _multiply(x: Any, y: Any) -> Taped:
 
     def back(a: Adjoint) -> None:
         if x.needs:
-            x.receive(times(a, y.v), a.depth + 1, a.blocks)
+            x.receive(times(a, y.v), a, 1)
         if y.needs:
-            y.receive(times(a, x.v), a.depth + 1, a.blocks)
+            y.receive(times(a, x.v), a, 1)
 
     return record(x.v * y.v, back, (x, y), 1)
 
@@ -134,7 +133,7 @@ def _maximum(x: Any, y: Any) -> Taped:
     v = np.maximum(x.v, y)
 
     def back(a: Adjoint) -> None:
-        x.receive(times(a, relu_slope(x.v)), a.depth + 1, a.blocks)
+        x.receive(times(a, relu_slope(x.v)), a, 1)
 
     return record(v, back, (x,), 1)
 
@@ -157,8 +156,7 @@ def _matmul(x: Any, y: Any) -> Taped:
             w = y.v.T if y.origin is None else y.origin.v
             x.receive(also_summed(a.d @ constant(a.d, w), a.blocks - 1))
         if y.needs:
-            rows = constant(a.d, x.v).reshape(-1, x.shape[-1])
-            y.receive_outer(rows, a.d.reshape(-1, a.d.shape[-1]))
+            y.receive_outer(constant(a.d, x.v), a.d)
 
     return record(x.v @ y.v, back, (x, y), None)
 
@@ -189,12 +187,12 @@ def _(z: Taped, kept: Any, new: Any) -> Taped:
     def back(a: Adjoint) -> None:
         to_kept, to_new = blend_slopes(constant(a.d, z.v))
         if kept.needs:
-            kept.receive(times(a, to_kept), a.depth + 1, a.blocks)
+            kept.receive(times(a, to_kept), a, 1)
         if new.needs:
-            new.receive(times(a, to_new), a.depth + 1, a.blocks)
+            new.receive(times(a, to_new), a, 1)
         if z.needs:
             apart = rounded_apart(constant(a.d, kept.v) - constant(a.d, new.v))
-            z.receive(times(a, apart), a.depth + 1, a.blocks)
+            z.receive(times(a, apart), a, 1)
 
     return record(blend(z.v, kept.v, new.v), back, (z, kept, new), 1)
 
@@ -207,12 +205,12 @@ def _(x: Taped) -> Taped:
 
 @settled.register
 def _(x: Taped) -> Taped:
-    return record(settled(x.v), lambda a: x.receive(a.d, a.depth, a.blocks), (x,))
+    return record(settled(x.v), lambda a: x.receive(a.d, a), (x,))
 
 
 @rounded_apart.register
 def _(x: Taped) -> Taped:
-    return record(rounded_apart(x.v), lambda a: x.receive(a.d, a.depth, a.blocks), (x,))
+    return record(rounded_apart(x.v), lambda a: x.receive(a.d, a), (x,))
 
 
 @constant.register
@@ -229,21 +227,29 @@ def _index(x: Taped, index: Any) -> Taped:
     An index that takes an element several times, such as the ids of words, gives a sum over all
     places of this element, in any order.
     """
-    shape = x.shape
     y = record(x.v[index], lambda a: None, (x,))
     if not y.needs:
         return y
-    arrays = [k for k in (index if isinstance(index, tuple) else (index,)) if np.ndim(k)]
-    places = np.arange(x.size).reshape(shape)[index] if arrays else None
-    if places is None or np.unique(places).size == places.size:
-        y.part = True
-        y.back = lambda a: x.receive_part(index, a.d, a.depth, a.blocks)
-        return y
-    chosen = (places.reshape(-1) == np.arange(x.size)[:, None]).astype(np.float64)
+    if not isinstance(index, tuple) and np.ndim(index):
+        return _rows(x, y, np.asarray(index))
+    if isinstance(index, tuple) and any(np.ndim(k) for k in index):
+        places = np.arange(x.size).reshape(x.shape)[index]
+        if np.unique(places).size < places.size:
+            flat = _index(x.reshape(-1), places.reshape(-1))
+            return FUNCTIONS[np.reshape](flat, places.shape)
+    y.part = True
+    y.back = lambda a: x.receive_part(index, a)
+    return y
+
+
+def _rows(x: Taped, y: Taped, index: Any) -> Taped:
+    """x[index] for an array of row numbers, or a mask of rows."""
+    rows = np.arange(len(x))[index].reshape(-1)
+    chosen = (rows == np.arange(len(x))[:, None]).astype(np.float64)
 
     def back(a: Adjoint) -> None:
-        summed = constant(a.d, chosen) @ a.d.reshape(-1, 1)
-        x.receive(also_summed(summed.reshape(*shape), places.size - 1))
+        summed = constant(a.d, chosen) @ a.d.reshape(rows.size, -1)
+        x.receive(also_summed(summed, rows.size - 1).reshape(*x.shape))
 
     y.back, y.atoms = back, None
     return y
@@ -255,7 +261,7 @@ def _shaped(function: Any, inverse: Callable[..., Callable[[Any], Any]]) -> Call
     def rule(x: Taped, *arguments: Any, **named: Any) -> Taped:
         undo = inverse(x.shape, *arguments, **named)
         y = function(x.v, *arguments, **named)
-        return record(y, lambda a: x.receive(undo(a.d), a.depth, a.blocks), (x,))
+        return record(y, lambda a: x.receive(undo(a.d), a), (x,))
 
     return rule
 
@@ -281,22 +287,22 @@ def _moved_back(function: Any) -> Callable[..., Callable[[Any], Any]]:
 def _reshape(x: Taped, shape: Any) -> Taped:
     target = np.empty(x.shape).reshape(shape).shape
     y = x.v.reshape(*target)
-    return record(y, lambda a: x.receive(a.d.reshape(*x.shape), a.depth, a.blocks), (x,))
+    return record(y, lambda a: x.receive(a.d.reshape(*x.shape), a), (x,))
 
 
 def _transpose(x: Taped, axes: Any = None) -> Taped:
     if axes is None:
-        return record(x.v.T, lambda a: x.receive(a.d.T, a.depth, a.blocks), (x,))
+        return record(x.v.T, lambda a: x.receive(a.d.T, a), (x,))
     back = tuple(int(k) for k in np.argsort(np.array(axes) % x.ndim))
     y = np.transpose(x.v, axes)
-    return record(y, lambda a: x.receive(np.transpose(a.d, back), a.depth, a.blocks), (x,))
+    return record(y, lambda a: x.receive(np.transpose(a.d, back), a), (x,))
 
 
 def _sum(x: Taped, axis: Any = None, keepdims: bool = False) -> Taped:
     kept = np.sum(np.empty(x.shape), axis=axis, keepdims=True).shape
 
     def back(a: Adjoint) -> None:
-        x.receive(np.broadcast_to(a.d.reshape(*kept), x.shape), a.depth, a.blocks)
+        x.receive(np.broadcast_to(a.d.reshape(*kept), x.shape), a)
 
     return record(np.sum(x.v, axis=axis, keepdims=keepdims), back, (x,))
 
@@ -309,9 +315,9 @@ def _where(mask: Any, x: Any, y: Any) -> Taped:
 
     def back(a: Adjoint) -> None:
         if x.needs:
-            x.receive(masked(a.d, mask), a.depth, a.blocks)
+            x.receive(masked(a.d, mask), a)
         if y.needs:
-            y.receive(masked(a.d, np.logical_not(mask)), a.depth, a.blocks)
+            y.receive(masked(a.d, np.logical_not(mask)), a)
 
     return record(v, back, (x, y))
 
@@ -323,7 +329,7 @@ def _joined(parts: Sequence[Any], v: Any, ends: Sequence[Any]) -> Taped:
     def back(a: Adjoint) -> None:
         for part, index in zip(own, ends, strict=True):
             if part.needs:
-                part.receive(a.d[index], a.depth, a.blocks)
+                part.receive(a.d[index], a)
 
     return record(v, back, own)
 
@@ -369,7 +375,7 @@ def _split(x: Taped, sections: Any, axis: int = 0) -> list[Any]:
 
 def _broadcast_to(x: Taped, shape: Any) -> Taped:
     y = np.broadcast_to(x.v, shape)
-    return record(y, lambda a: x.receive(a.d, 0, a.blocks), (x,))
+    return record(y, lambda a: x.receive(a.d, a), (x,))
 
 
 FUNCTIONS.update(
