@@ -175,11 +175,12 @@ def _(first: Ball, *others: Any, chain: int | None = None) -> Ball:
     nested = NESTED if chain is None else chain
     if len(others) == 1:
         other = first.lift(others[0])
-        if first.reach is None and other.reach is None:
+        if first.reach is None and other.reach is None and first.early is None:
             ball = first * other
             ball.underflows = nested
             return ball
     n, v, below, grown, reach = 1, first.v, first.absolute, first.radius, first.reach
+    early = first.early
     span = below + grown if reach is None else reach
     for other in others:
         # Π(|v|+r) − Π|v| as a sum of positive terms: nothing cancels.
@@ -193,9 +194,13 @@ def _(first: Ball, *others: Any, chain: int | None = None) -> Ball:
             most = np.maximum(f.reach, most)
         if reach is not None:
             span = np.maximum(_ONE, span) * np.maximum(_ONE, most)
+        if early is not None:
+            early = early * np.maximum(_ONE, most)
+    if early is not None:
+        span = early if reach is None else np.maximum(span, early)
     room = 0.25 * first.precision.storage.largest
-    if reach is not None and not span.max() < room:
+    if not (reach is None and early is None) and not span.max() < room:
         grown = np.where((span < room) | (below + grown == 0), grown, np.inf)
     ball = Ball(v, first.precision, grown, roundings=n - 1)
-    ball.absolute, ball.underflows, ball.reach = below, nested, reach
+    ball.absolute, ball.underflows, ball.reach, ball.early = below, nested, reach, early
     return ball

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from . import tape_rules
+from . import tape_cells, tape_rules, tape_shapes
 from .activations import constant, settled
 from .dual import Dual
-from .tape_core import Taped, run_back, value
+from .tape_core import Taped, value
 
-__all__ = ["Taped", "gradients", "tape_rules"]
+__all__ = ["Taped", "gradients", "tape_cells", "tape_rules", "tape_shapes"]
 
 
 def gradients(
@@ -39,7 +39,48 @@ def gradients(
             d is not None and d.shape != shape for d, shape in zip(seeds, shapes, strict=True)
         ):
             raise ValueError(f"upstream needs None or an entry of each result's shape: {shapes}")
-        found = run_back(results, seeds, list(leaves.values()))
+        found = _run_back(results, seeds, list(leaves.values()))
         pairs = zip(leaves.items(), found, strict=True)
         own = {n: constant(like, np.zeros(x.shape)) if d is None else d for (n, x), d in pairs}
         return values, own
+
+
+def _run_back(
+    results: Sequence[Any], upstream: Sequence[Any], inputs: Sequence[Taped]
+) -> list[Any]:
+    """The adjoints of `inputs`, settled, from those of the results; None where there is none."""
+    nodes: dict[int, Taped] = {}
+    uses: dict[int, int] = {}
+    open_ = [r for r in results if isinstance(r, Taped) and r.needs]
+    for r in open_:
+        uses[r.order] = uses.get(r.order, 0) + 1
+    while open_:
+        node = open_.pop()
+        if node.order not in nodes:
+            nodes[node.order] = node
+            open_ += node.parents
+    order = sorted(nodes)
+    cut: set[int] = set()
+    for number in order:
+        node = nodes[number]
+        for parent in node.parents:
+            # The parts of one value are put side by side, not added: they count as one use.
+            if not (node.part and parent.order in cut):
+                uses[parent.order] = uses.get(parent.order, 0) + 1
+            if node.part:
+                cut.add(parent.order)
+    for number in order:
+        node = nodes[number]
+        if node.atoms is not None:
+            ends = [0 if uses[p.order] > 1 else p.ahead for p in node.parents]
+            node.ahead = node.atoms + max(ends, default=0)
+    for r, d in zip(results, upstream, strict=True):
+        if d is not None and isinstance(r, Taped):
+            r.receive(d)
+    found: dict[int, Any] = {}
+    wanted = {x.order for x in inputs}
+    for number in reversed(order):
+        d = nodes[number].adjoint()
+        if number in wanted and d is not None:
+            found[number] = settled(d)
+    return [found.get(x.order) for x in inputs]

@@ -1,86 +1,22 @@
-"""The class `Taped`: a value, the step that gave it, and the adjoints that arrive at it."""
+"""The class `Taped`: a value, the operation that gave it, and the adjoints that arrive at it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import count
 from math import prod
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
-from .activations import settled
-from .recurrence import plus
-from .slopes import also_summed
-from .tape_parts import apart, matrix, placed
+from .slopes import large
+from .tape_adjoints import START, Adjoint, Arrived
 
 #: Rules for NumPy's functions on Taped values; `tape_rules` registers them.
 UFUNCS: dict[np.ufunc, Callable[..., Any]] = {}
 FUNCTIONS: dict[Any, Callable[..., Any]] = {}
 
 _ORDER = count()
-
-
-class Adjoint(NamedTuple):
-    """The derivative `d` of the loss by a value, and how it was computed.
-
-    `depth` is the number of elementwise factors that d has got since the last matrix product or
-    sum, and `before` is that of the terms of this sum.  `chain` is the number of factors of the
-    longest product that d is a part of, from the terms of one sum to the next sum.  `blocks` is
-    the number of gates side by side in the last axis, which an implementation may multiply by
-    their weights one by one.
-    """
-
-    d: Any
-    before: int
-    depth: int
-    chain: int
-    blocks: int
-
-
-#: How an adjoint begins: at a result, after a matrix product, after a sum over an axis.
-START = Adjoint(None, 0, 0, 0, 1)
-
-
-class Arrived:
-    """The contributions to the adjoint of one value, from all of its uses."""
-
-    __slots__ = ("before", "blocks", "depth", "pairs", "pieces", "rows", "steps", "whole")
-
-    def __init__(self) -> None:
-        self.whole: list[Any] = []
-        self.pieces: list[tuple[Any, Any]] = []  # index, adjoint of the part
-        self.rows: list[Any] = []  # (n, shape of the value): to be summed over n
-        self.pairs: list[tuple[Any, Any]] = []  # a (n, k), d (n, m) for Σ a ⊗ d
-        self.before, self.depth, self.blocks = 0, 0, 0
-        self.steps = 0  # into how many sums over the batch `rows` or `pairs` may be split
-
-    def sum(self, shape: tuple[int, ...], ahead: int) -> Any:
-        """The adjoint, as one sum in any order.
-
-        `ahead` factors follow; each may be applied to the terms in place of the sum.
-        """
-        terms = list(self.whole)
-        if self.pairs:
-            terms.append(self._over_steps(*map(matrix, zip(*self.pairs, strict=True))))
-        if self.rows:
-            summed = np.sum(matrix(self.rows), axis=0)
-            terms.append(also_summed(summed, self.steps - 1))
-        if self.pieces:
-            terms += placed(shape, self.pieces, alone=not terms)
-        if len(terms) == 1:
-            return terms[0]
-        self.before, self.depth, d = self.depth, 0, None
-        for term in terms:
-            d = plus(d, term)
-        return apart(d, ahead)
-
-    def _over_steps(self, a: Any, d: Any) -> Any:
-        """Σ_t Σ_b a ⊗ d by one product over T·B rows.
-
-        An implementation may add T products in storage.  A term passes at most as many roundings.
-        """
-        return also_summed(a.T @ d, self.steps - 1)
 
 
 class Taped:
@@ -165,8 +101,8 @@ class Taped:
         axes = tuple(k for k, n in enumerate(shape, leading) if n == 1 and d.shape[k] > 1)
         if axes:
             d = np.sum(d, axis=axes, keepdims=True)
-        if leading or not axes:
-            arrived.steps += prod(d.shape[: max(leading - 1, 0)])
+        if leading:
+            arrived.steps += prod(d.shape[: leading - 1])
             arrived.rows.append(d.reshape(-1, *shape))
         else:
             arrived.whole.append(d)
@@ -190,6 +126,7 @@ class Taped:
         arrived = self.arrived
         if arrived is None:
             arrived = self.arrived = Arrived()
+        arrived.terms = max(arrived.terms, a.terms)
         arrived.before = max(arrived.before, a.before)
         arrived.depth = max(arrived.depth, a.depth + factors)
         arrived.blocks = max(arrived.blocks, a.blocks)
@@ -205,9 +142,11 @@ class Taped:
             return None
         d = arrived.sum(self.v.shape, self.ahead)
         if self.back is not None:
-            before, depth = arrived.before, arrived.depth
-            chain = before + depth + self.ahead
-            self.back(Adjoint(d, before, depth, chain, max(1, arrived.blocks)))
+            if self.atoms:  # an adjoint above 1 multiplies what underflowed before it
+                d = large(d)
+            terms, before, depth = arrived.terms, arrived.before, arrived.depth
+            chain = before + terms * (depth + self.ahead)
+            self.back(Adjoint(d, terms, before, depth, chain, max(1, arrived.blocks)))
         return d
 
     # ------------------------------------------------------------------ operations
@@ -311,6 +250,11 @@ def unsupported(name: str) -> NoReturn:
     )
 
 
+def as_taped(x: Any) -> Taped:
+    """x itself, or a constant."""
+    return x if isinstance(x, Taped) else Taped(x)
+
+
 def value(x: Any) -> Any:
     """The value of a Taped; anything else as it is."""
     return x.v if isinstance(x, Taped) else x
@@ -322,42 +266,3 @@ def record(
     """A value with its way back to `parents`, or a constant if no parent needs an adjoint."""
     own = tuple(p for p in parents if isinstance(p, Taped) and p.needs)
     return Taped(v, back, own, atoms, needs=True) if own else Taped(v)
-
-
-def run_back(results: Sequence[Any], upstream: Sequence[Any], inputs: Sequence[Taped]) -> list[Any]:
-    """The adjoints of `inputs`, settled, from those of the results; None where there is none."""
-    nodes: dict[int, Taped] = {}
-    uses: dict[int, int] = {}
-    open_ = [r for r in results if isinstance(r, Taped) and r.needs]
-    for r in open_:
-        uses[r.order] = uses.get(r.order, 0) + 1
-    while open_:
-        node = open_.pop()
-        if node.order not in nodes:
-            nodes[node.order] = node
-            open_ += node.parents
-    order = sorted(nodes)
-    cut: set[int] = set()
-    for number in order:
-        node = nodes[number]
-        for parent in node.parents:
-            # The parts of one value are put side by side, not added: they count as one use.
-            if not (node.part and parent.order in cut):
-                uses[parent.order] = uses.get(parent.order, 0) + 1
-            if node.part:
-                cut.add(parent.order)
-    for number in order:
-        node = nodes[number]
-        if node.atoms is not None:
-            ends = [0 if uses[p.order] > 1 else p.ahead for p in node.parents]
-            node.ahead = node.atoms + max(ends, default=0)
-    for r, d in zip(results, upstream, strict=True):
-        if d is not None and isinstance(r, Taped):
-            r.receive(d)
-    found: dict[int, Any] = {}
-    wanted = {x.order for x in inputs}
-    for number in reversed(order):
-        d = nodes[number].adjoint()
-        if number in wanted and d is not None:
-            found[number] = settled(d)
-    return [found.get(x.order) for x in inputs]
