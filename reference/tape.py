@@ -51,31 +51,30 @@ def _run_back(
     """The adjoints of `inputs`, settled, from those of the results; None where there is none."""
     nodes: dict[int, Taped] = {}
     uses: dict[int, int] = {}
-    open_ = [r for r in results if isinstance(r, Taped) and r.needs]
+    seeds = [(r, d) for r, d in zip(results, upstream, strict=True) if d is not None]
+    open_ = [r for r, _ in seeds if isinstance(r, Taped) and r.needs]
     for r in open_:
         uses[r.order] = uses.get(r.order, 0) + 1
     while open_:
         node = open_.pop()
         if node.order not in nodes:
             nodes[node.order] = node
-            open_ += node.parents
+            open_ += (*node.parents, *node.parts)
     order = sorted(nodes)
-    cut: set[int] = set()
     for number in order:
-        node = nodes[number]
-        for parent in node.parents:
-            # The parts of one value are put side by side, not added: they count as one use.
-            if not (node.part and parent.order in cut):
-                uses[parent.order] = uses.get(parent.order, 0) + 1
-            if node.part:
-                cut.add(parent.order)
+        for parent in nodes[number].parents:
+            uses[parent.order] = uses.get(parent.order, 0) + 1
+    # The parts of one value are put side by side, not added: together they are one use.
+    for number in {parent.order for node in nodes.values() for parent in node.parts}:
+        uses[number] = uses.get(number, 0) + 1
     for number in order:
         node = nodes[number]
         if node.atoms is not None:
-            ends = [0 if uses[p.order] > 1 else p.ahead for p in node.parents]
+            parents = (*node.parents, *node.parts)
+            ends = [0 if uses[p.order] > 1 else p.ahead for p in parents]
             node.ahead = node.atoms + max(ends, default=0)
-    for r, d in zip(results, upstream, strict=True):
-        if d is not None and isinstance(r, Taped):
+    for r, d in seeds:
+        if isinstance(r, Taped):
             r.receive(d)
     found: dict[int, Any] = {}
     wanted = {x.order for x in inputs}

@@ -45,7 +45,18 @@ START = Adjoint(None, 1, 0, 0, 0, 1)
 class Arrived:
     """The contributions to the adjoint of one value, from all of its uses."""
 
-    __slots__ = ("before", "blocks", "depth", "pairs", "pieces", "rows", "steps", "terms", "whole")
+    __slots__ = (
+        "before",
+        "blocks",
+        "depth",
+        "pairs",
+        "pieces",
+        "rows",
+        "steps",
+        "summed",
+        "terms",
+        "whole",
+    )
 
     def __init__(self) -> None:
         self.whole: list[Any] = []
@@ -53,6 +64,7 @@ class Arrived:
         self.rows: list[Any] = []  # (n, shape of the value): to be summed over n
         self.pairs: list[tuple[Any, Any]] = []  # a (n, k), d (n, m) for Σ a ⊗ d
         self.before, self.depth, self.blocks, self.terms = 0, 0, 0, 1
+        self.summed = 1  # how many elements were added over an axis that was broadcast
         self.steps = 0  # into how many sums over the batch `rows` or `pairs` may be split
 
     def sum(self, shape: tuple[int, ...], ahead: int) -> Any:
@@ -68,10 +80,10 @@ class Arrived:
             terms.append(also_summed(summed, self.steps - 1))
         if self.pieces:
             terms += placed(shape, self.pieces, alone=not terms)
-        if len(terms) == 1:
+        if len(terms) == self.summed == 1:
             return terms[0]
-        self.before, self.depth, d = len(terms) * self.depth, 0, None
-        self.terms = len(terms)
+        self.terms = max(len(terms), self.summed)
+        self.before, self.depth, d = self.terms * self.depth, 0, None
         for term in terms:
             d = plus(d, term)
         return crossed(d, terms, ahead)
@@ -176,7 +188,9 @@ def side_by_side(like: Any, shape: tuple[int, ...], pieces: Pieces, alone: bool)
 @side_by_side.register
 def _(like: Ball, shape: tuple[int, ...], pieces: Pieces, alone: bool) -> Ball:
     if not alone:  # the underflow of a product of large factors is charged before it is added
-        pieces = [(k, b if b.reach is b.early is None else b.settled()._unreached()) for k, b in pieces]
+        pieces = [
+            (k, b if b.reach is b.early is None else b.settled()._unreached()) for k, b in pieces
+        ]
     balls = [b for _, b in pieces]
     whole = Ball(_filled(shape, [(k, b.v) for k, b in pieces]), like.precision)
     if alone:

@@ -47,9 +47,9 @@ def _(gates: Taped, c: Any) -> tuple[Taped, Taped, Taped]:
             gates.receive_part(last, a._replace(d=d, depth=a.depth + 1, blocks=1))
         tanh_c.receive(times(a, o, at_most_one=True), a, 1)
 
-    new_c = record(new, back_c, (gates, c), 1)
+    new_c = record(new, back_c, (c,), 1, (gates,))
     tanh_c = record(tanh_new, back_tanh, (new_c,), OF_SLOPE)
-    return new_c, tanh_c, record(m, back_m, (gates, tanh_c), 1)
+    return new_c, tanh_c, record(m, back_m, (tanh_c,), 1, (gates,))
 
 
 @gru_state.register
@@ -77,8 +77,8 @@ def _(x_share: Taped, a_h: Any, h: Any, update_keeps: bool) -> GRUParts:
         a_h.receive_part(n_, part._replace(d=product(d, constant(d, r), chain=a.chain)))
         rz.receive_part((..., slice(0, size)), part._replace(d=product(d, q, chain=a.chain)))
 
-    rz = record(rz_v, back_rz, (x_share, a_h), OF_SLOPE)
-    n = record(n_v, back_n, (x_share, a_h, rz), OF_SLOPE + 1)
+    rz = record(rz_v, back_rz, (), OF_SLOPE, (x_share, a_h))
+    n = record(n_v, back_n, (), OF_SLOPE + 1, (x_share, a_h, rz))
     z = rz[..., size:]
     new = blended(v, z, h, n) if update_keeps else blended(v, z, n, h)
     return GRUParts(new, rz, a_h[..., 2 * size :], n)

@@ -36,7 +36,7 @@ class Taped:
         "order",
         "origin",
         "parents",
-        "part",
+        "parts",
         "v",
     )
 
@@ -56,7 +56,7 @@ class Taped:
         self.order = next(_ORDER)
         self.ahead = 0
         self.arrived: Arrived | None = None
-        self.part = False  # whether this is a part of its parent: x[index]
+        self.parts: tuple[Taped, ...] = ()  # the parents of which it uses a part: x[index]
         self.origin: Taped | None = None  # of a transpose: what was transposed
         self._T: Taped | None = None
 
@@ -99,6 +99,7 @@ class Taped:
         arrived = self._arrived(START, 0)
         leading = d.ndim - len(shape)
         axes = tuple(k for k, n in enumerate(shape, leading) if n == 1 and d.shape[k] > 1)
+        arrived.summed = max(arrived.summed, prod(d.shape) // max(prod(shape), 1))
         if axes:
             d = np.sum(d, axis=axes, keepdims=True)
         if leading:
@@ -261,8 +262,20 @@ def value(x: Any) -> Any:
 
 
 def record(
-    v: Any, back: Callable[[Adjoint], None], parents: Sequence[Any], atoms: int | None = 0
+    v: Any,
+    back: Callable[[Adjoint], None],
+    parents: Sequence[Taped],
+    atoms: int | None = 0,
+    parts: Sequence[Taped] = (),
 ) -> Taped:
-    """A value with its way back to `parents`, or a constant if no parent needs an adjoint."""
-    own = tuple(p for p in parents if isinstance(p, Taped) and p.needs)
-    return Taped(v, back, own, atoms, needs=True) if own else Taped(v)
+    """A value with its way back to `parents`, or a constant if no parent needs an adjoint.
+
+    `parts` are further parents, of which it uses a part only (`receive_part`).
+    """
+    own = tuple(p for p in parents if p.needs)
+    of = tuple(p for p in parts if p.needs)
+    if not (own or of):
+        return Taped(v)
+    node = Taped(v, back, own, atoms, needs=True)
+    node.parts = of
+    return node

@@ -19,22 +19,17 @@ def _index(x: Taped, index: Any) -> Taped:
     An index that takes an element several times, such as the ids of words, gives a sum over all
     places of this element, in any order.
     """
-    y = record(x.v[index], lambda a: None, (x,))
-    if not y.needs:
-        return y
     if not isinstance(index, tuple) and np.ndim(index):
-        return _rows(x, y, np.asarray(index))
+        return _rows(x, np.asarray(index))
     if isinstance(index, tuple) and any(np.ndim(k) for k in index):
         places = np.arange(x.size).reshape(x.shape)[index]
         if np.unique(places).size < places.size:
             flat = _index(x.reshape(-1), places.reshape(-1))
             return FUNCTIONS[np.reshape](flat, places.shape)
-    y.part = True
-    y.back = lambda a: x.receive_part(index, a)
-    return y
+    return record(x.v[index], lambda a: x.receive_part(index, a), (), parts=(x,))
 
 
-def _rows(x: Taped, y: Taped, index: Any) -> Taped:
+def _rows(x: Taped, index: Any) -> Taped:
     """x[index] for an array of row numbers, or a mask of rows."""
     rows = np.arange(len(x))[index].reshape(-1)
     chosen = (rows == np.arange(len(x))[:, None]).astype(np.float64)
@@ -43,8 +38,7 @@ def _rows(x: Taped, y: Taped, index: Any) -> Taped:
         summed = constant(a.d, chosen) @ a.d.reshape(rows.size, -1)
         x.receive(also_summed(summed, rows.size - 1).reshape(*x.shape))
 
-    y.back, y.atoms = back, None
-    return y
+    return record(x.v[index], back, (x,), None)
 
 
 def _shaped(function: Any, inverse: Callable[..., Callable[[Any], Any]]) -> Callable[..., Taped]:
