@@ -76,7 +76,7 @@ class Arrived:
         if self.pairs:
             terms.append(self._over_steps(*map(matrix, zip(*self.pairs, strict=True))))
         if self.rows:
-            summed = np.sum(matrix(self.rows), axis=0)
+            summed = reduced(matrix(self.rows), 0, ahead)
             terms.append(also_summed(summed, self.steps - 1))
         if self.pieces:
             terms += placed(shape, self.pieces, alone=not terms)
@@ -132,6 +132,28 @@ def _(total: Dual, terms: Sequence[Any], factors: int) -> Dual:
     duals = [x if isinstance(x, Dual) else Dual(x) for x in terms]
     d = None if total.d is None else crossed(total.d, [x.d for x in duals], factors)
     return Dual(crossed(total.v, [x.v for x in duals], factors), d)
+
+
+@singledispatch
+def reduced(x: Any, axis: Any, factors: int) -> Any:
+    """Σ x over axes: axis 0, or several that are kept.
+
+    If factors follow, each may multiply the terms: a Ball keeps the `reach` of its terms.
+    """
+    return np.sum(x, axis=axis, keepdims=axis != 0)
+
+
+@reduced.register
+def _(x: Ball, axis: Any, factors: int) -> Ball:
+    ball: Ball = np.sum(x, axis=axis, keepdims=axis != 0)  # type: ignore[call-overload]
+    if factors and x.reach is not None:
+        ball.reach = np.max(x.reach, axis=axis, keepdims=axis != 0)
+    return ball
+
+
+@reduced.register
+def _(x: Dual, axis: Any, factors: int) -> Dual:
+    return x.mapped(lambda part: reduced(part, axis, factors))
 
 
 @singledispatch

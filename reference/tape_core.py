@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from .slopes import large
-from .tape_adjoints import START, Adjoint, Arrived
+from .tape_adjoints import START, Adjoint, Arrived, reduced
 
 #: Rules for NumPy's functions on Taped values; `tape_rules` registers them.
 UFUNCS: dict[np.ufunc, Callable[..., Any]] = {}
@@ -96,12 +96,12 @@ class Taped:
         if d.shape == shape:
             self._arrived(a, factors).whole.append(d)
             return
-        arrived = self._arrived(START, 0)
+        arrived = self._arrived(a, factors)
         leading = d.ndim - len(shape)
         axes = tuple(k for k, n in enumerate(shape, leading) if n == 1 and d.shape[k] > 1)
         arrived.summed = max(arrived.summed, prod(d.shape) // max(prod(shape), 1))
         if axes:
-            d = np.sum(d, axis=axes, keepdims=True)
+            d = reduced(d, axes, self.ahead)
         if leading:
             arrived.steps += prod(d.shape[: leading - 1])
             arrived.rows.append(d.reshape(-1, *shape))
@@ -111,9 +111,10 @@ class Taped:
     def receive_part(self, index: Any, a: Adjoint) -> None:
         """Add the contribution `a` to self[index]."""
         if self.needs:
-            arrived = self._arrived(a._replace(blocks=0), 0)
-            arrived.pieces.append((index, a.d))
-            arrived.blocks += a.blocks
+            arrived = self._arrived(a, 0) if self.arrived is None else self.arrived
+            beside = a.d.shape[-1:] != self.shape[-1:] and arrived.pieces
+            blocks = arrived.blocks + a.blocks if beside else a.blocks
+            self._arrived(a._replace(blocks=blocks), 0).pieces.append((index, a.d))
 
     def receive_outer(self, x: Any, d: Any) -> None:
         """Add Σ x ⊗ d, for x (..., n, k) and d (..., n, m), to the adjoint of a matrix (k, m)."""

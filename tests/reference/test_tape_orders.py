@@ -79,6 +79,35 @@ def test_every_order_of_factors_before_and_after_a_sum(name: str, curved: bool) 
 
 
 @pytest.mark.parametrize("name", SIMULATED)
+def test_a_factor_before_and_after_the_sum_over_the_batch(name: str) -> None:
+    """x∘(e∘f∘g) with e, f, g (M,): de = (Σ_b d∘x)∘f∘g, where the sum nearly cancels."""
+    worst = 0.0
+    for seed in range(60):
+        m = Flushing(PRECISIONS[name], seed)
+        small, big = ((1.0, 1.0), (1e-3, 1e2), (1e-4, 1e3))[seed % 3]
+        x, d = m.draw(1, M, scale=big), m.draw(1, M)
+        a = {
+            "x": m.store(np.concatenate([x, -3 * x])),
+            **{n: m.draw(M, scale=small) for n in "efg"},
+        }
+        d = m.store(np.concatenate([d, d / 3]))
+        named = {n: exact(v, m.p) for n, v in a.items()}
+        ball = gradients(lambda t: [t["x"] * (t["e"] * t["f"] * t["g"])], named, [exact(d, m.p)])[1]
+        for turn in range(8):
+            m.flushes = turn % 4 > 1
+            own = [a["f"], a["g"]]
+            if turn % 2:
+                wide = [np.broadcast_to(f, d.shape) for f in own]
+                got = m.store(m.total(list(m.product([d, a["x"], *wide])), "serial"))
+            else:
+                summed = m.store(m.total(list(m.product([d, a["x"]])), "pairwise"))
+                got = m.product([summed, *own])
+            worst = max(worst, ratio(ball["e"], got))
+    print(f"{name}: error/radius {worst:.3f}")
+    assert 0.01 < worst <= 1
+
+
+@pytest.mark.parametrize("name", SIMULATED)
 def test_a_weight_of_several_steps_summed_at_once_or_step_by_step(name: str) -> None:
     worst, steps = 0.0, 6
     for seed in range(6):
