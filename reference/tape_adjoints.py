@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from .activations import join, stack
 from .ball_core import Ball
 from .dual import Dual
 from .recurrence import plus
@@ -179,6 +180,9 @@ def placed(shape: tuple[int, ...], pieces: Pieces, alone: bool) -> list[Any]:
     (`alone`), no sum is made, and each part is one term.  Otherwise a Ball stays a sum: all parts
     are charged as the one with the most roundings.
     """
+    whole = _tiles(shape, pieces) if alone else None
+    if whole is not None:
+        return [whole]
     layers: list[Pieces] = []
     taken: list[npt.NDArray[np.bool_]] = []
     for index, d in pieces:
@@ -194,8 +198,32 @@ def placed(shape: tuple[int, ...], pieces: Pieces, alone: bool) -> list[Any]:
     return [side_by_side(layer[0][1], shape, layer, alone and len(layers) == 1) for layer in layers]
 
 
+def _tiles(shape: tuple[int, ...], pieces: Pieces) -> Any:
+    """Parts that are all steps of time, or adjacent ranges of the last axis: the usual cases."""
+    if all(type(index) is int for index, _ in pieces):
+        by_step = {index % shape[0]: d for index, d in pieces}
+        if len(by_step) == len(pieces) == shape[0]:
+            return stack([by_step[t] for t in range(shape[0])])
+        return None
+    if not all(type(k) is tuple and len(k) == 2 and k[0] is Ellipsis for k, _ in pieces):
+        return None
+    if not all(type(k[1]) is slice for k, _ in pieces):
+        return None
+    ranges = sorted((*k[1].indices(shape[-1]), n) for n, (k, _) in enumerate(pieces))
+    ends = [0]
+    for start, stop, step, _ in ranges:
+        if start != ends[-1] or step != 1:
+            return None
+        ends.append(stop)
+    if ends[-1] != shape[-1]:
+        return None
+    return join([pieces[n][1] for *_, n in ranges])
+
+
 def _filled(shape: tuple[int, ...], pieces: Pieces, start: float = 0.0) -> Any:
-    whole = np.full(shape, start, dtype=np.result_type(*(part for _, part in pieces)))
+    whole = np.zeros(shape, dtype=np.result_type(*(part for _, part in pieces)))
+    if start:
+        whole += start
     for index, part in pieces:
         whole[index] = part
     return whole

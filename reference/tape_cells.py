@@ -73,9 +73,10 @@ def _(x_share: Taped, a_h: Any, h: Any, update_keeps: bool) -> GRUParts:
         part = a._replace(d=d, depth=a.depth + OF_SLOPE)
         x_share.receive_part(n_, part)
         part = part._replace(depth=part.depth + 1)
-        r, q = rz_v[..., :size], large(constant(d, inner_v))
-        a_h.receive_part(n_, part._replace(d=product(d, constant(d, r), chain=a.chain)))
-        rz.receive_part((..., slice(0, size)), part._replace(d=product(d, q, chain=a.chain)))
+        factors = join([constant(d, rz_v[..., :size]), constant(d, inner_v)])
+        d = product(join([d, d]), large(factors), chain=a.chain)
+        a_h.receive_part(n_, part._replace(d=d[..., :size]))
+        rz.receive_part((..., slice(0, size)), part._replace(d=d[..., size:]))
 
     rz = record(rz_v, back_rz, (), OF_SLOPE, (x_share, a_h))
     n = record(n_v, back_n, (), OF_SLOPE + 1, (x_share, a_h, rz))
