@@ -62,8 +62,9 @@ def product(first: Any, *others: Any, chain: int | None = None) -> Any:
     """The product of all factors; a Ball is charged for every order of multiplication.
 
     The first factor decides the arithmetic: it must be a Ball or a Dual where any is.  `chain` is
-    the number of factors of the longest product that this one is a part of.  None stands for the
-    longest of the cells whose backward pass is written by hand (`NESTED`, `dual.SPREAD`).
+    the number of partial products of the longest product that this one is a part of, as the tape
+    counts it.  None stands for that of the cells with a backward pass by hand (`NESTED`,
+    `dual.SPREAD`).
     """
     return reduce(mul, others, first)
 

@@ -23,7 +23,7 @@ taken from the recorded formula:
   follow until the next matrix product or sum (`Taped.ahead`).  The factors of a term and those
   that follow the sum may be mixed in any order: so `chain` counts both, and a sum keeps the size
   of the large factors in its terms (`crossed`).
-- The matrix product with a weight: one for all gates, or one for each gate (`Adjoint.blocks`).
+- The matrix product with a weight: one for all gates, or one for each gate (`Adjoint.columns`).
 - The gradient of a weight or of a bias: one sum over the batch and all steps of time, or one sum
   for each step, added in storage in any order (`Arrived.steps`).
 - The forms of a slope (`slopes`), of `blend` and of `log_softmax`.

@@ -27,8 +27,9 @@ class Adjoint(NamedTuple):
     `depth` is the number of elementwise factors that d has got since the last matrix product or
     sum; this sum had so many `terms`, and `before` is the number of all factors in them.  `chain`
     is the number of partial products that an implementation may compute, if it applies the factors
-    in any order, before this sum or after it, until the next sum.  `blocks` is the number of gates
-    side by side in the last axis, which may be multiplied by their weights one by one.
+    in any order, before this sum or after it, until the next sum.  `columns` and `rows` are the
+    numbers of gates side by side in the last axis and in the one before it, which may be
+    multiplied by their weights one by one.
     """
 
     d: Any
@@ -36,11 +37,12 @@ class Adjoint(NamedTuple):
     before: int
     depth: int
     chain: int
-    blocks: int
+    columns: int
+    rows: int
 
 
 #: How an adjoint begins: at a result, after a matrix product, after a sum over an axis.
-START = Adjoint(None, 1, 0, 0, 0, 1)
+START = Adjoint(None, 1, 0, 0, 0, 1, 1)
 
 
 class Arrived:
@@ -48,11 +50,12 @@ class Arrived:
 
     __slots__ = (
         "before",
-        "blocks",
+        "columns",
         "depth",
         "pairs",
         "pieces",
         "rows",
+        "spread",
         "steps",
         "summed",
         "terms",
@@ -62,11 +65,12 @@ class Arrived:
     def __init__(self) -> None:
         self.whole: list[Any] = []
         self.pieces: list[tuple[Any, Any]] = []  # index, adjoint of the part
-        self.rows: list[Any] = []  # (n, shape of the value): to be summed over n
+        self.spread: list[Any] = []  # (n, shape of the value): to be summed over n
         self.pairs: list[tuple[Any, Any]] = []  # a (n, k), d (n, m) for Σ a ⊗ d
-        self.before, self.depth, self.blocks, self.terms = 0, 0, 0, 1
+        self.before, self.depth, self.terms = 0, 0, 1
+        self.columns = self.rows = 1  # as in `Adjoint`
         self.summed = 1  # how many elements were added over an axis that was broadcast
-        self.steps = 0  # into how many sums over the batch `rows` or `pairs` may be split
+        self.steps = 0  # into how many sums over the batch `spread` or `pairs` may be split
 
     def sum(self, shape: tuple[int, ...], ahead: int) -> Any:
         """The adjoint, as one sum in any order.
@@ -76,8 +80,8 @@ class Arrived:
         terms = list(self.whole)
         if self.pairs:
             terms.append(self._over_steps(*map(matrix, zip(*self.pairs, strict=True))))
-        if self.rows:
-            summed = reduced(matrix(self.rows), 0, ahead)
+        if self.spread:
+            summed = reduced(matrix(self.spread), 0, ahead)
             terms.append(also_summed(summed, self.steps - 1))
         if self.pieces:
             terms += placed(shape, self.pieces, alone=not terms)

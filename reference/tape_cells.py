@@ -34,7 +34,7 @@ def _(gates: Taped, c: Any) -> tuple[Taped, Taped, Taped]:
         if gates.needs:
             factors = [constant(a.d, part) for part in (g, c.v, i)]
             d = product(join([a.d] * 3), large(join(factors)), chain=a.chain)
-            gates.receive_part(first, a._replace(d=d, depth=a.depth + 1, blocks=3))
+            gates.receive_part(first, a._replace(d=d, depth=a.depth + 1, columns=3))
         if c.needs:
             c.receive(times(a, f, at_most_one=True), a, 1)
 
@@ -44,7 +44,7 @@ def _(gates: Taped, c: Any) -> tuple[Taped, Taped, Taped]:
     def back_m(a: Adjoint) -> None:
         if gates.needs:
             d = times(a, tanh_new, at_most_one=True)
-            gates.receive_part(last, a._replace(d=d, depth=a.depth + 1, blocks=1))
+            gates.receive_part(last, a._replace(d=d, depth=a.depth + 1, columns=1))
         tanh_c.receive(times(a, o, at_most_one=True), a, 1)
 
     new_c = record(new, back_c, (c,), 1, (gates,))
@@ -64,7 +64,7 @@ def _(x_share: Taped, a_h: Any, h: Any, update_keeps: bool) -> GRUParts:
 
     def back_rz(a: Adjoint) -> None:
         d = times(a, sigmoid_slope(rz_v), at_most_one=True)
-        part = a._replace(d=d, depth=a.depth + OF_SLOPE, blocks=2)
+        part = a._replace(d=d, depth=a.depth + OF_SLOPE, columns=2)
         x_share.receive_part(rz_, part)
         a_h.receive_part(rz_, part)
 
@@ -81,5 +81,5 @@ def _(x_share: Taped, a_h: Any, h: Any, update_keeps: bool) -> GRUParts:
     rz = record(rz_v, back_rz, (), OF_SLOPE, (x_share, a_h))
     n = record(n_v, back_n, (), OF_SLOPE + 1, (x_share, a_h, rz))
     z = rz[..., size:]
-    new = blended(v, z, h, n) if update_keeps else blended(v, z, n, h)
+    new = blended(v, z, *((h, n) if update_keeps else (n, h)), gate=True)
     return GRUParts(new, rz, a_h[..., 2 * size :], n)

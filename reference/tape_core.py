@@ -104,25 +104,28 @@ class Taped:
             d = reduced(d, axes, self.ahead)
         if leading:
             arrived.steps += prod(d.shape[: leading - 1])
-            arrived.rows.append(d.reshape(-1, *shape))
+            arrived.spread.append(d.reshape(-1, *shape))
         else:
             arrived.whole.append(d)
 
     def receive_part(self, index: Any, a: Adjoint) -> None:
         """Add the contribution `a` to self[index]."""
         if self.needs:
-            arrived = self._arrived(a, 0) if self.arrived is None else self.arrived
-            beside = a.d.shape[-1:] != self.shape[-1:] and arrived.pieces
-            blocks = arrived.blocks + a.blocks if beside else a.blocks
-            self._arrived(a._replace(blocks=blocks), 0).pieces.append((index, a.d))
+            old, part = self.arrived, a.d.shape
+            if old is not None and old.pieces and len(part) == self.ndim:  # not a step x[t]
+                whole = (0, *self.shape)[-2:]
+                split = tuple(n != m for n, m in zip((0, *part)[-2:], whole, strict=True))
+                rows, columns = a.rows + split[0] * old.rows, a.columns + split[1] * old.columns
+                a = a._replace(rows=rows, columns=columns)
+            self._arrived(a, 0).pieces.append((index, a.d))
 
-    def receive_outer(self, x: Any, d: Any) -> None:
+    def receive_outer(self, x: Any, a: Adjoint) -> None:
         """Add Σ x ⊗ d, for x (..., n, k) and d (..., n, m), to the adjoint of a matrix (k, m)."""
         if self.needs:
             arrived = self._arrived(START, 0)
-            arrived.steps += prod(d.shape[:-2])
-            rows, width = x.reshape(-1, x.shape[-1]), d.shape[-1]
-            arrived.pairs.append((rows, d.reshape(-1, width)))
+            d, width = a.d, a.d.shape[-1]
+            arrived.steps += prod(d.shape[:-2]) + a.rows - 1
+            arrived.pairs.append((x.reshape(-1, x.shape[-1]), d.reshape(-1, width)))
 
     def _arrived(self, a: Adjoint, factors: int) -> Arrived:
         arrived = self.arrived
@@ -131,7 +134,8 @@ class Taped:
         arrived.terms = max(arrived.terms, a.terms)
         arrived.before = max(arrived.before, a.before)
         arrived.depth = max(arrived.depth, a.depth + factors)
-        arrived.blocks = max(arrived.blocks, a.blocks)
+        arrived.columns = max(arrived.columns, a.columns)
+        arrived.rows = max(arrived.rows, a.rows)
         return arrived
 
     def adjoint(self) -> Any:
@@ -148,7 +152,8 @@ class Taped:
                 d = large(d)
             terms, before, depth = arrived.terms, arrived.before, arrived.depth
             chain = before + terms * (depth + self.ahead)
-            self.back(Adjoint(d, terms, before, depth, chain, max(1, arrived.blocks)))
+            sides = arrived.columns, arrived.rows
+            self.back(Adjoint(d, terms, before, depth, chain, *sides))
         return d
 
     # ------------------------------------------------------------------ operations

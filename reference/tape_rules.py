@@ -79,7 +79,7 @@ def _(x: Taped) -> Taped:
 
     def back(a: Adjoint) -> None:
         d = times(a, lstm_slopes(y), at_most_one=True)
-        x.receive(d, a._replace(blocks=max(4, a.blocks)), OF_SLOPE)
+        x.receive(d, a._replace(columns=max(4, a.columns)), OF_SLOPE)
 
     return record(y, back, (x,), OF_SLOPE)
 
@@ -153,9 +153,9 @@ def _matmul(x: Any, y: Any) -> Taped:
     def back(a: Adjoint) -> None:
         if x.needs:
             w = y.v.T if y.origin is None else y.origin.v
-            x.receive(also_summed(a.d @ constant(a.d, w), a.blocks - 1))
+            x.receive(also_summed(a.d @ constant(a.d, w), a.columns - 1))
         if y.needs:
-            y.receive_outer(constant(a.d, x.v), a.d)
+            y.receive_outer(constant(a.d, x.v), a)
 
     return record(x.v @ y.v, back, (x, y), None)
 
@@ -185,15 +185,15 @@ def _(z: Taped, kept: Any, new: Any) -> Taped:
     return blended(blend(z.v, kept.v, new.v), z, kept, new)
 
 
-def blended(v: Any, z: Taped, kept: Taped, new: Taped) -> Taped:
-    """The value v = blend(z, kept, new) with its way back (see the rule of `blend`)."""
+def blended(v: Any, z: Taped, kept: Taped, new: Taped, gate: bool = False) -> Taped:
+    """The value v = blend(z, kept, new) with its way back; z of a `gate` is in [0, 1]."""
 
     def back(a: Adjoint) -> None:
         to_kept, to_new = blend_slopes(constant(a.d, z.v))
         if kept.needs:
-            kept.receive(times(a, to_kept, at_most_one=True), a, 1)
+            kept.receive(times(a, to_kept, at_most_one=gate), a, 1)
         if new.needs:
-            new.receive(times(a, to_new, at_most_one=True), a, 1)
+            new.receive(times(a, to_new, at_most_one=gate), a, 1)
         if z.needs:
             apart = rounded_apart(constant(a.d, kept.v) - constant(a.d, new.v))
             z.receive(times(a, apart), a, 1)

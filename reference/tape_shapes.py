@@ -47,7 +47,7 @@ def _shaped(function: Any, inverse: Callable[..., Callable[[Any], Any]]) -> Call
     def rule(x: Taped, *arguments: Any, **named: Any) -> Taped:
         undo = inverse(x.shape, *arguments, **named)
         y = function(x.v, *arguments, **named)
-        return record(y, lambda a: x.receive(undo(a.d), a), (x,))
+        return record(y, lambda a: x.receive(undo(a.d), turned(a)), (x,))
 
     return rule
 
@@ -70,18 +70,28 @@ def _moved_back(function: Any) -> Callable[..., Callable[[Any], Any]]:
     return inverse
 
 
+def turned(a: Adjoint) -> Adjoint:
+    """The adjoint where its last two axes may have changed places, or have become one."""
+    sides = max(a.columns, a.rows)
+    return a._replace(columns=sides, rows=sides)
+
+
 def _reshape(x: Taped, shape: Any) -> Taped:
     target = np.empty(x.shape).reshape(shape).shape
     y = x.v.reshape(*target)
-    return record(y, lambda a: x.receive(a.d.reshape(*x.shape), a), (x,))
+    return record(y, lambda a: x.receive(a.d.reshape(*x.shape), turned(a)), (x,))
 
 
 def _transpose(x: Taped, axes: Any = None) -> Taped:
     if axes is None:
-        return record(x.v.T, lambda a: x.receive(a.d.T, a), (x,))
+
+        def back_transposed(a: Adjoint) -> None:
+            x.receive(a.d.T, a._replace(columns=a.rows, rows=a.columns))
+
+        return record(x.v.T, back_transposed, (x,))
     back = tuple(int(k) for k in np.argsort(np.array(axes) % x.ndim))
     y = np.transpose(x.v, axes)
-    return record(y, lambda a: x.receive(np.transpose(a.d, back), a), (x,))
+    return record(y, lambda a: x.receive(np.transpose(a.d, back), turned(a)), (x,))
 
 
 def _sum(x: Taped, axis: Any = None, keepdims: bool = False) -> Taped:

@@ -140,6 +140,39 @@ def test_a_weight_of_several_steps_summed_at_once_or_step_by_step(name: str) -> 
     assert 0.02 < worst <= 1
 
 
+@pytest.mark.parametrize("columns", [False, True])
+@pytest.mark.parametrize("name", SIMULATED)
+def test_a_product_of_several_gates_at_once_or_one_by_one(name: str, columns: bool) -> None:
+    """dx = Σ_gates d W, in x Wᵀ with rows x, and in W x with columns x."""
+    worst, gates, size = 0.0, 6, 4
+    for seed in range(8):
+        m = Machine(PRECISIONS[name], seed)
+        x, w, factor = m.draw(N, K), m.draw(gates * size, K), m.draw(N, size)
+        d = m.draw(N, gates * size)
+
+        def formula(t: Mapping[str, Any], columns: bool = columns) -> list[Any]:
+            if columns:
+                y = t["w"] @ t["x"].T
+                blocks = [y[k * 4 : (k + 1) * 4] * t["f"].T for k in range(6)]
+                return [np.concatenate(blocks, axis=0).T]
+            y = t["x"] @ t["w"].T
+            return [np.concatenate([y[:, k * 4 : (k + 1) * 4] * t["f"] for k in range(6)], axis=-1)]
+
+        named = {"x": exact(x, m.p), "w": exact(w, m.p), "f": exact(factor, m.p)}
+        ball = gradients(formula, named, [exact(d, m.p)])[1]["x"]
+        a = m.store(d * np.tile(factor, gates))
+        parts = [a[:, k * size : (k + 1) * size] for k in range(gates)]
+        rows = [w[k * size : (k + 1) * size] for k in range(gates)]
+        total = None
+        for part, row in zip(parts, rows, strict=True):
+            one = m.store(m.matmul(part, row, "serial", False))
+            total = one if total is None else m.store(total + one)
+        whole = m.store(m.matmul(a, w, "pairwise", False))
+        worst = max(worst, ratio(ball, total), ratio(ball, whole))
+    print(f"{name}: error/radius {worst:.3f}")
+    assert 0.02 < worst <= 1
+
+
 # ---------------------------------------------------------------------- blocks of the cells
 
 
