@@ -81,5 +81,6 @@ def _(x_share: Taped, a_h: Any, h: Any, update_keeps: bool) -> GRUParts:
     rz = record(rz_v, back_rz, (), OF_SLOPE, (x_share, a_h))
     n = record(n_v, back_n, (), OF_SLOPE + 1, (x_share, a_h, rz))
     z = rz[..., size:]
-    new = blended(v, z, *((h, n) if update_keeps else (n, h)), gate=True)
-    return GRUParts(new, rz, a_h[..., 2 * size :], n)
+    kept, new = (h, n) if update_keeps else (n, h)
+    h_new = blended(v, z, kept, new, gate=True)
+    return GRUParts(h_new, rz, a_h[..., 2 * size :], n)

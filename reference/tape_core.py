@@ -241,10 +241,11 @@ class Taped:
             "by `constant(like, value)`"
         )
 
-    def _compared(self, other: Any) -> bool:
+    def _compared(self, other: object) -> bool:
         raise TypeError("a step compared a value: reverse mode needs a mask that is constant")
 
-    __lt__ = __le__ = __gt__ = __ge__ = _compared
+    __lt__ = __le__ = __gt__ = __ge__ = __eq__ = __ne__ = _compared
+    __hash__ = object.__hash__
 
 
 def unsupported(name: str) -> NoReturn:

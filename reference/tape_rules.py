@@ -30,9 +30,8 @@ Slope = Callable[[Any, Any], Any]
 #: The factors that a slope counts for: s(1−s), (1−t)(1+t).
 OF_SLOPE = 2
 
-#: Elementwise function → its slope from the argument x and the result y.  Each slope covers the
-#: other ways of writing that derivative (see `slopes`).  It is at most 1; one that may be above 1
-#: is marked by `large`.
+#: Elementwise function → its slope from the argument x and the result y, which is at most 1.  Each
+#: slope covers the other ways of writing that derivative (see `slopes`).
 SLOPES: dict[Any, Slope] = {
     np.tanh: lambda x, y: tanh_slope(y),
     sigmoid: lambda x, y: sigmoid_slope(y),
@@ -47,29 +46,32 @@ def times(a: Adjoint, factor: Any, at_most_one: bool = False) -> Any:
     return product(a.d, factor if at_most_one else large(factor), chain=a.chain)
 
 
-def _elementwise(function: Any, slope: Slope) -> Callable[[Taped], Taped]:
-    def rule(x: Taped) -> Taped:
-        y = function(x.v)
+def add_slopes(table: Mapping[Any, Slope], at_most_one: bool = False) -> None:
+    """Give every function of the table its rule: a ufunc, or a function dispatched on its type.
 
-        def back(a: Adjoint) -> None:
-            x.receive(times(a, slope(x.v, y), at_most_one=True), a, OF_SLOPE)
-
-        return record(y, back, (x,), OF_SLOPE)
-
-    return rule
-
-
-def add_slopes(table: Mapping[Any, Slope]) -> None:
-    """Give every function of the table its rule: a ufunc, or a function dispatched on its type."""
+    A slope may be above 1, unless `at_most_one`.
+    """
     for function, slope in table.items():
-        rule = _elementwise(function, slope)
+        rule = _elementwise(function, slope, at_most_one)
         if isinstance(function, np.ufunc):
             UFUNCS[function] = rule
         else:
             function.register(Taped, rule)
 
 
-add_slopes(SLOPES)
+def _elementwise(function: Any, slope: Slope, at_most_one: bool) -> Callable[[Taped], Taped]:
+    def rule(x: Taped) -> Taped:
+        y = function(x.v)
+
+        def back(a: Adjoint) -> None:
+            x.receive(times(a, slope(x.v, y), at_most_one), a, OF_SLOPE)
+
+        return record(y, back, (x,), OF_SLOPE)
+
+    return rule
+
+
+add_slopes(SLOPES, at_most_one=True)
 
 
 @lstm_activations.register

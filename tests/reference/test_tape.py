@@ -13,6 +13,8 @@ from gatewise.reference.ball import exact
 from gatewise.reference.dual import Dual
 from gatewise.reference.formats import PRECISIONS
 from gatewise.reference.tape import Taped, gradients
+from gatewise.reference.tape_core import UFUNCS
+from gatewise.reference.tape_rules import add_slopes
 from tests.reference.problems import PROBLEMS, Named, Problem
 from tests.reference.test_backward import STEP, balls
 from tests.reference.test_dual import compared, direction, duals
@@ -159,6 +161,11 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
     "maximum": (lambda x: np.maximum(x, 1.0), r"no rule for np\.maximum"),
     "an if": (lambda x: x if np.sum(x) else -x, r"in an `if`"),
     "comparison": (lambda x: x if x > 0 else -x, r"compared a value"),
+    "equality": (lambda x: x if x == 0 else -x, r"compared a value"),
+    "reverse mode twice": (
+        lambda x: gradients(lambda t: [t["x"] * 2.0], {"x": x}, [np.ones(X)])[1]["x"],
+        r"over reverse mode is not offered",
+    ),
     "item assignment": (lambda x: x.__setitem__(0, 1.0), r"changed its argument in place"),
     "an array": (lambda x: np.asarray(x, dtype=float), r"into a NumPy array"),
     "a mask": (lambda x: np.where(x, x, 0.0), r"no rule for np\.where"),
@@ -186,6 +193,19 @@ def test_an_input_without_use_and_no_upstream_give_zeros() -> None:
         for ball in gradients(lambda t: [t["x"] * t["x"]], a, [d])[1].values():
             assert not ball.v.any()
             assert not ball.radius.any()
+
+
+def test_a_function_is_added_by_one_line() -> None:
+    add_slopes({np.square: lambda x, y: 2.0 * x})
+    try:
+        a = {"x": np.arange(3.0)}
+        assert gradients(lambda t: [np.square(t["x"])], a, [np.ones(3)])[1]["x"].tolist() == [
+            0,
+            2,
+            4,
+        ]
+    finally:
+        del UFUNCS[np.square]
 
 
 def test_a_taped_value_shows_what_it_holds() -> None:
