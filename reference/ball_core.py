@@ -63,6 +63,7 @@ class Ball:
         "_absolute",
         "_radius",
         "additions",
+        "early",
         "m",
         "precision",
         "products",
@@ -91,6 +92,7 @@ class Ball:
         self.additions = additions
         self.roundings = roundings
         self.reach: Array | None = None  # of a product: Π of its factors above 1; None means 1
+        self.early: Array | None = None  # as `reach`, of the terms of a sum (see `tape`)
         self.underflows = 0  # underflows of partial products, beyond one a rounding
         self._radius: Array | None = None
         self._absolute: Array | None = None
@@ -155,6 +157,8 @@ class Ball:
             return np.zeros_like(self.v) if self.r is None else self.r
         charge = self.precision.charge(self.products, stored, self.underflows)
         floor = charge.floor if self.reach is None else charge.floor * self.reach
+        if self.early is not None:
+            floor = np.maximum(floor, charge.floor * self.early)
         return charged(self.precision, self.magnitude, self.r, charge, floor)
 
     def settled(self) -> Ball:
@@ -163,6 +167,7 @@ class Ball:
             return self
         ball = Ball(self.v, self.precision, self.radius)
         ball.reach, ball._radius, ball._absolute = self.reach, self._radius, self._absolute
+        ball.early = self.early
         return ball
 
     def rounded_apart(self) -> Ball:
@@ -174,7 +179,9 @@ class Ball:
     # ------------------------------------------------------------------ arithmetic
 
     def _unreached(self) -> Ball:
-        return self if self.reach is None else Ball(self.v, self.precision, self.r)
+        if self.reach is None and self.early is None:
+            return self
+        return Ball(self.v, self.precision, self.r)
 
     def lift(self, other: Any) -> Ball:
         """Return `other` as a Ball.  An array becomes an exact Ball; so does a number.
@@ -188,7 +195,7 @@ class Ball:
         return Ball(v, self.precision, r)
 
     def _sum(self, v: Array, other: Ball) -> Ball:
-        if self.reach is not None or other.reach is not None:
+        if not (self.reach is other.reach is self.early is other.early is None):
             # `reach` scales the underflow of one product, not of a sum: charge it before adding.
             return self.settled()._unreached()._sum(v, other.settled()._unreached())
         if self.r is None:
@@ -282,6 +289,7 @@ class Ball:
         )
         ball.underflows = self.underflows
         ball.reach = None if self.reach is None else part(self.reach)
+        ball.early = None if self.early is None else part(self.early)
         ball._radius = None if self._radius is None else part(self._radius)
         ball._absolute = None if self._absolute is None else part(self._absolute)
         return ball
@@ -299,6 +307,8 @@ class Ball:
         ball.underflows = self.underflows
         if self.reach is not None:
             ball.reach = self.reach[index]
+        if self.early is not None:
+            ball.early = self.early[index]
         if self._radius is not None:
             ball._radius = self._radius[index]
         if self._absolute is not None:
@@ -352,12 +362,15 @@ def exact(x: Any, precision: Precision) -> Ball:
 def joined(balls: list[Ball], join: Callable[[list[Array]], Array]) -> Ball:
     """Combine several Balls by `join`.  Each becomes one term, rounded to storage."""
     ball = Ball(join([b.v for b in balls]), balls[0].precision)
-    exact_, reaching = True, False
+    exact_, reaching, early = True, False, False
     for b in balls:
         exact_ = exact_ and b.r is None and b.exact
         reaching = reaching or b.reach is not None
+        early = early or b.early is not None
     if not exact_:
         ball.r = ball._radius = join([b.radius for b in balls])
     if reaching:
         ball.reach = join([np.ones_like(b.v) if b.reach is None else b.reach for b in balls])
+    if early:
+        ball.early = join([np.ones_like(b.v) if b.early is None else b.early for b in balls])
     return ball

@@ -152,17 +152,18 @@ def _(a: Dual) -> Dual:
 
 
 @product.register
-def _(first: Dual, *others: Any) -> Dual:
+def _(first: Dual, *others: Any, chain: int | None = None) -> Dual:
     """Tangent: Σ_k of the product with the k-th factor replaced by its tangent."""
     factors = [first, *(lift(f) for f in others)]
     values = [f.v for f in factors]
     d = None
     for k, f in enumerate(factors):
         if f.d is not None:
-            d = plus(d, product(large(f.d), *values[:k], *values[k + 1 :]))
-    for _ in range(SPREAD if d is not None else 0):
+            d = plus(d, product(large(f.d), *values[:k], *values[k + 1 :], chain=chain))
+    spread = SPREAD if chain is None else chain
+    for _ in range(spread if d is not None else 0):
         d = rounded_apart(d)
-    return Dual(product(*values), d)
+    return Dual(product(*values, chain=chain), d)
 
 
 @log_softmax.register

@@ -58,10 +58,13 @@ def large(x: Any) -> Any:
 
 
 @singledispatch
-def product(first: Any, *others: Any) -> Any:
+def product(first: Any, *others: Any, chain: int | None = None) -> Any:
     """The product of all factors; a Ball is charged for every order of multiplication.
 
-    The first factor decides the arithmetic: it must be a Ball or a Dual where any is.
+    The first factor decides the arithmetic: it must be a Ball or a Dual where any is.  `chain` is
+    the number of partial products of the longest product that this one is a part of, as the tape
+    counts it.  None stands for that of the cells with a backward pass by hand (`NESTED`,
+    `dual.SPREAD`).
     """
     return reduce(mul, others, first)
 
@@ -162,21 +165,23 @@ def _(x: Ball) -> Ball:
 
 
 @product.register
-def _(first: Ball, *others: Any) -> Ball:
+def _(first: Ball, *others: Any, chain: int | None = None) -> Ball:
     """n factors in any order: n−1 roundings, and an underflow of any partial product.
 
     The factors that follow multiply an early underflow; large factors keep their size as `reach`
     for this.  A partial product that may be past the largest number may be infinite in a correct
     implementation, so the radius is infinite there.  A factor may itself be a product or a slope,
-    whose own factors may come in any order too: this adds up to `NESTED` partial products.
+    whose own factors may come in any order too: this adds up to `chain` partial products.
     """
+    nested = NESTED if chain is None else chain
     if len(others) == 1:
         other = first.lift(others[0])
-        if first.reach is None and other.reach is None:
+        if first.reach is None and other.reach is None and first.early is None:
             ball = first * other
-            ball.underflows = NESTED
+            ball.underflows = nested
             return ball
     n, v, below, grown, reach = 1, first.v, first.absolute, first.radius, first.reach
+    early = first.early
     span = below + grown if reach is None else reach
     for other in others:
         # Π(|v|+r) − Π|v| as a sum of positive terms: nothing cancels.
@@ -190,9 +195,13 @@ def _(first: Ball, *others: Any) -> Ball:
             most = np.maximum(f.reach, most)
         if reach is not None:
             span = np.maximum(_ONE, span) * np.maximum(_ONE, most)
+        if early is not None:
+            early = early * np.maximum(_ONE, most)
+    if early is not None:
+        span = early if reach is None else np.maximum(span, early)
     room = 0.25 * first.precision.storage.largest
-    if reach is not None and not span.max() < room:
+    if not (reach is None and early is None) and not span.max() < room:
         grown = np.where((span < room) | (below + grown == 0), grown, np.inf)
     ball = Ball(v, first.precision, grown, roundings=n - 1)
-    ball.absolute, ball.underflows, ball.reach = below, NESTED, reach
+    ball.absolute, ball.underflows, ball.reach, ball.early = below, nested, reach, early
     return ball

@@ -2,7 +2,7 @@
 
 A step computes the loss L = −(1/T) Σ_t log p_t(tag_t) of one sentence, its gradient, and the new
 weights w' = w − η ∂L/∂w.  The reference takes the subject's own weights w as exact.  It computes L,
-∂L/∂w (backpropagation through time by hand) and w', all in ball arithmetic.  The radius bounds the
+∂L/∂w (in reverse mode) and w', all in ball arithmetic.  The radius bounds the
 error of a correct float64 implementation: of the loss at w, and of the weights after one step
 from w.
 
