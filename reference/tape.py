@@ -30,8 +30,9 @@ taken from the recorded formula:
 
 An implementation may compute a value of the forward pass again: it lies in the same Ball.
 
-Two things are not covered, and no implementation known to us does either: a factor that is moved
-across two sums, and a sum that is multiplied by a matrix term by term, (A + B)W as A W + B W.
+Three things are not covered, and no implementation known to us does any: a factor that is moved
+across two sums; a sum that is multiplied by a matrix term by term, (A + B)W as A W + B W; and a
+partial product that underflows and is then doubled by 1+t of three or more tanh in one product.
 
 With Duals inside, a tangent is a sum as well, and a factor may be applied before or after it
 (`dual`): `chain` takes the place of the constant `dual.SPREAD`.
