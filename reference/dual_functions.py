@@ -121,7 +121,7 @@ def _variance(x: Dual, axis: Any = None, keepdims: bool = False) -> Dual:
     return Dual(v, np.mean(product(large(2.0 * d), large(along)), axis=axis, keepdims=keepdims))
 
 
-def _inverse_root(mean_square: Any, eps: float) -> Any:
+def inverse_root(mean_square: Any, eps: float) -> Any:
     """1/√(mean_square + eps), as a large factor."""
     return large(1.0 / np.sqrt(mean_square + eps))
 
@@ -134,8 +134,8 @@ def _(x: Dual, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Dual:
     d = None
     if x.d is not None:
         along = rounded_apart(x.d - np.mean(x.d, axis=-1, keepdims=True))
-        s = _inverse_root(np.var(x.v, axis=-1, keepdims=True), eps)
-        d = _through_norm(hat, along, s, w.v)
+        s = inverse_root(np.var(x.v, axis=-1, keepdims=True), eps)
+        d = through_norm(hat, along, s, w.v)
     return Dual(y, plus(_by_weight(d, hat, w), b.d))
 
 
@@ -146,12 +146,12 @@ def _(x: Dual, weight: Any = None, eps: float = 1e-5) -> Dual:
     y, hat = rms_norm(x.v, w.v, eps), rms_norm(x.v, None, eps)
     d = None
     if x.d is not None:
-        s = _inverse_root(np.mean(np.square(x.v), axis=-1, keepdims=True), eps)
-        d = _through_norm(hat, x.d, s, w.v)
+        s = inverse_root(np.mean(np.square(x.v), axis=-1, keepdims=True), eps)
+        d = through_norm(hat, x.d, s, w.v)
     return Dual(y, _by_weight(d, hat, w))
 
 
-def _through_norm(hat: Any, along: Any, s: Any, weight: Any) -> Any:
+def through_norm(hat: Any, along: Any, s: Any, weight: Any) -> Any:
     """w∘s∘(along − x̂ mean(x̂∘along)); the factors may come before the difference, and in it."""
     share = np.mean(product(large(hat), large(along)), axis=-1, keepdims=True)
     inner = along - product(large(hat), large(share))

@@ -57,6 +57,12 @@ class Kind:
         """The place of the output among the values of a step."""
         return 0 if self.declared is None else self.declared.output
 
+    def result_names(self, cell: bool) -> tuple[str, ...]:
+        """The names of the results: h, c of a cell, and output, h_n, c_n of a layer."""
+        if not cell:
+            return ("output", *(f"{letter}_n" for letter in self.states))
+        return self.states if self.output < len(self.states) else (*self.states, "output")
+
     @property
     def of_gates(self) -> tuple[str, int]:
         """The weight that has a block of rows for each gate, and how many blocks it has."""

@@ -45,13 +45,13 @@ from typing import Any
 
 import numpy as np
 
-from . import tape_cells, tape_rules, tape_shapes
+from . import tape_cells, tape_functions, tape_rules, tape_shapes
 from .activations import constant, settled
 from .ball_core import Ball
 from .dual import Dual
 from .tape_core import Taped, value
 
-__all__ = ["Taped", "gradients", "tape_cells", "tape_rules", "tape_shapes"]
+__all__ = ["Taped", "gradients", "tape_cells", "tape_functions", "tape_rules", "tape_shapes"]
 
 
 def gradients(

@@ -225,8 +225,8 @@ class Taped:
 
     def __bool__(self) -> bool:
         raise TypeError(
-            "a step used a value in an `if`: reverse mode needs one formula; use np.where with a "
-            "constant mask"
+            "an `if` depends on a value: reverse mode needs one formula; expected np.where with "
+            "both results"
         )
 
     def __setitem__(self, index: Any, value: Any) -> None:
@@ -241,11 +241,28 @@ class Taped:
             "by `constant(like, value)`"
         )
 
-    def _compared(self, other: object) -> bool:
-        raise TypeError("a step compared a value: reverse mode needs a mask that is constant")
+    def __lt__(self, other: Any) -> Any:
+        return UFUNCS[np.less](self, other)
 
-    __lt__ = __le__ = __gt__ = __ge__ = __eq__ = __ne__ = _compared
+    def __le__(self, other: Any) -> Any:
+        return UFUNCS[np.less_equal](self, other)
+
+    def __gt__(self, other: Any) -> Any:
+        return UFUNCS[np.greater](self, other)
+
+    def __ge__(self, other: Any) -> Any:
+        return UFUNCS[np.greater_equal](self, other)
+
+    def __eq__(self, other: object) -> Any:
+        return UFUNCS[np.equal](self, other)
+
+    def __ne__(self, other: object) -> Any:
+        return UFUNCS[np.not_equal](self, other)
+
     __hash__ = object.__hash__
+
+    def __abs__(self) -> Any:
+        return np.absolute(self)
 
 
 def unsupported(name: str) -> NoReturn:

@@ -126,7 +126,7 @@ def _multiply(x: Any, y: Any) -> Taped:
     return record(x.v * y.v, back, (x, y), 1)
 
 
-def _maximum(x: Any, y: Any) -> Taped:
+def rectified(x: Any, y: Any) -> Taped:
     """max(x, 0).  Raises `TypeError` for any other constant: the slope is that of relu."""
     x, y = (x, y) if isinstance(x, Taped) else (y, x)
     if not isinstance(y, float | int | np.ndarray) or np.any(y != 0):
@@ -168,7 +168,7 @@ UFUNCS.update(
         np.subtract: _subtract,
         np.negative: _negative,
         np.multiply: _multiply,
-        np.maximum: _maximum,
+        np.maximum: rectified,
         np.matmul: _matmul,
     }
 )

@@ -103,7 +103,7 @@ def _sum(x: Taped, axis: Any = None, keepdims: bool = False) -> Taped:
     return record(np.sum(x.v, axis=axis, keepdims=keepdims), back, (x,))
 
 
-def _where(mask: Any, x: Any, y: Any) -> Taped:
+def where(mask: Any, x: Any, y: Any) -> Taped:
     if isinstance(mask, Taped):
         unsupported("np.where with a mask that is not constant")
     x, y = as_taped(x), as_taped(y)
@@ -180,7 +180,7 @@ FUNCTIONS.update(
         np.reshape: _reshape,
         np.transpose: _transpose,
         np.sum: _sum,
-        np.where: _where,
+        np.where: where,
         np.concatenate: _concatenate,
         np.stack: _stack,
         np.split: _split,

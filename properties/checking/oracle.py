@@ -12,6 +12,7 @@ from gatewise.reference.activations import constant, settled
 from gatewise.reference.backward import cell_backward, layer_backward
 from gatewise.reference.ball import Ball, exact
 from gatewise.reference.concat_backward import concat_backward, tag_backward
+from gatewise.reference.declared_backward import declared_backward
 from gatewise.reference.dual import Dual
 from gatewise.reference.formats import Array, Format, Precision
 from gatewise.reference.kinds import KINDS
@@ -253,11 +254,13 @@ def _gradients(
         return tag_backward(w, x, upstream)
     if kind.concat:
         return concat_backward(case.kind, w, x, tuple(state), upstream)
+    sequence = (case.lengths, case.batch_first, masks)
+    if kind.declared is not None:
+        return declared_backward(case.options, w, x, state, upstream, *sequence)
     if kind.backward is None:
         raise Unsupported(f"the reference has no gradient of {case.kind}")
     if case.cell:
         return cell_backward(case.options, w, x, state, upstream, **changed)
-    sequence = (case.lengths, case.batch_first, masks)
     return layer_backward(case.options, w, x, state, upstream, *sequence, **changed)
 
 

@@ -79,8 +79,7 @@ def output_may_be_edited_on_every_path_alike(subject: Subject, case: Case, check
 def result_names(like: str) -> tuple[str, ...]:
     """The names of the results of a class."""
     own = CLASSES[like]
-    states = KINDS[own.kind].states
-    return states if own.cell else ("output", *(f"{s}_n" for s in states))
+    return KINDS[own.kind].result_names(own.cell)
 
 
 class _Nested(nn.Module):

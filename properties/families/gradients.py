@@ -15,7 +15,9 @@ import torch
 
 from gatewise.reference.ball import Ball
 from gatewise.reference.classes import (
+    CLASSES,
     CONCAT_CELLS,
+    DECLARED,
     LAYERS,
     NAMED,
     NAMED_LAYERS,
@@ -113,7 +115,7 @@ def _by_name(what: str, part: str, of: Group[Class], **constraints: Any) -> Clai
 
 WITH_LSTM = NAMED + TAGGERS
 gradient_of_input = _by_name("input", "input", STATEFUL)
-gradient_of_h_0 = _by_name("h_0", "h_0", STATEFUL, with_state=True)
+gradient_of_h_0 = _by_name("h_0", "h_0", NAMED + CONCAT_CELLS, with_state=True)
 gradient_of_c_0 = _by_name("c_0", "c_0", WITH_C, with_state=True)
 gradient_of_weight_ih = _by_name("weight_ih", "weight_ih", WITH_LSTM)
 gradient_of_weight_hh = _by_name("weight_hh", "weight_hh", WITH_LSTM)
@@ -127,6 +129,44 @@ gradient_of_output_layer = _by_name(
     "output_layer", r"^(output|i2o|hidden2tag)\.", CONCAT_CELLS + TAGGERS
 )
 gradient_of_word_embeddings = _by_name("word_embeddings", "word_embeddings", TAGGERS)
+
+
+def own_weights(like: str) -> tuple[str, ...]:
+    """The weights of a declared kind."""
+    return tuple(KINDS[CLASSES[like].kind].shapes)
+
+
+@FAMILY.claims(
+    "The gradient of every weight that a declared kind names is the derivative of its step.",
+    "|∂Σ⟨u, result⟩/∂w − v| ≤ r for each w",
+    of=DECLARED,
+    precisions=PLAIN,
+    share=SHARE,
+    bias=True,
+    sweep=True,
+    variants=own_weights,
+)
+def gradient_of_own_weights(subject: Subject, case: Case, check: Check) -> None:
+    got, want = first_order(subject, case)
+    own = case.variant if case.cell else f"{case.variant}_l"
+    named = {n: g for n, g in got.items() if n == own or (not case.cell and n.startswith(own))}
+    check.discriminating += tell({n: want[n] for n in named})
+    compare_gradients(check, named, want)
+
+
+@FAMILY.claims(
+    "The gradient of every initial state that a declared kind names is the derivative of its step.",
+    "|∂Σ⟨u, result⟩/∂s_0 − v| ≤ r for each s",
+    of=DECLARED,
+    precisions=PLAIN,
+    share=SHARE,
+    with_state=True,
+)
+def gradient_of_own_states(subject: Subject, case: Case, check: Check) -> None:
+    got, want = first_order(subject, case)
+    named = {n: got[n] for n in case.start_names}
+    check.discriminating += tell({n: want[n] for n in named})
+    compare_gradients(check, named, want)
 
 
 def through(subject: Subject, case: Case, check: Check, *results: str) -> None:

@@ -29,13 +29,11 @@ class _Module(nn.Module):
 
     def weights(self, end: str, size: int, width: int) -> Any:
         """The weights of one direction; a bias that is left out is zero."""
-        own = dict(self.named_parameters())
-        some = next(iter(own.values()))
-        found = {}
+        found = {name: getattr(self, f"{name}{end}", None) for name in self.row.shapes}
+        some = next(p for p in found.values() if p is not None)
         for name, shape in self.row.shapes.items():
-            p = own.get(f"{name}{end}")
-            zero = some.new_zeros(shape.of({"I": width, "H": size}))
-            found[name] = zero if p is None else p
+            if found[name] is None:
+                found[name] = some.new_zeros(shape.of({"I": width, "H": size}))
         return SimpleNamespace(**found)
 
 

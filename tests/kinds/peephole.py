@@ -58,14 +58,18 @@ class Peephole(nn.Module):
 
     def sums(self, x: Tensor, h: Tensor, end: str) -> Tensor:
         """The sums of all gates without the peepholes."""
-        own = dict(self.named_parameters())
         linear = nn.functional.linear
-        bias = own.get(f"bias{end}")
-        return linear(x, own[f"weight_ih{end}"], bias) + linear(h, own[f"weight_hh{end}"])
+        share = linear(x, self.own("weight_ih", end), self.own("bias", end))
+        return share + linear(h, self.own("weight_hh", end))
+
+    def own(self, name: str, end: str) -> Any:
+        """A parameter of one direction; None for a bias that there is not."""
+        return getattr(self, f"{name}{end}", None)
 
     def peepholes(self, end: str) -> Tensor:
         """The weights of the peepholes."""
-        return dict(self.named_parameters())[f"peephole{end}"]
+        found: Tensor = self.own("peephole", end)
+        return found
 
     def add(self, end: str, width: int, size: int, bias: bool) -> None:
         """The parameters of one direction."""

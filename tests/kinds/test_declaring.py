@@ -99,7 +99,11 @@ def no_longer_a_ball(np: Any, x: Any, h: Any, w: Any) -> Any:
 
 
 BAD: dict[str, tuple[Callable[..., Any], dict[str, Any], str]] = {
-    "no rule": (no_rule, {}, r"no_rule, line \d+ of .*: `h = np.sort\(.*numpy.sort.*np.tanh"),
+    "no rule": (
+        no_rule,
+        {},
+        r"no_rule, line \d+ of .*: `h = np.sort\(.*np.sort has no rule.*np.tanh",
+    ),
     "no method": (no_method, {}, r"no_method, line \d+ .*no attribute 'clip'"),
     "in place": (in_place, {}, "in_place, line .* changes one of its arguments; expected a new"),
     "order": (other_order, {"states": "h c"}, "returns the states c, h; expected h, c"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from gatewise.properties.levels import CONTRACT, counts
 from gatewise.properties.running.engine import run
 from gatewise.properties.running.plans import Plan, plans
 from gatewise.properties.running.records import FALSIFIED, HOLDS, NOT_RUN, UNSUPPORTED
+from gatewise.properties.session import diagnosed
 from gatewise.properties.subjects.loading import as_subject
 
 from . import peephole
@@ -104,35 +106,36 @@ class RecurrentWeightsTransposed(PeepholeLayer):
 
 class BiasLeftOut(PeepholeCell):
     def sums(self, x: Tensor, h: Tensor, end: str) -> Tensor:
-        own = dict(self.named_parameters())
         linear = torch.nn.functional.linear
-        return linear(x, own[f"weight_ih{end}"]) + linear(h, own[f"weight_hh{end}"])
+        return linear(x, self.own("weight_ih", end)) + linear(h, self.own("weight_hh", end))
 
 
 VALUES, WEIGHTS = "equals_reference", "gradient_of_own_weights"
-#: Fault → the property that falsifies it, and the words of the message that name the gate.
+#: Fault → the property that falsifies it, and the words of its diagnosis or message.
 FAULTS = {
-    PeepholeOfTheOldCellOnO: (VALUES, ""),
-    InputAndForgetSwapped: (VALUES, ""),
-    ForgetAndCandidateSwapped: (VALUES, ""),
-    CandidateAndOutputSwapped: (VALUES, ""),
-    PeepholesReversed: (VALUES, ""),
-    OnePeepholeForAll: (VALUES, ""),
-    NoPeepholeOnO: (VALUES, ""),
-    PeepholeGradientDropped: (WEIGHTS, "peephole"),
-    CellGradientThroughPeepholesDropped: ("gradient_of_input", ""),
-    GradientOfTheNewCellOnODropped: (WEIGHTS, ""),
-    RecurrentWeightsTransposed: (VALUES, ""),
-    BiasLeftOut: (VALUES, "bias"),
+    PeepholeOfTheOldCellOnO: (VALUES, "the old c read in line"),
+    InputAndForgetSwapped: (VALUES, "i and f swapped in weight_ih, weight_hh, bias"),
+    ForgetAndCandidateSwapped: (VALUES, "f and g swapped in weight_ih, weight_hh, bias"),
+    CandidateAndOutputSwapped: (VALUES, "g and o swapped in weight_ih, weight_hh, bias"),
+    PeepholesReversed: (VALUES, "0 and 2 swapped in peephole"),
+    OnePeepholeForAll: (VALUES, "peephole[0] for all blocks"),
+    NoPeepholeOnO: (VALUES, "the term `w.peephole[2] * c` of line"),
+    PeepholeGradientDropped: (WEIGHTS, "gradient of peephole"),
+    CellGradientThroughPeepholesDropped: ("gradient_of_own_states", "gradient of c_0"),
+    GradientOfTheNewCellOnODropped: (WEIGHTS, "gradient of weight_ih"),
+    RecurrentWeightsTransposed: (VALUES, "weight_hh transposed"),
+    BiasLeftOut: (VALUES, "bias left out"),
 }
 
 
 @pytest.mark.parametrize("factory", FAULTS, ids=lambda f: f.__name__)
-def test_a_planted_fault_is_falsified(factory: Any) -> None:
+def test_a_planted_fault_is_falsified_and_named(factory: Any, tmp_path: Path) -> None:
     name, words = FAULTS[factory]
-    record = run(Plan(CATALOGUE[name], subject_of(factory), "float32"), seed=1)
+    plan = Plan(CATALOGUE[name], subject_of(factory), "float32")
+    record = diagnosed(plan, run(plan, seed=1), tmp_path)
     assert record.status == FALSIFIED
-    assert words in record.message
+    told = "\n".join([record.message, *record.diagnosis.faults])
+    assert words in told, told
 
 
 def test_twelve_faults_are_planted() -> None:
