@@ -9,8 +9,10 @@ exit status is 1 if there is one.
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
 import sys
+import textwrap
 import warnings
 from collections.abc import Callable
 from itertools import groupby
@@ -29,6 +31,9 @@ from gatewise.properties.reporting.article import CLAIMS, brief, record  # noqa:
 from gatewise.properties.running.known_issues import Issue, known_issues  # noqa: E402
 from gatewise.properties.running.profiles import profile_settings  # noqa: E402
 from gatewise.properties.running.records import FALSIFIED  # noqa: E402
+from gatewise.properties.subjects import loading as loading  # noqa: E402  (knows all kinds)
+from gatewise.reference.classes import CLASSES, DECLARED  # noqa: E402
+from gatewise.reference.kinds import KINDS  # noqa: E402
 from tests.mutation import strength_page  # noqa: E402
 
 
@@ -110,6 +115,40 @@ def _drawn(p: Property) -> str:
     if p.covers:
         more += " + some rows" if "standard" in p.portion else " + rows"
     return f"{number}{more}"
+
+
+_KINDS_HEAD = """\
+# Kinds
+
+`python docs/make.py` makes this page from `reference/published/`. Do not edit it.
+
+A *kind* is a recurrent cell by its equations. torch.nn has three: RNN, LSTM and GRU. The kinds on \
+this page are published cells that torch.nn does not have. `--like NAME` checks a layer against \
+one of them, and `--like NAMECell` a cell. [Your own kind](your-own-cell.md#your-own-kind) needs \
+the same lines as one of these.
+
+The parameters of a subject have the names and shapes below: I is the width of the input, and H \
+the hidden size. In a layer the names end as in torch.nn: `weight_ih_l0`, `weight_ih_l1_reverse`. \
+`bias=False` leaves out every weight whose name begins with `bias`. A cell returns its states, as \
+torch.nn's cells do; where the output is none of the states, it returns `(output, states)`."""
+
+
+def kinds_page() -> str:
+    """The published kinds: paper, weights, states and step of each."""
+    lines = [_KINDS_HEAD]
+    for name in DECLARED:
+        row = KINDS[CLASSES[name].kind]
+        if CLASSES[name].cell or row.declared is None:
+            continue
+        step = row.declared.step
+        shapes = ", ".join(f"`{n}` ({s.text.replace(' ', ', ')})" for n, s in row.shapes.items())
+        states = ", ".join(row.states)
+        source = inspect.getsource(step)
+        body = source[source.index('"""', source.index('"""') + 3) + 3 :].strip("\n")
+        lines += ["", f"## {name}", "", inspect.cleandoc(step.__doc__ or ""), ""]
+        lines += [f"Weights: {shapes}. States: {states}.", ""]
+        lines += ["```python", f"# from np, x, {states}, w", textwrap.dedent(body), "```"]
+    return "\n".join(lines) + "\n"
 
 
 def known_issues_page() -> str:
@@ -278,6 +317,7 @@ def _table(first: str, rows: dict[str, dict[str, float]]) -> list[str]:
 PAGES: dict[str, Callable[[], str]] = {
     "properties.md": properties_page,
     "levels.md": levels_page,
+    "kinds.md": kinds_page,
     "known-issues.md": known_issues_page,
     "article.md": article_page,
     # From the record of a full mutation run, because such a run takes too long here.

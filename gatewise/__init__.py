@@ -24,6 +24,13 @@ if TYPE_CHECKING:
     from .reference.activations import relu as relu
     from .reference.activations import sigmoid as sigmoid
     from .reference.declaring import kind as kind
+    from .reference.functions import hard_sigmoid as hard_sigmoid
+    from .reference.functions import hard_tanh as hard_tanh
+    from .reference.functions import layer_norm as layer_norm
+    from .reference.functions import log_sigmoid as log_sigmoid
+    from .reference.functions import rms_norm as rms_norm
+    from .reference.functions import silu as silu
+    from .reference.functions import softplus as softplus
 
 #: Name → the module that has it, imported at the first use: `gatewise.impl` needs torch alone.
 _HOME = {
@@ -34,11 +41,18 @@ _HOME = {
     "Subject": "properties.subjects.protocol",
     "blend": "reference.activations",
     "check_conformance": "properties.running.engine",
+    "hard_sigmoid": "reference.functions",
+    "hard_tanh": "reference.functions",
     "identify": "properties.subjects.adapting.identify",
     "kind": "reference.declaring",
+    "layer_norm": "reference.functions",
+    "log_sigmoid": "reference.functions",
     "parametrize": "pytest",
     "relu": "reference.activations",
+    "rms_norm": "reference.functions",
     "sigmoid": "reference.activations",
+    "silu": "reference.functions",
+    "softplus": "reference.functions",
 }
 
 __all__ = list(_HOME)

@@ -203,5 +203,7 @@ def _(first: Ball, *others: Any, chain: int | None = None) -> Ball:
     if not (reach is None and early is None) and not span.max() < room:
         grown = np.where((span < room) | (below + grown == 0), grown, np.inf)
     ball = Ball(v, first.precision, grown, roundings=n - 1)
+    if reach is not None and reach.shape != v.shape:  # a factor that was broadcast
+        reach = np.broadcast_to(reach, v.shape)
     ball.absolute, ball.underflows, ball.reach, ball.early = below, nested, reach, early
     return ball

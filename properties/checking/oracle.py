@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from gatewise.reference.activations import constant, settled
 from gatewise.reference.backward import cell_backward, layer_backward
 from gatewise.reference.ball import Ball, exact
 from gatewise.reference.concat_backward import concat_backward, tag_backward
+from gatewise.reference.declared import DeclarationError
 from gatewise.reference.declared_backward import declared_backward
 from gatewise.reference.dual import Dual
 from gatewise.reference.formats import Array, Format, Precision
@@ -224,7 +226,26 @@ def _duals(case: Case, tangents: Mapping[str, Array]) -> Arguments:
     return {name: own[name] for name in w}, own.get("input", x), [own[name] for name in starts]
 
 
+class ReferenceFault(Exception):
+    """The reference cannot compute a case: a fault of its own, and no verdict on a subject."""
+
+
+#: What is raised for a case that says nothing about the subject.
+NO_VERDICT = (ReferenceFault, DeclarationError)
+
+
+@contextmanager
+def _ours() -> Iterator[None]:
+    try:
+        yield
+    except (Unsupported, DeclarationError):
+        raise
+    except Exception as error:
+        raise ReferenceFault(f"the reference raised {type(error).__name__}: {error}") from error
+
+
 @timed(REFERENCE)
+@_ours()
 def _forward(
     case: Case, w: Mapping[str, Any], x: Any, state: Sequence[Any], masks: Sequence[Any] = ()
 ) -> dict[str, Any]:
@@ -241,6 +262,7 @@ def _forward(
 
 
 @timed(REFERENCE)
+@_ours()
 def _gradients(
     case: Case,
     arguments: Arguments,

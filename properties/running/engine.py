@@ -22,6 +22,7 @@ from ..cases.case import Case
 from ..cases.combinations import code_of
 from ..cases.traits import traits
 from ..checking.comparison import Check, Mismatch
+from ..checking.oracle import NO_VERDICT
 from ..families.property import Property
 from ..precisions import WIDE, switch
 from ..running.records import ERROR
@@ -143,7 +144,7 @@ def _run(
             put(plan, case, check, case_timeout)
         except Unsupported as reason:
             reasons.append(str(reason))
-        except (sandbox.SandboxError, DeclarationError):
+        except (sandbox.SandboxError, *NO_VERDICT):
             raise
         except Exception as error:
             failing = case, error

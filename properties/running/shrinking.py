@@ -13,6 +13,7 @@ from typing import Any
 
 from ..cases.case import Case
 from ..checking.comparison import Check
+from ..checking.oracle import NO_VERDICT
 from ..subjects.capabilities import narrowed
 from .plans import Plan
 from .put import put
@@ -64,6 +65,8 @@ def _raised(plan: Plan, case: Case, timeout: float) -> BaseException | None:
         put(plan, case, Check(), timeout)
     except SandboxError:
         raise
+    except NO_VERDICT:
+        return None
     except Exception as error:
         return error
     return None

@@ -16,7 +16,7 @@ CONSOLE = re.findall(r"```console\n\$ (.+?)\n(.*?)```", PAGE, re.DOTALL)
 
 
 def test_every_block_of_python_is_a_file_here() -> None:
-    assert len(FILES) == PAGE.count("```python") == 6
+    assert len(FILES) == PAGE.count("```python") == 7
     assert len(CONSOLE) == PAGE.count("```console") == 1
 
 
@@ -64,6 +64,28 @@ def test_the_command_prints_what_the_page_says(run: Any, command: str, printed: 
     assert words[0] == "gatewise"
     done = run("-m", "gatewise", *words[1:])
     assert (done.returncode, done.stdout) == (0, printed)
+
+
+def test_the_kind_of_the_page_is_checked_as_it_says(run: Any) -> None:
+    options = ["--precision", "float32", "--profile", "quick", "--family", "gradients"]
+    words = ["check", "peephole.py:Cell", "--like", "MyPeepholeCell", *options]
+    done = run("-m", "gatewise", *words, "--family", "agreement")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "values: right" in done.stdout
+
+
+def test_the_fault_of_the_page_is_named_as_it_says(folder: Path, run: Any) -> None:
+    text = (folder / "peephole.py").read_text(encoding="utf-8")
+    first = "        c = f * c + i * torch.tanh(g)\n"
+    second = "        o = torch.sigmoid(o + self.peephole[2] * c)\n"
+    assert first + second in text
+    wrong = text.replace(first + second, second + first)
+    (folder / "peephole.py").write_text(wrong, encoding="utf-8")
+    words = ["check", "peephole.py:Cell", "--like", "MyPeepholeCell", "--fail-fast"]
+    done = run("-m", "gatewise", *words, "--property", "equals_reference", "--seed", "1")
+    (line,) = re.findall(r"^falsified: equals_reference in .*$", PAGE, re.MULTILINE)
+    # The file of the test has one line less than the page: that with its name.
+    assert line.replace("line 19", "line 18") in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,7 @@
-"""Each published kind in PyTorch, in two forms: as printed, and fused or in another order."""
+"""Each published kind in PyTorch, in two forms: as printed, and fused or in another order.
+
+The slope of relu at 0 is 0, as in torch.relu.  That of torch.clamp(min=0) is 1 there.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import layer_norm, linear, logsigmoid, relu, softplus
+from torch.nn.functional import layer_norm, linear, logsigmoid, relu, softplus, threshold
 
 from .modules import Step
 
@@ -151,7 +154,7 @@ def ligru(x: Tensor, s: States, w: Any) -> Result:
 def ligru_lerp(x: Tensor, s: States, w: Any) -> Result:
     (h,) = s
     z, n = (linear(h, w.weight_hh, w.bias) + linear(x, w.weight_ih)).chunk(2, -1)
-    n = n.clamp(min=0.0)
+    n = threshold(n, 0.0, 0.0)
     h = n + sigmoid(z) * (h - n)
     return h, (h,)
 
@@ -183,7 +186,8 @@ def indrnn(x: Tensor, s: States, w: Any) -> Result:
 
 
 def indrnn_fused(x: Tensor, s: States, w: Any) -> Result:
-    h = torch.addcmul(linear(x, w.weight_ih, w.bias), s[0], w.weight_hh).clamp(min=0)
+    h = torch.addcmul(linear(x, w.weight_ih, w.bias), s[0], w.weight_hh)
+    h = threshold(h, 0.0, 0.0)
     return h, (h,)
 
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import statistics
+from collections import Counter
 from typing import Any
+
+from gatewise.properties.levels import CONTRACT, HARDENING, VALUES
 
 from .all import MUTANTS
 from .alone import ALONE
+from .by_level import level_of
 from .peers import COMPARISON
 from .run import percentile
 from .strength import COLUMNS, RECORD, SUITE, lines_of
@@ -86,6 +90,29 @@ def sentences() -> str:
     )
 
 
+def _levels(head: dict[str, Any], records: list[dict[str, Any]]) -> list[str]:
+    """How many mutants are killed without the claims at hardening, and which are not.
+
+    Nothing where that was not run since the record was made.
+    """
+    if "by_level" not in head:
+        return []
+    first = Counter(level_of(r) for r in records if _killed(r, SUITE))
+    needed = [r["mutant"] for r in records if r.get("up_to_contract") == ""]
+    without = sum(first.values()) - len(needed)
+    names = ", ".join(f"`{n}`" for n in needed)
+    return [
+        "## By level",
+        "",
+        f"A claim at `values` kills {first[VALUES]} mutants first, one at `contract` "
+        f"{first[CONTRACT]}, and one at `hardening` {first[HARDENING]}. For the last ones, "
+        f"`tests/mutation/by_level.py` put all claims at `values` and `contract` to the mutant "
+        f"(profile `{head['by_level']}`). Without any claim at `hardening`, {without} of "
+        f"{len(records)} mutants are killed. These {len(needed)} are not: {names}.",
+        "",
+    ]
+
+
 def page() -> str:
     """The text of docs/strength.md, from the record and the registry of mutants."""
     head, *records = lines_of(RECORD)
@@ -110,6 +137,7 @@ def page() -> str:
         f"{max(own_times):.1f} s for each of the others.",
         "",
     ]
+    lines += _levels(head, records)
     lines += ["## Killed by one side only", ""]
     others = [c for c in COLUMNS if c != SUITE]
     for label, mine, rest in (

@@ -26,11 +26,19 @@ API = (
     "Record",
     "Subject",
     "check_conformance",
+    "blend",
+    "hard_sigmoid",
+    "hard_tanh",
     "identify",
     "kind",
+    "layer_norm",
+    "log_sigmoid",
     "parametrize",
     "relu",
+    "rms_norm",
     "sigmoid",
+    "silu",
+    "softplus",
 )
 
 

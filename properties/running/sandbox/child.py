@@ -21,6 +21,7 @@ import torch
 from ... import process_state
 from ...cases.case import Case
 from ...checking.comparison import Check, Mismatch
+from ...checking.oracle import NO_VERDICT
 from ...clock import take
 from ...precisions import switch
 from ...subjects.loading import FILE_MODULE
@@ -31,7 +32,9 @@ from .cpu_wait import MOST
 Claim = Callable[[Subject, Case, Check], Any]
 
 #: Exceptions that the parent raises again with the same class.
-CARRIED: dict[str, type[Exception]] = {c.__name__: c for c in (Mismatch, SubjectFault, Unsupported)}
+CARRIED: dict[str, type[Exception]] = {
+    c.__name__: c for c in (Mismatch, SubjectFault, Unsupported, *NO_VERDICT)
+}
 
 #: The largest number of characters of a subject's output that a message quotes.
 QUOTED = 400
