@@ -170,7 +170,9 @@ class Check:
 
 def bits(t: Tensor) -> Tensor:
     """A copy of a tensor's values as bytes, in which NaN equals itself and −0 differs from 0."""
-    return t.detach().clone(memory_format=torch.contiguous_format).view(torch.uint8)
+    copied = t.detach().clone(memory_format=torch.contiguous_format)
+    # A tensor without dimensions cannot be seen as one of another element size.
+    return (copied if copied.dim() else copied.reshape(1)).view(torch.uint8)
 
 
 def _explain(name: str, actual: Array, expected: Expected, ratio: Array) -> str:

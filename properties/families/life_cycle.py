@@ -22,7 +22,7 @@ from ..checking.comparison import Check, bits
 from ..checking.oracle import compare_all, expected
 from ..levels import CONTRACT, HARDENING
 from ..precisions import FLOAT32, dtype_of
-from ..subjects.capabilities import torch_lacks
+from ..subjects.capabilities import OPTIONS, torch_lacks
 from ..subjects.protocol import Subject, Unsupported, load
 from .modes import made
 from .property import STATEFUL, UNPACKED, Family
@@ -343,8 +343,11 @@ _NUMBER = re.compile(r"(?<![\w.])\d+(?![\w.])")
 
 def _named(check: Check, text: str, name: str, options: dict[str, Any]) -> None:
     found = re.search(rf"\b{name}=(['\"]?)([\w.]+)\1", text)
-    wanted = str(options[name]) if name in options else None
-    check.same(f"{name} in {text}", found and found[2], wanted)
+    shown = found and found[2]
+    if name in options:
+        check.same(f"{name} in {text}", shown, str(options[name]))
+    elif shown is not None:  # torch.nn leaves a default out; to show it is no less true
+        check.same(f"{name} in {text}", shown, str(OPTIONS[name]))
 
 
 @FAMILY.claims(

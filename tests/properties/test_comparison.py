@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from gatewise.properties.checking.comparison import Check, Expected, Mismatch, agree
+from gatewise.properties.checking.comparison import Check, Expected, Mismatch, agree, bits
 from gatewise.reference.ball import Ball, exact
 from gatewise.reference.formats import PRECISIONS
 
@@ -95,3 +95,8 @@ def test_two_results_may_differ_by_both_bounds_and_no_more() -> None:
     assert check.worst == 1.0
     with pytest.raises(Mismatch, match="sum of two ball radii"):
         agree(Check(), "h", np.ones(2) + 1.001 * both, np.ones(2), a, b)
+
+
+def test_the_bytes_of_a_number_alone_are_compared_as_well() -> None:
+    assert torch.equal(bits(torch.tensor(1.5)), bits(torch.tensor([1.5])))
+    assert not torch.equal(bits(torch.tensor(0.0)), bits(torch.tensor(-0.0)))
