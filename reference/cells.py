@@ -66,7 +66,8 @@ class GRUParts(NamedTuple):
     n: Any
 
 
-Parts = RNNParts | LSTMParts | GRUParts
+#: The values of a step: the new states first.  Those of a declared kind have no names.
+Parts = RNNParts | LSTMParts | GRUParts | tuple[Any, ...]
 
 
 def affine(x: Any, w: Any, b: Any = None) -> Any:

@@ -148,8 +148,8 @@ def _normed(x: Taped, weight: Any, bias: Any, eps: float, centred: bool) -> Tape
     come before the difference or after it (`dual_functions.through_norm`).
     """
     w, b = (None if p is None else as_taped(p) for p in (weight, bias))
-    own = [None if p is None else p.v for p in (w, b)]
-    v = layer_norm(x.v, *own, eps) if centred else rms_norm(x.v, own[0], eps)
+    factor, offset = (None if p is None else p.v for p in (w, b))
+    v = layer_norm(x.v, factor, offset, eps) if centred else rms_norm(x.v, factor, eps)
 
     def back(a: Adjoint) -> None:
         at = constant(a.d, x.v)

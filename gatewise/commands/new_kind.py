@@ -49,7 +49,8 @@ class My{name}(nn.Module):
         a = input @ self.weight_ih.T + hx @ self.weight_hh.T
         a = a if self.bias is None else a + self.bias
         z, n = a.chunk(2, -1)
-        return torch.lerp(torch.tanh(n), hx, torch.sigmoid(z))
+        n = torch.tanh(n)
+        return n + torch.sigmoid(z) * (hx - n)
 '''
 
 

@@ -292,7 +292,7 @@ _WORDS = "word_embeddings.weight"
 
 def overlap(a: Ball, b: Ball) -> bool:
     """Whether two balls have a common point in each element."""
-    return bool((np.abs(a.v - b.v) <= a.radius + b.radius).all())
+    return not bool((np.abs(a.v - b.v) > a.radius + b.radius).any())
 
 
 def compare_all(

@@ -17,10 +17,13 @@ def gatewise(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 def test_the_file_runs_as_it_says(tmp_path: Path) -> None:
     done = gatewise(tmp_path, "new-kind", "Mine")
     assert done.stdout == "wrote mine.py; now gatewise check mine.py:MyMine --like MineCell\n"
-    options = ["--family", "agreement", "--family", "gradients", "--profile", "quick"]
+    families = ("agreement", "gradients", "modes", "weights", "memory")
+    options = [w for name in families for w in ("--family", name)]
+    options += ["--precision", "float32", "--profile", "quick"]
     done = gatewise(tmp_path, "check", "mine.py:MyMine", "--like", "MineCell", *options)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "values: right" in done.stdout
+    assert "contract: kept" in done.stdout
 
 
 @pytest.mark.parametrize(

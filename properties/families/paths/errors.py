@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gatewise.reference.classes import LAYERS, LSTMS
+from gatewise.reference.classes import LAYERS, LSTMS, NAMED
 from gatewise.reference.formats import Array
 
 from ...cases.case import Case
@@ -209,6 +209,7 @@ class _With(nn.Module):
 @FAMILY.claims(
     "A weight with a row or a column too many is refused along every path.",
     "raises(functional_call(f, {W: W′}, x)) with W′ of W's shape and one more",
+    of=NAMED,
     share=0.2,
     needs=("torch_names",),
     bias=True,
