@@ -31,7 +31,10 @@ MAY_IMPORT = {
         "matplotlib",
     },
     # Each module of peers has one package of others, an optional extra.
-    "peers": {"numpy", "torch", "onnx", "onnxruntime", "keras", "flax", "jax", "opacus"},
+    "peers": {
+        *("numpy", "torch", "onnx", "onnxruntime", "keras", "flax", "jax", "opacus"),
+        "torchrecurrent",
+    },
     "gatewise": {"pytest"},
 }
 
