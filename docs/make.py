@@ -56,7 +56,9 @@ def properties_page() -> str:
         "one subject, device and precision. The number is smaller if there are fewer different "
         "cases. `+ edges` adds a case for every tile edge of every size. `+ variants` adds a case "
         "for every variant. `+ rows` adds a case for every row of a covering array: every pair of "
-        "values of two options is in one of them. `+ some rows` adds a part of these.",
+        "values of two options is in one of them. `+ some rows` adds a part of these. `+ triples` "
+        "adds a case for every row of a covering array in which every triple of values of three "
+        "options occurs.",
     ]
     for family in FAMILIES:
         lines += ["", f"## {family.name}", ""]
@@ -112,6 +114,7 @@ def _drawn(p: Property) -> str:
         return "none"
     number = profile_settings("standard", p.share).max_examples
     more = " + edges" * p.edges + " + variants" * (p.sweep and not p.covers)
+    more += " + triples" * p.triples
     if p.covers:
         more += " + some rows" if "standard" in p.portion else " + rows"
     return f"{number}{more}"

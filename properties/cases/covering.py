@@ -11,6 +11,8 @@ from functools import lru_cache
 from itertools import combinations, product
 from typing import Any
 
+import numpy as np
+
 from gatewise.reference.kinds import KINDS
 
 from .case import Case
@@ -84,6 +86,34 @@ def options_of_calls(kind: str, cell: bool, forms: Sequence[str]) -> dict[str, t
 def rows_of(kind: str, cell: bool, forms: tuple[str, ...]) -> dict[str, Row]:
     """The rows of a class by name, such as `2 layers, no bias, state, dense, training`."""
     return {_named(row): row for row in covering(options_of_calls(kind, cell, forms))}
+
+
+@lru_cache
+def rows_of_triples(kind: str, cell: bool, evaluates: bool) -> tuple[Row, ...]:
+    """Rows in which every triple of values of three options of a class occurs.
+
+    The options are those that `combinations` counts.  Without `evaluates` every row is in training.
+    Each row is, of all combinations, the first that holds the most triples that no row before it
+    holds.
+    """
+    options = options_of_calls(kind, cell, _FORMS)
+    if not cell:
+        options |= {"num_layers": (1, 2, 3), "form": ("dense", "unbatched", "equal", "ragged")}
+    if not evaluates:
+        options |= {"training": (True,)}
+    combined = [dict(zip(options, values, strict=True)) for values in product(*options.values())]
+    size = min(3, len(options))
+    groups = [list(combinations(row.items(), size)) for row in combined]
+    places = {group: k for k, group in enumerate(dict.fromkeys(g for row in groups for g in row))}
+    holds = np.zeros((len(combined), len(places)), dtype=np.int64)
+    for k, row in enumerate(groups):
+        holds[k, [places[group] for group in row]] = 1
+    missing, rows = np.ones(len(places), dtype=np.int64), []
+    while missing.any():
+        best = int(np.argmax(holds @ missing))
+        rows.append(combined[best])
+        missing *= 1 - holds[best]
+    return tuple(rows)
 
 
 def some_rows(rows: Mapping[str, Row], first: int, count: int) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ FAMILY = Family("agreement", evaluates=True)
     precisions=OFFERED,
     share=2.0,
     edges=True,
+    triples=True,
 )
 def equals_reference(subject: Subject, case: Case, check: Check) -> None:
     got = subject.run(case)

@@ -184,6 +184,7 @@ def through(subject: Subject, case: Case, check: Check, *results: str) -> None:
     precisions=PLAIN,
     share=SHARE / 2,
     sweep=True,
+    triples=True,
     variants=UPSTREAM_REGIMES,
 )
 def gradients_are_right_for_any_upstream(subject: Subject, case: Case, check: Check) -> None:

@@ -15,7 +15,7 @@ from gatewise.reference.groups import Group
 from gatewise.reference.kinds import KINDS
 
 from ..cases.case import Case
-from ..cases.covering import Row, rows_of, some_rows, with_row
+from ..cases.covering import Row, rows_of, rows_of_triples, some_rows, with_row
 from ..cases.strategies import cases, edge_cases, network_cases, variant_cases
 from ..checking.comparison import Check
 from ..devices import ALL, DeviceType, type_of
@@ -53,8 +53,12 @@ class Property:
     a case for every tile edge of every size.  With `sweep` it ends with a case for every variant,
     since drawing meets a variant only by chance.  With `covers` the variants of a class that is
     drop-in for torch.nn's are the rows of a covering array: every pair of values of two options,
-    or of an option and a form, is in one of them.  `portion` maps a profile to the part of these
-    rows that such a run ends with, chosen by the seed; a profile that it does not name has all.
+    or of an option and a form, is in one of them.  With `triples` a run ends with a case for every
+    row of a covering array of three: every triple of values of three options is in one of them,
+    and under the profile quick a third of them is put, chosen by the seed.
+
+    `portion` maps a profile to the part of the rows of `covers` that such a run ends with, chosen
+    by the seed; a profile that it does not name has all.
 
     With `evaluates` the module is in evaluation mode in a third of the cases.
 
@@ -90,6 +94,7 @@ class Property:
     sweep: bool = False
     portion: Mapping[str, float] = field(default_factory=dict)
     covers: bool = False
+    triples: bool = False
     evaluates: bool = False
     one_call: OneCall | None = None
     constraints: Mapping[str, Any] = field(default_factory=dict)
@@ -148,6 +153,8 @@ class Property:
         if self.edges and subject.like in DROP_IN:
             for case in edge_cases(subject.kind, subject.cell, computed, seed):
                 yield case.but(**within)
+        if self.triples and subject.like in DROP_IN:
+            yield from self._of_triples(subject, computed, seed, profile)
         if self.sweep:
             offered = narrowed(self.constraints, subject.unsupported, subject.form)
             rows, variants = self._rows(subject.like, offered), self.variants(subject.like, offered)
@@ -157,6 +164,34 @@ class Property:
             for case in variant_cases(subject.kind, subject.cell, computed, seed, variants):
                 made = with_row(case, rows[case.variant]) if rows else case
                 yield _within(made, {**self.constraints, **within})
+
+    def _of_triples(
+        self, subject: Subject, precision: str, seed: int, profile: str
+    ) -> Iterator[Case]:
+        """A case for each row of the covering array of three, within what a subject offers."""
+        rows = rows_of_triples(subject.kind, subject.cell, self.evaluates)
+        within = narrowed({}, subject.unsupported, subject.form)
+        forms = within.pop("forms", None)
+        variants = self.variants(subject.like) or ("",)
+        step = 3 if profile == "quick" else 1
+        for place, row in list(enumerate(rows))[seed % step :: step]:
+            if forms is not None and row["form"] not in forms:
+                continue
+            case = Case(
+                subject.kind,
+                cell=subject.cell,
+                input_size=3,
+                hidden_size=4,
+                batch=3,
+                time=1 if subject.cell else 4,
+                weights="spread",
+                inputs="spread",
+                states="spread",
+                seed=(seed + place) % 2**32,
+                precision=precision,
+                variant=variants[place % len(variants)],
+            )
+            yield _within(with_row(case, row), within)
 
 
 def _within(case: Case, constraints: Mapping[str, Any]) -> Case:

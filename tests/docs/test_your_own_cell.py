@@ -81,7 +81,7 @@ def test_the_fault_of_the_page_is_named_as_it_says(folder: Path, run: Any) -> No
     assert first + second in text
     wrong = text.replace(first + second, second + first)
     (folder / "peephole.py").write_text(wrong, encoding="utf-8")
-    words = ["check", "peephole.py:Cell", "--like", "MyPeepholeCell", "--fail-fast"]
+    words = ["check", "peephole.py:Cell", "--like", "MyPeepholeCell", "--fail-fast", "--jobs", "1"]
     done = run("-m", "gatewise", *words, "--property", "equals_reference", "--seed", "1")
     (line,) = re.findall(r"^falsified: equals_reference in .*$", PAGE, re.MULTILINE)
     # The file of the test has one line less than the page: that with its name.

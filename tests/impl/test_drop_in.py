@@ -20,10 +20,10 @@ from gatewise.properties.cases.case import Case
 from gatewise.properties.checking.comparison import Check
 from gatewise.properties.checking.oracle import compare_all, expected
 from gatewise.properties.subjects.builtin import BUILTIN
-from gatewise.reference.classes import CELLS as ALL_CELLS
-from gatewise.reference.classes import LAYERS as ALL_LAYERS
+from gatewise.reference.classes import TORCH, TORCH_LAYERS
 
-CELLS, LAYERS = list(ALL_CELLS), list(ALL_LAYERS)
+LAYERS = list(TORCH_LAYERS)
+CELLS = [name for name in TORCH if name not in LAYERS]
 CLASSES = [*CELLS, *LAYERS]
 
 #: Layer options, each away from its default at least once.
