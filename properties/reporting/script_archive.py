@@ -8,10 +8,16 @@ import io
 import zipfile
 from pathlib import Path
 
+from gatewise import reference
+from gatewise.reference.kinds import KINDS
+
 from ..cases.case import Case
 from ..families.property import Property
 from ..subjects.loading import AUTO
 from ..subjects.protocol import Subject
+
+#: The folder of the reference, whose kinds are in the archive.
+_OWN = str(Path(str(reference.__file__)).parent)
 
 #: The packages in the archive of a script.
 PACKAGES = ("gatewise.reference", "gatewise.impl", "gatewise.properties", "gatewise.peers")
@@ -104,12 +110,21 @@ def bundled_script(subject: Subject, case: Case, prop: Property, head: str, fold
         archive=_archive(),
         spec=spec,
         folder=folder,
-        like=(AUTO if subject.probed else subject.like) if colon else None,
+        like=_like(subject) if colon else None,
         case=repr(case),
         prop=prop.name,
         device=subject.device,
     )
     return head + body
+
+
+def _like(subject: Subject) -> str:
+    """What `load_subject` takes for the class of a subject; a kind in a file is named with it."""
+    if subject.probed:
+        return AUTO
+    declared = KINDS[subject.kind].declared
+    ours = declared is None or declared.source.startswith(_OWN)
+    return subject.like if declared is None or ours else f"{declared.source}:{subject.like}"
 
 
 def _archive() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import importlib.util
 import inspect
@@ -44,19 +45,26 @@ def load_subject(spec: str, like: str | None = None) -> Subject:
     return as_subject(find(spec), like, spec)
 
 
-def find(spec: str) -> Any:
-    """The object that `spec` names; raises `SubjectError` where there is none."""
+def find(spec: str, option: str = "--subject") -> Any:
+    """The object that `spec` names; raises `SubjectError` where there is none.
+
+    `option` is the one that has the text, for the message.
+    """
     where, colon, attribute = spec.rpartition(":")
     if not colon or not where or not attribute:
         raise SubjectError(
-            f"--subject {spec!r}: expected package.module:Name or path/to/file.py:Name"
+            f"{option} {spec!r}: expected package.module:Name or path/to/file.py:Name"
         )
-    module = _from_file(spec, where) if where.endswith(".py") else _from_package(spec, where)
+    module = (
+        _from_file(spec, where, option)
+        if where.endswith(".py")
+        else _from_package(spec, where, option)
+    )
     target: Any = module
     for part in attribute.split("."):
         if not hasattr(target, part):
             names = ", ".join(n for n in vars(module) if not n.startswith("_")) or "nothing"
-            raise SubjectError(f"--subject {spec!r}: {where} has no {attribute!r}; it has {names}")
+            raise SubjectError(f"{option} {spec!r}: {where} has no {attribute!r}; it has {names}")
         target = getattr(target, part)
     return target
 
@@ -117,7 +125,9 @@ def class_of_subject(spec: str, name: str, target: Callable[..., Any], like: str
     if like is not None:
         like = _declared(like) if ":" in like else like
         if like not in ALL:
-            raise SubjectError(f"--like {like!r}: expected one of {', '.join((*ALL, AUTO))}")
+            near = difflib.get_close_matches(like, list(ALL), 3, 0.6)
+            nearest = f"the nearest names are {', '.join(near)}; " if near else ""
+            raise SubjectError(f"--like {like!r}: {nearest}expected one of {_either()}")
         return like
     own = name.rpartition(":")[2]
     if own in DECLARED:
@@ -132,8 +142,14 @@ def class_of_subject(spec: str, name: str, target: Callable[..., Any], like: str
             return known
     raise SubjectError(
         f"--subject {spec!r}: what it is like cannot be told from its base classes or its name; "
-        f"give --like with one of {', '.join((*ALL, AUTO))}"
+        f"give --like with one of {_either()}"
     )
+
+
+def _either() -> str:
+    """What `--like` takes, in words."""
+    named = ", ".join(name for name in ALL if name not in DECLARED)
+    return f"{named}, a kind of docs/kinds.md, a declared kind as kinds.py:Name, {AUTO}"
 
 
 def _declared(spec: str) -> str:
@@ -142,7 +158,7 @@ def _declared(spec: str) -> str:
     Raises `SubjectError` where there is none.
     """
     attribute = spec.rpartition(":")[2]
-    kind = find(spec.removesuffix("Cell"))
+    kind = find(spec.removesuffix("Cell"), "--like")
     if not isinstance(kind, Kind):
         raise SubjectError(f"--like {spec!r}: {attribute} is no kind that gatewise.kind declares")
     return f"{kind.name}Cell" if attribute.endswith("Cell") else kind.name
@@ -153,23 +169,23 @@ def _rank(name: str) -> tuple[bool, int]:
     return not CLASSES[name].cell, -len(KINDS[CLASSES[name].kind].gates)
 
 
-def _from_package(spec: str, where: str) -> ModuleType:
+def _from_package(spec: str, where: str, option: str) -> ModuleType:
     try:
         return importlib.import_module(where)
     except Exception as error:
         raise SubjectError(
-            f"--subject {spec!r}: cannot import {where}: {type(error).__name__}: {error}"
+            f"{option} {spec!r}: cannot import {where}: {type(error).__name__}: {error}"
         ) from error
 
 
-def _from_file(spec: str, where: str) -> ModuleType:
+def _from_file(spec: str, where: str, option: str) -> ModuleType:
     path = Path(where)
     if not path.is_file():
-        raise SubjectError(f"--subject {spec!r}: there is no file {where}")
+        raise SubjectError(f"{option} {spec!r}: there is no file {where}")
     name = FILE_MODULE + path.stem
     found = importlib.util.spec_from_file_location(name, path)
     if found is None or found.loader is None:
-        raise SubjectError(f"--subject {spec!r}: {where} is not a Python file")
+        raise SubjectError(f"{option} {spec!r}: {where} is not a Python file")
     module = importlib.util.module_from_spec(found)
     # Pickle and dataclasses look a class's module up by name; a sibling import needs its folder.
     sys.modules[name] = module
@@ -179,7 +195,7 @@ def _from_file(spec: str, where: str) -> ModuleType:
         found.loader.exec_module(module)
     except Exception as error:
         raise SubjectError(
-            f"--subject {spec!r}: {where} fails on import: {type(error).__name__}: {error}"
+            f"{option} {spec!r}: {where} fails on import: {type(error).__name__}: {error}"
         ) from error
     finally:
         sys.path.remove(folder)  # the file may have put others before it
