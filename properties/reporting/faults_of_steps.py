@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -40,7 +41,7 @@ def block_names(row: Kind, name: str) -> list[str]:
 
 def own_name(name: str) -> str:
     """A weight's name without the layer and direction."""
-    return name.removesuffix("_reverse").rpartition("_l")[0] or name
+    return re.sub(r"_l\d+(_reverse)?$", "", name)
 
 
 def _of(name: str, change: Callable[[Array], Array]) -> Callable[[str, Array], Array]:
