@@ -235,11 +235,17 @@ NO_VERDICT = (ReferenceFault, DeclarationError)
 
 
 @contextmanager
-def _ours() -> Iterator[None]:
+def _ours(changed: bool = False) -> Iterator[None]:
+    """Call what is raised a fault of the reference; a backward pass that a diagnosis has `changed`
+    may raise `ValueError`, where its fault cannot occur."""
     try:
         yield
     except (Unsupported, DeclarationError):
         raise
+    except ValueError as error:
+        if changed:
+            raise
+        raise ReferenceFault(f"the reference raised ValueError: {error}") from error
     except Exception as error:
         raise ReferenceFault(f"the reference raised {type(error).__name__}: {error}") from error
 
@@ -262,12 +268,22 @@ def _forward(
 
 
 @timed(REFERENCE)
-@_ours()
 def _gradients(
     case: Case,
     arguments: Arguments,
     upstream: Mapping[str, Any],
     masks: Sequence[Any] = (),
+    **changed: Any,
+) -> dict[str, Any]:
+    with _ours(bool(changed)):
+        return _differentiated(case, arguments, upstream, masks, **changed)
+
+
+def _differentiated(
+    case: Case,
+    arguments: Arguments,
+    upstream: Mapping[str, Any],
+    masks: Sequence[Any],
     **changed: Any,
 ) -> dict[str, Any]:
     w, x, state = arguments

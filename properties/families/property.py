@@ -170,8 +170,8 @@ class Property:
     ) -> Iterator[Case]:
         """A case for each row of the covering array of three, within what a subject offers."""
         rows = rows_of_triples(subject.kind, subject.cell, self.evaluates)
-        within = narrowed({}, subject.unsupported, subject.form)
-        forms = within.pop("forms", None)
+        within = narrowed(self.constraints, subject.unsupported, subject.form)
+        forms = within.get("forms")
         variants = self.variants(subject.like) or ("",)
         step = 3 if profile == "quick" else 1
         for place, row in list(enumerate(rows))[seed % step :: step]:

@@ -80,6 +80,9 @@ def _candidates(plan: Plan, case: Case) -> Iterator[Case]:
     for changes in _options(case):
         if not fixed & {*changes}:
             yield case.but(**changes)
+    offered = "dense" in constraints.get("forms", ("dense",))
+    if case.lengths is not None and "lengths" not in fixed and offered:
+        yield case.but(lengths=None, enforce_sorted=False)
     for name, bound in _SIZES.items():
         size = getattr(case, name)
         lowest = max(least.get(bound, 1), 1, case.proj_size + 1 if bound == "hidden" else 1)
