@@ -13,7 +13,7 @@ import textwrap
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -65,7 +65,6 @@ class Declaration:
     output: int = 0
     source: str = ""
     line: int = 0
-    reads: frozenset[str] = field(default_factory=frozenset)
 
     def of_layer(self, weights: Mapping[str, Any], suffix: str, like: Any) -> Weights:
         """The weights whose names end with `suffix`, in the arithmetic of `like`.
@@ -145,12 +144,11 @@ def declaration(
     _check_signature(name, step, tuple(states))
     _check_order(name, step, tuple(states))
     own = Declaration(name, step, weights, states, 0, source, line)
-    for sizes in _TRIED:
-        own = _tried(own, sizes)
-    unread = [n for n in weights if n not in own.reads]
+    found = [_tried(own, sizes) for sizes in _TRIED]
+    unread = [n for n in weights if not any(n in reads for _, reads in found)]
     if unread:
         raise DeclarationError(f"{name}: the step does not use its weight {unread[0]}")
-    return own
+    return replace(own, output=found[-1][0])
 
 
 def _check_signature(name: str, step: Callable[..., Any], states: tuple[str, ...]) -> None:
@@ -179,8 +177,11 @@ def _check_order(name: str, step: Callable[..., Any], states: tuple[str, ...]) -
                 )
 
 
-def _tried(own: Declaration, sizes: Mapping[str, int]) -> Declaration:
-    """Call the step on float64 arrays and on Balls of float32, and check what it returns."""
+def _tried(own: Declaration, sizes: Mapping[str, int]) -> tuple[int, set[str]]:
+    """Call the step on float64 arrays and on Balls of float32, and check what it returns.
+
+    Returns the place of the output among the states, and the names of the weights that it reads.
+    """
     rng, p = np.random.RandomState(0), PRECISIONS["float32"]
 
     def drawn(*shape: int) -> Any:
@@ -199,9 +200,7 @@ def _tried(own: Declaration, sizes: Mapping[str, int]) -> Declaration:
             returned = own.step(np, given, *(lift(s) for s in state), w)
         output = _check_returned(own, returned, given, sizes)
         reads |= w._read
-    return Declaration(
-        own.name, own.step, own.weights, own.states, output, own.source, own.line, frozenset(reads)
-    )
+    return output, reads
 
 
 def _check_returned(own: Declaration, returned: Any, x: Any, sizes: Mapping[str, int]) -> int:

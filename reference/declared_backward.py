@@ -32,13 +32,12 @@ def declared_backward(
     padding is exactly zero.
     """
     kind = KINDS[options.kind]
-    starts = [f"{letter}_0" for letter in kind.states]
     x = _without_padding(x, lengths, batch_first)
     own = {name: constant(x, w) for name, w in weights.items()}
 
     def results(leaves: dict[str, Any]) -> list[Any]:
         w = {name: leaves[name] for name in own}
-        given = [leaves[name] for name in starts]
+        given = [leaves[name] for name in kind.start_names]
         if options.cell:
             found = cell(options, w, leaves["input"], tuple(given))
         else:
@@ -46,7 +45,7 @@ def declared_backward(
             found = layer(options, w, inputs, given, lengths, batch_first, masks).named()
         return [found[name] for name in kind.result_names(options.cell)]
 
-    leaves = {"input": x, **dict(zip(starts, state, strict=True)), **own}
+    leaves = {"input": x, **dict(zip(kind.start_names, state, strict=True)), **own}
     given = [upstream.get(name) for name in kind.result_names(options.cell)]
     _, found = gradients(results, leaves, given)
     return found

@@ -57,10 +57,19 @@ class Kind:
         """The place of the output among the values of a step."""
         return 0 if self.declared is None else self.declared.output
 
+    @property
+    def start_names(self) -> tuple[str, ...]:
+        """The names of the initial states: h_0, and c_0 if there is a cell state."""
+        return tuple(f"{letter}_0" for letter in self.states)
+
+    def final_names(self, cell: bool) -> tuple[str, ...]:
+        """The names of the states that a call returns: h, c of a cell, and h_n, c_n of a layer."""
+        return self.states if cell else tuple(f"{letter}_n" for letter in self.states)
+
     def result_names(self, cell: bool) -> tuple[str, ...]:
         """The names of the results: h, c of a cell, and output, h_n, c_n of a layer."""
         if not cell:
-            return ("output", *(f"{letter}_n" for letter in self.states))
+            return ("output", *self.final_names(cell))
         return self.states if self.output < len(self.states) else (*self.states, "output")
 
     @property

@@ -39,9 +39,9 @@ class Shape:
 
     def square(self) -> bool:
         """Whether each of its blocks has H rows and H columns."""
-        return len(self.dimensions) == 2 and self.dimensions[1] == ((1, "H"),) == (
-            (1, self.dimensions[0][0][1]),
-        )
+        if len(self.dimensions) != 2 or self.dimensions[1] != ((1, "H"),):
+            return False
+        return [letter for _, letter in self.dimensions[0]] == ["H"]
 
     def blocks(self) -> int:
         """How many blocks of H rows it has; 1 where its rows are no multiple of H."""

@@ -203,7 +203,7 @@ class Taped:
 
     @property
     def T(self) -> Taped:
-        """The transpose: one value, however often it is asked for."""
+        """The transpose.  All uses of it share one value."""
         if self._T is None:
             self._T = FUNCTIONS[np.transpose](self)
             self._T.origin = self

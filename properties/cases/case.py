@@ -153,13 +153,12 @@ class Case:
     @property
     def start_names(self) -> tuple[str, ...]:
         """Names of the initial states: h_0, and c_0 if there is a cell state."""
-        return tuple(f"{letter}_0" for letter in KINDS[self.kind].states)
+        return KINDS[self.kind].start_names
 
     @property
     def final_names(self) -> tuple[str, ...]:
         """Names of the states that a call returns: h, c of a cell, and h_n, c_n of a layer."""
-        end = "" if self.cell else "_n"
-        return tuple(f"{letter}{end}" for letter in KINDS[self.kind].states)
+        return KINDS[self.kind].final_names(self.cell)
 
     def _stream(self, purpose: int) -> np.random.RandomState:
         return seeded(self.seed, purpose)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from itertools import combinations, product
+from itertools import chain, combinations, product
 from typing import Any
 
 import numpy as np
@@ -51,18 +51,23 @@ def pairs(row: Mapping[str, Any]) -> Iterator[tuple[tuple[str, Any], tuple[str, 
     return combinations(row.items(), 2)
 
 
-def covering(options: Mapping[str, Sequence[Any]]) -> list[Row]:
-    """Rows, one value of each option in each, that together hold every pair of values.
+def covering(options: Mapping[str, Sequence[Any]], size: int = 2) -> list[Row]:
+    """Rows, one value of each option in each, that hold every group of `size` values together.
 
-    Each row is, of all combinations, the first that holds the most pairs that no row before it
-    holds.  So the rows follow from the options alone, and a few first ones hold most pairs.
+    Each row is, of all combinations, the first that holds the most groups that no row before it
+    holds.  So the rows follow from the options alone, and a few first ones hold most groups.
     """
     combined = [dict(zip(options, values, strict=True)) for values in product(*options.values())]
-    missing = {pair for row in combined for pair in pairs(row)}
-    rows: list[Row] = []
-    while missing or not rows:
-        rows.append(max(combined, key=lambda row: sum(pair in missing for pair in pairs(row))))
-        missing -= set(pairs(rows[-1]))
+    groups = [list(combinations(row.items(), size)) for row in combined]
+    places = {group: k for k, group in enumerate(dict.fromkeys(chain.from_iterable(groups)))}
+    holds = np.zeros((len(combined), len(places)), dtype=np.int64)
+    for row, own in zip(holds, groups, strict=True):
+        row[[places[group] for group in own]] = 1
+    missing, rows = np.ones(len(places), dtype=np.int64), list[Row]()
+    while missing.any() or not rows:
+        best = int(np.argmax(holds @ missing))
+        rows.append(combined[best])
+        missing *= 1 - holds[best]
     return rows
 
 
@@ -93,27 +98,13 @@ def rows_of_triples(kind: str, cell: bool, evaluates: bool) -> tuple[Row, ...]:
     """Rows in which every triple of values of three options of a class occurs.
 
     The options are those that `combinations` counts.  Without `evaluates` every row is in training.
-    Each row is, of all combinations, the first that holds the most triples that no row before it
-    holds.
     """
     options = options_of_calls(kind, cell, _FORMS)
     if not cell:
         options |= {"num_layers": (1, 2, 3), "form": ("dense", "unbatched", "equal", "ragged")}
     if not evaluates:
         options |= {"training": (True,)}
-    combined = [dict(zip(options, values, strict=True)) for values in product(*options.values())]
-    size = min(3, len(options))
-    groups = [list(combinations(row.items(), size)) for row in combined]
-    places = {group: k for k, group in enumerate(dict.fromkeys(g for row in groups for g in row))}
-    holds = np.zeros((len(combined), len(places)), dtype=np.int64)
-    for k, row in enumerate(groups):
-        holds[k, [places[group] for group in row]] = 1
-    missing, rows = np.ones(len(places), dtype=np.int64), []
-    while missing.any():
-        best = int(np.argmax(holds @ missing))
-        rows.append(combined[best])
-        missing *= 1 - holds[best]
-    return tuple(rows)
+    return tuple(covering(options, 3))
 
 
 def some_rows(rows: Mapping[str, Row], first: int, count: int) -> tuple[str, ...]:

@@ -242,11 +242,9 @@ def _ours(changed: bool = False) -> Iterator[None]:
         yield
     except (Unsupported, DeclarationError):
         raise
-    except ValueError as error:
-        if changed:
-            raise
-        raise ReferenceFault(f"the reference raised ValueError: {error}") from error
     except Exception as error:
+        if changed and isinstance(error, ValueError):
+            raise
         raise ReferenceFault(f"the reference raised {type(error).__name__}: {error}") from error
 
 

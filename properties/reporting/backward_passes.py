@@ -10,7 +10,6 @@ import numpy as np
 from torch import Tensor
 
 from gatewise.reference.ball import Ball
-from gatewise.reference.classes import CLASSES
 from gatewise.reference.formats import Array
 from gatewise.reference.kinds import KINDS
 
@@ -77,8 +76,7 @@ def plain(
 
 def results_of(subject: Subject) -> tuple[str, ...]:
     """The names of the results of a subject."""
-    states = KINDS[CLASSES[subject.like].kind].states
-    return states if subject.cell else ("output", *(f"{s}_n" for s in states))
+    return KINDS[subject.kind].result_names(subject.cell)
 
 
 def _accumulated(subject: Subject, case: Case) -> Seen:

@@ -10,7 +10,10 @@ import copy
 import inspect
 import textwrap
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
+
+from gatewise.reference.activations import sigmoid
 
 Step = Callable[..., Any]
 #: A node of the tree in which one place differs, and what the change is.
@@ -40,28 +43,33 @@ def _compiled(step: Step, function: ast.AST) -> Step:
     tree = ast.Module(body=[function], type_ignores=[])  # type: ignore[list-item]
     ast.fix_missing_locations(tree)
     names = dict(step.__globals__)
-    names.setdefault("_sigmoid", _sigmoid())
+    names["_sigmoid"] = sigmoid
     exec(compile(tree, f"<{step.__name__} with a change>", "exec"), names)
     made: Step = names[step.__name__]
     return made
 
 
-def _sigmoid() -> Any:
-    from gatewise.reference.activations import sigmoid
-
-    return sigmoid
-
-
 def _changes(function: ast.FunctionDef, states: tuple[str, ...]) -> Iterator[Change]:
-    nodes = list(ast.walk(function))
-    for place, node in enumerate(nodes):
+    for node in ast.walk(function):
         for title, edit in _edits(node):
-            other = copy.deepcopy(function)
-            parent_of = {id(c): (p, f, k) for p, f, k, c in _children(other)}
-            target = list(ast.walk(other))[place]
-            _put(parent_of[id(target)], edit(target))
-            yield title, other
+            yield title, _Changed(function, node, edit).tree
     yield from _old_states(function, states)
+
+
+class _Changed(ast.NodeTransformer):
+    """`tree` is a copy of a function in which `edit` gives what takes the place of one node."""
+
+    def __init__(
+        self, function: ast.FunctionDef, node: ast.AST, edit: Callable[[Any], ast.AST]
+    ) -> None:
+        copies: dict[int, Any] = {}
+        whole = copy.deepcopy(function, copies)
+        self.target, self.edit = copies[id(node)], edit
+        self.tree = self.visit(whole)
+
+    def visit(self, node: ast.AST) -> Any:
+        """The node that takes the place of this one."""
+        return self.edit(node) if node is self.target else self.generic_visit(node)
 
 
 def _edits(node: ast.AST) -> Iterator[tuple[str, Callable[[Any], ast.AST]]]:
@@ -102,59 +110,31 @@ def _shown(node: ast.AST) -> str:
     return f"`{ast.unparse(node)}` of line {node.lineno}"  # type: ignore[attr-defined]
 
 
-def _children(tree: ast.AST) -> Iterator[tuple[ast.AST, str, int | None, ast.AST]]:
-    for parent in ast.walk(tree):
-        for name, value in ast.iter_fields(parent):
-            if isinstance(value, ast.AST):
-                yield parent, name, None, value
-            elif isinstance(value, list):
-                for k, item in enumerate(value):
-                    if isinstance(item, ast.AST):
-                        yield parent, name, k, item
-
-
-def _put(place: tuple[ast.AST, str, int | None], node: ast.AST) -> None:
-    parent, name, k = place
-    if k is None:
-        setattr(parent, name, node)
-    else:
-        getattr(parent, name)[k] = node
-
-
 def _old_states(function: ast.FunctionDef, states: tuple[str, ...]) -> Iterator[Change]:
     """Reads of a new state that read the state before the step; what the step returns is kept."""
     for state in states:
-        reads = _reads_of_the_new(function, state)
-        for place, node in reads:
-            other = copy.deepcopy(function)
-            target: Any = list(ast.walk(other))[place]
-            target.id = f"_old_{state}"
-            keep = ast.parse(f"_old_{state} = {state}").body[0]
-            other.body.insert(0, keep)
+        for node in _reads_of_the_new(function, state):
+            other = _Changed(function, node, partial(_renamed, f"_old_{state}")).tree
+            other.body.insert(0, ast.parse(f"_old_{state} = {state}").body[0])
             yield f"the old {state} read in line {node.lineno}: `{_line(function, node)}`", other
 
 
-def _reads_of_the_new(function: ast.FunctionDef, state: str) -> list[tuple[int, ast.Name]]:
-    """The places in the walk of the tree where a state is read after the step assigned it."""
-    assigned = [
-        (t.lineno, t)
-        for statement in ast.walk(function)
-        if isinstance(statement, ast.Assign)
-        for t in ast.walk(statement)
-        if isinstance(t, ast.Name) and t.id == state and isinstance(t.ctx, ast.Store)
-    ]
-    if not assigned:
-        return []
-    first = min(line for line, _ in assigned)
+def _renamed(name: str, node: ast.Name) -> ast.AST:
+    return ast.copy_location(ast.Name(id=name, ctx=node.ctx), node)
+
+
+def _reads_of_the_new(function: ast.FunctionDef, state: str) -> list[ast.Name]:
+    """The places where a state is read after the step assigned it, but for what it returns."""
     returned = {id(n) for r in ast.walk(function) if isinstance(r, ast.Return) for n in ast.walk(r)}
+    named = [n for n in ast.walk(function) if isinstance(n, ast.Name) and n.id == state]
+    first = min((n.lineno for n in named if isinstance(n.ctx, ast.Store)), default=None)
     return [
-        (place, node)
-        for place, node in enumerate(ast.walk(function))
-        if isinstance(node, ast.Name)
-        and node.id == state
-        and isinstance(node.ctx, ast.Load)
-        and node.lineno > first
-        and id(node) not in returned
+        n
+        for n in named
+        if isinstance(n.ctx, ast.Load)
+        and first is not None
+        and n.lineno > first
+        and id(n) not in returned
     ]
 
 

@@ -224,8 +224,8 @@ def _exchanged(given: Pass, upstream: dict[str, Array]) -> dict[str, Array]:
 
 
 def _upstreams(kind: str, cell: bool) -> Iterator[GradientFault]:
-    states = [s if cell else f"{s}_n" for s in KINDS[kind].states]
-    for name in states if cell else ["output", *states]:
+    states = KINDS[kind].final_names(cell)
+    for name in KINDS[kind].result_names(cell):
         yield by_upstream(f"the gradient of {name} dropped", partial(times, name, 0.0))
     yield by_upstream(
         "every upstream gradient taken for ones",

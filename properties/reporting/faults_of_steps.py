@@ -69,7 +69,7 @@ def _of_blocks(row: Kind) -> Iterator[Fault]:
         for k in range(count):
             yield of_weights(f"{name}[{letters[k]}] left out", _of(name, _without(count, k)))
     for name, shape in row.shapes.items():
-        if [len(terms) for terms in shape.dimensions] == [1, 1] and shape.square():
+        if shape.square():
             yield of_weights(f"{name} transposed", _of(name, _transposed(counts.get(name, 1))))
 
 

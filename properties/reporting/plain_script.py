@@ -13,7 +13,6 @@ import numpy as np
 from gatewise.reference.ball import Ball
 from gatewise.reference.classes import DROP_IN
 from gatewise.reference.formats import Array
-from gatewise.reference.kinds import KINDS
 
 from ..cases import layouts
 from ..cases.case import Case
@@ -240,8 +239,7 @@ def _call(case: Case, names: Sequence[str], graph: bool) -> list[str]:
 
 
 def _backward(case: Case) -> list[str]:
-    states = [f"{s}_0" for s in KINDS[case.kind].states] if case.with_state else []
-    names = ["input", *states]
+    names = ["input", *(case.start_names if case.with_state else ())]
     return [
         "upstream = {name: torch.tensor(u, **OPTIONS) for name, u in UPSTREAM.items()}",
         "loss = sum((got[name] * u).sum() for name, u in upstream.items())",

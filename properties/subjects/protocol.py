@@ -205,7 +205,7 @@ class Subject:
         """What a layer returns by name; a packed output is left as it is."""
         given = _passed(states)
         arguments = (sequence,) if given is None else (sequence, given)
-        return _named_layer(self.states, called(module, *arguments))
+        return _named_layer(KINDS[self.kind].final_names(False), called(module, *arguments))
 
 
 def called(callee: Callable[..., Any], *arguments: Any) -> Any:
@@ -292,9 +292,8 @@ def _named_states(what: str, value: Any, names: tuple[str, ...]) -> dict[str, An
     return dict(zip(names, parts, strict=True))
 
 
-def _named_layer(states: tuple[str, ...], returned: Any) -> Results:
+def _named_layer(names: tuple[str, ...], returned: Any) -> Results:
     output, final = _tuple("the result", returned, ("output", "state"))
-    names = tuple(f"{s}_n" for s in states)
     return named_tensors({"output": output, **_named_states("the state", final, names)})
 
 
