@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 
@@ -52,3 +53,8 @@ def suffixes(options: Options) -> list[str]:
         return [""]
     ends = ("", "_reverse")[: options.directions]
     return [f"_l{layer}{end}" for layer in range(options.num_layers) for end in ends]
+
+
+def own_name(name: str) -> str:
+    """The name of a layer's weight without the suffix of its layer and direction."""
+    return re.sub(r"_l\d+(_reverse)?$", "", name)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .activations import constant, relu, rounded_apart, sigmoid
+from .activations import constant, relu, rounded_apart, settled, sigmoid
 from .ball_decisions import Decision
 from .dual_functions import inverse_root, through_norm
 from .function_slopes import (
@@ -120,8 +120,8 @@ def _where(mask: Any, x: Any, y: Any) -> Taped:
     x, y = as_taped(x), as_taped(y)
 
     def back(a: Adjoint) -> None:
-        d = a.d.settled() if hasattr(a.d, "settled") else a.d
-        nothing = constant(d, np.zeros(np.shape(value(d))))
+        d = settled(a.d)
+        nothing = constant(d, np.zeros(d.shape))
         if x.needs:
             x.receive(np.where(mask, d, nothing), a)
         if y.needs:
@@ -135,7 +135,8 @@ def _mean(x: Taped, axis: Any = None, keepdims: bool = False) -> Taped:
     share = float(np.prod(kept)) / x.size
 
     def back(a: Adjoint) -> None:
-        d = product(a.d, constant(a.d, np.full(a.d.shape, 1.0)) * share, chain=a.chain)
+        # A format may have to round the share: a product charges a number for that.
+        d = product(a.d, constant(a.d, np.ones(a.d.shape)) * share, chain=a.chain)
         x.receive(np.broadcast_to(d.reshape(*kept), x.shape), a, 1)
 
     return record(np.mean(x.v, axis=axis, keepdims=keepdims), back, (x,), 1)

@@ -366,7 +366,8 @@ def discriminates(case: Case) -> bool:
     if not case.cell:
         x = x[0] if case.batch is None or not case.batch_first else x[:, 0]
     with np.errstate(all="ignore"):
-        share, w = kind.shares(kind.weights(weights, suffix, exact(x, p)), exact(x, p))
+        first = exact(x, p)
+        share, w = kind.shares(kind.weights(weights, suffix, first), first)
         balls = [exact(s, p) for s in states]
         zeros = [exact(np.zeros_like(s), p) for s in states[:1]] + balls[1:]
         new = parts(case.options, w, share, tuple(balls))[kind.output]

@@ -30,7 +30,7 @@ from gatewise.reference.classes import (
 from gatewise.reference.formats import Array
 from gatewise.reference.groups import Group
 from gatewise.reference.kinds import KINDS
-from gatewise.reference.options import suffixes
+from gatewise.reference.options import own_name, suffixes
 
 from ..cases.arrays import as_array
 from ..cases.case import Case
@@ -148,8 +148,7 @@ def own_weights(like: str) -> tuple[str, ...]:
 )
 def gradient_of_own_weights(subject: Subject, case: Case, check: Check) -> None:
     got, want = first_order(subject, case)
-    own = case.variant if case.cell else f"{case.variant}_l"
-    named = {n: g for n, g in got.items() if n == own or (not case.cell and n.startswith(own))}
+    named = {n: g for n, g in got.items() if (n if case.cell else own_name(n)) == case.variant}
     check.discriminating += tell({n: want[n] for n in named})
     compare_gradients(check, named, want)
 

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from gatewise.reference.ball import Ball
 from gatewise.reference.classes import DECLARED, TORCH
 from gatewise.reference.kinds import KINDS
+from gatewise.reference.options import own_name
 
 from ..cases.arrays import as_array
 from ..cases.case import Case
@@ -36,7 +37,7 @@ from .diagnosis_of_dropout import dropout_diagnosis
 from .diagnosis_of_gradients import gradient_diagnosis
 from .faults_of_arguments import Call, Fault, argument_faults, call_of
 from .faults_of_states import cut_faults, missing_states, state_faults
-from .faults_of_steps import block_names, own_name, step_faults
+from .faults_of_steps import block_names, step_faults
 from .faults_of_unrolling import WALKS
 from .witness_cases import witnesses
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,6 +13,7 @@ import numpy as np
 from gatewise.reference.ball import Ball
 from gatewise.reference.formats import Array
 from gatewise.reference.kinds import KINDS, Kind
+from gatewise.reference.options import own_name
 
 from .changed_steps import changed_steps
 from .faults_of_arguments import Call, Fault, of_layers, of_states, of_weights
@@ -37,11 +37,6 @@ def block_names(row: Kind, name: str) -> list[str]:
     """The names of the blocks of a weight: the letters of gates, or numbers from 0."""
     count = row.shapes[name].parts()
     return list(row.gates) if count == len(row.gates) else [str(k) for k in range(count)]
-
-
-def own_name(name: str) -> str:
-    """A weight's name without the layer and direction."""
-    return re.sub(r"_l\d+(_reverse)?$", "", name)
 
 
 def _of(name: str, change: Callable[[Array], Array]) -> Callable[[str, Array], Array]:

@@ -17,7 +17,12 @@ Step = Callable[[Tensor, tuple[Tensor, ...], Any], tuple[Tensor, tuple[Tensor, .
 
 class _Module(nn.Module):
     row: ClassVar[Kind]
-    step: ClassVar[Step]
+
+    def advance(
+        self, x: Tensor, states: tuple[Tensor, ...], w: Any
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """One step: the output and the new states."""
+        raise NotImplementedError
 
     def add(self, end: str, width: int, size: int, bias: bool) -> None:
         """The parameters of one direction."""
@@ -37,88 +42,86 @@ class _Module(nn.Module):
         return SimpleNamespace(**found)
 
 
-def cell_of(kind: Kind, torch_step: Step, name: str) -> type[nn.Module]:
-    """A cell class with torch.nn's constructor."""
+class Cell(_Module):
+    """A cell with torch.nn's constructor."""
 
-    class Cell(_Module):
-        row, step = kind, staticmethod(torch_step)
+    def __init__(self, input_size: int, hidden_size: int, bias: bool = True) -> None:
+        super().__init__()
+        self.sizes = input_size, hidden_size
+        self.add("", input_size, hidden_size, bias)
 
-        def __init__(self, input_size: int, hidden_size: int, bias: bool = True) -> None:
-            super().__init__()
-            self.sizes = input_size, hidden_size
-            self.add("", input_size, hidden_size, bias)
-
-        def forward(self, input: Tensor, hx: Any = None) -> Any:
-            width, size = self.sizes
-            zeros = input.new_zeros(*input.shape[:-1], size)
-            states = hx if isinstance(hx, tuple) else (hx,)
-            if hx is None:
-                states = (zeros,) * len(kind.states)
-            output, new = torch_step(input, states, self.weights("", size, width))
-            given = new if len(new) > 1 else new[0]
-            return given if kind.output < len(new) else (output, given)
-
-    Cell.__name__ = Cell.__qualname__ = name
-    return Cell
+    def forward(self, input: Tensor, hx: Any = None) -> Any:
+        width, size = self.sizes
+        zeros = input.new_zeros(*input.shape[:-1], size)
+        states = hx if isinstance(hx, tuple) else (hx,)
+        if hx is None:
+            states = (zeros,) * len(self.row.states)
+        output, new = self.advance(input, states, self.weights("", size, width))
+        given = new if len(new) > 1 else new[0]
+        return given if self.row.output < len(new) else (output, given)
 
 
-def layer_of(kind: Kind, torch_step: Step, name: str) -> type[nn.Module]:
-    """A layer class with torch.nn's constructor; it has no dropout and takes tensors alone."""
+class Layer(_Module):
+    """A layer with torch.nn's constructor; it has no dropout and takes tensors alone."""
 
-    class Layer(_Module):
-        row, step = kind, staticmethod(torch_step)
-        gatewise_unsupported: ClassVar = {"packed": "it takes tensors alone"}
+    gatewise_unsupported: ClassVar = {"packed": "it takes tensors alone"}
 
-        def __init__(
-            self,
-            input_size: int,
-            hidden_size: int,
-            num_layers: int = 1,
-            bias: bool = True,
-            batch_first: bool = False,
-            bidirectional: bool = False,
-        ) -> None:
-            super().__init__()
-            self.hidden_size, self.batch_first = hidden_size, batch_first
-            ways = ("", "_reverse")[: 1 + bidirectional]
-            self.ends = [f"_l{k}{end}" for k in range(num_layers) for end in ways]
-            self.directions = len(ways)
-            self.widths = [
-                input_size if k < len(ways) else len(ways) * hidden_size
-                for k in range(len(self.ends))
-            ]
-            for end, width in zip(self.ends, self.widths, strict=True):
-                self.add(end, width, hidden_size, bias)
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        bidirectional: bool = False,
+    ) -> None:
+        super().__init__()
+        self.hidden_size, self.batch_first = hidden_size, batch_first
+        ways = ("", "_reverse")[: 1 + bidirectional]
+        self.ends = [f"_l{k}{end}" for k in range(num_layers) for end in ways]
+        self.directions = len(ways)
+        self.widths = [
+            input_size if k < len(ways) else len(ways) * hidden_size for k in range(len(self.ends))
+        ]
+        for end, width in zip(self.ends, self.widths, strict=True):
+            self.add(end, width, hidden_size, bias)
 
-        def forward(self, input: Tensor, hx: Any = None) -> Any:
-            unbatched = input.dim() == 2
-            x = input.unsqueeze(1) if unbatched else input
-            x = x.transpose(0, 1) if self.batch_first and not unbatched else x
-            zeros = x.new_zeros(len(self.ends), x.shape[1], self.hidden_size)
-            given = hx if isinstance(hx, tuple) else (hx,)
-            if hx is None:
-                given = (zeros,) * len(kind.states)
-            starts = [s.unsqueeze(1) if s.dim() == 2 else s for s in given]
-            halves: list[Tensor] = []
-            finals = []
-            for index, end in enumerate(self.ends):
-                w = self.weights(end, self.hidden_size, self.widths[index])
-                states = tuple(s[index] for s in starts)
-                turn = -1 if index % self.directions else 1
-                steps = []
-                for t in range(x.shape[0])[::turn]:
-                    output, states = torch_step(x[t], states, w)
-                    steps.append(output)
-                finals.append(states)
-                halves.append(torch.stack(steps[::turn]))
-                if len(halves) == self.directions:
-                    x, halves = torch.cat(halves, -1), []
-            ended = tuple(torch.stack(s) for s in zip(*finals, strict=True))
-            if unbatched:
-                x, ended = x.squeeze(1), tuple(s.squeeze(1) for s in ended)
-            elif self.batch_first:
-                x = x.transpose(0, 1)
-            return x, ended if len(ended) > 1 else ended[0]
+    def forward(self, input: Tensor, hx: Any = None) -> Any:
+        unbatched = input.dim() == 2
+        x = input.unsqueeze(1) if unbatched else input
+        x = x.transpose(0, 1) if self.batch_first and not unbatched else x
+        zeros = x.new_zeros(len(self.ends), x.shape[1], self.hidden_size)
+        given = hx if isinstance(hx, tuple) else (hx,)
+        if hx is None:
+            given = (zeros,) * len(self.row.states)
+        starts = [s.unsqueeze(1) if s.dim() == 2 else s for s in given]
+        halves: list[Tensor] = []
+        finals = []
+        for index, end in enumerate(self.ends):
+            w = self.weights(end, self.hidden_size, self.widths[index])
+            states = tuple(s[index] for s in starts)
+            turn = -1 if index % self.directions else 1
+            steps = []
+            for t in range(x.shape[0])[::turn]:
+                output, states = self.advance(x[t], states, w)
+                steps.append(output)
+            finals.append(states)
+            halves.append(torch.stack(steps[::turn]))
+            if len(halves) == self.directions:
+                x, halves = torch.cat(halves, -1), []
+        ended = tuple(torch.stack(s) for s in zip(*finals, strict=True))
+        if unbatched:
+            x, ended = x.squeeze(1), tuple(s.squeeze(1) for s in ended)
+        elif self.batch_first:
+            x = x.transpose(0, 1)
+        return x, ended if len(ended) > 1 else ended[0]
 
-    Layer.__name__ = Layer.__qualname__ = name
-    return Layer
+
+def cell_of(kind: Kind, step: Step, name: str) -> type[nn.Module]:
+    """A cell class of a kind, from its step in PyTorch."""
+    return type(name, (Cell,), {"row": kind, "advance": lambda self, x, s, w: step(x, s, w)})
+
+
+def layer_of(kind: Kind, step: Step, name: str) -> type[nn.Module]:
+    """A layer class of a kind, from its step in PyTorch."""
+    return type(name, (Layer,), {"row": kind, "advance": lambda self, x, s, w: step(x, s, w)})

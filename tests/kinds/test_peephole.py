@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.functional import linear
 
 from gatewise.properties.families.catalogue import CATALOGUE
 from gatewise.properties.levels import CONTRACT, counts
@@ -64,13 +65,13 @@ class CandidateAndOutputSwapped(PeepholeLayer):
 
 
 class PeepholesReversed(PeepholeCell):
-    def peepholes(self, end: str) -> Tensor:
-        return super().peepholes(end).flip(0)
+    def peepholes(self, w: Any) -> Tensor:
+        return super().peepholes(w).flip(0)
 
 
 class OnePeepholeForAll(PeepholeLayer):
-    def peepholes(self, end: str) -> Tensor:
-        return super().peepholes(end)[:1].expand(3, -1)
+    def peepholes(self, w: Any) -> Tensor:
+        return super().peepholes(w)[:1].expand(3, -1)
 
 
 class NoPeepholeOnO(PeepholeLayer):
@@ -79,8 +80,8 @@ class NoPeepholeOnO(PeepholeLayer):
 
 
 class PeepholeGradientDropped(PeepholeCell):
-    def peepholes(self, end: str) -> Tensor:
-        p = super().peepholes(end)
+    def peepholes(self, w: Any) -> Tensor:
+        p = super().peepholes(w)
         return p.detach() + 0.0 * p
 
 
@@ -95,19 +96,14 @@ class GradientOfTheNewCellOnODropped(PeepholeCell):
 
 
 class RecurrentWeightsTransposed(PeepholeLayer):
-    def sums(self, x: Tensor, h: Tensor, end: str) -> Tensor:
-        own = dict(self.named_parameters())
-        blocks = [b.T for b in own[f"weight_hh{end}"].chunk(4)]
-        linear = torch.nn.functional.linear
-        return linear(x, own[f"weight_ih{end}"], own.get(f"bias{end}")) + linear(
-            h, torch.cat(blocks)
-        )
+    def sums(self, x: Tensor, h: Tensor, w: Any) -> Tensor:
+        blocks = [b.T for b in w.weight_hh.chunk(4)]
+        return linear(x, w.weight_ih, w.bias) + linear(h, torch.cat(blocks))
 
 
 class BiasLeftOut(PeepholeCell):
-    def sums(self, x: Tensor, h: Tensor, end: str) -> Tensor:
-        linear = torch.nn.functional.linear
-        return linear(x, self.own("weight_ih", end)) + linear(h, self.own("weight_hh", end))
+    def sums(self, x: Tensor, h: Tensor, w: Any) -> Tensor:
+        return linear(x, w.weight_ih) + linear(h, w.weight_hh)
 
 
 VALUES, WEIGHTS = "equals_reference", "gradient_of_own_weights"
