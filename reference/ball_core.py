@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .arithmetic import Valued
 from .formats import FLOAT64, Array, Charge, Precision
 
 Part = Callable[[Array], Array]
@@ -50,7 +51,7 @@ def number_radius(p: Precision, v: Array) -> Array | None:
     return found
 
 
-class Ball:
+class Ball(Valued):
     """A float64 array `v` of any shape with a radius of the same shape, in a `precision`.
 
     Supports `+ - * / @`, powers, comparisons, the elementwise functions of `ball_elementwise` and
@@ -73,6 +74,8 @@ class Ball:
         "underflows",
         "v",
     )
+
+    v: Array
 
     def __init__(
         self,
@@ -101,22 +104,9 @@ class Ball:
     # ------------------------------------------------------------------ reading
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of the value."""
-        return self.v.shape
-
-    @property
-    def ndim(self) -> int:
-        """Number of dimensions."""
-        return self.v.ndim
-
-    @property
     def size(self) -> int:
         """Number of elements."""
         return self.v.size
-
-    def __len__(self) -> int:
-        return len(self.v)
 
     def __bool__(self) -> bool:
         raise TypeError(NO_TRUTH)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .arithmetic import clip_ends
 from .ball_core import FUNCTIONS, NO_TRUTH, UFUNCS, Ball, settled_ball
 from .ball_rules import where as plain_where
 from .formats import Array, Precision
@@ -151,8 +152,7 @@ def maximum(a: Ball, b: Ball) -> Ball:
 
 def clip(x: Any, low: Any = None, high: Any = None, **named: Any) -> Ball:
     """x cut to [low, high], constants or None: its error is also at most that range."""
-    low, high = named.pop("min", low), named.pop("max", high)
-    low, high = named.pop("a_min", low), named.pop("a_max", high)
+    low, high = clip_ends(low, high, named)
     if named or not isinstance(x, Ball):
         raise TypeError("np.clip of Balls has a rule for np.clip(ball, low, high) only")
     ball = x

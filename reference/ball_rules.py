@@ -18,6 +18,7 @@ from .activations import (
     sigmoid,
     stack_like,
 )
+from .arithmetic import SHAPE_FUNCTIONS
 from .ball_core import FUNCTIONS, UFUNCS, Ball, charged, joined, settled_ball
 from .formats import Array, Precision
 
@@ -250,18 +251,4 @@ FUNCTIONS.update(
         np.zeros_like: lambda a: Ball(np.zeros_like(a.v), a.precision),
     }
 )
-FUNCTIONS.update(
-    {
-        func: _shape_rule(func)
-        for func in (
-            np.reshape,
-            np.transpose,
-            np.swapaxes,
-            np.moveaxis,
-            np.flip,
-            np.expand_dims,
-            np.squeeze,
-            np.broadcast_to,
-        )
-    }
-)
+FUNCTIONS.update({func: _shape_rule(func) for func in SHAPE_FUNCTIONS})

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .arithmetic import SHAPE_FUNCTIONS, Valued
 from .recurrence import plus
 from .slopes import large, product
 
@@ -19,7 +20,7 @@ def without_rule(name: str, method: str = "__call__", options: Any = ()) -> str:
     return f"np.{name}{with_options} has no rule for Duals: its derivative would be left out"
 
 
-class Dual:
+class Dual(Valued):
     """A value `v` and its tangent `d` of the same shape, or None for a tangent of zero.
 
     Supports the operations of `Ball`.  Anything else raises `TypeError`, so that no derivative is
@@ -32,22 +33,9 @@ class Dual:
         self.v, self.d = v, d
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of the value."""
-        return self.v.shape
-
-    @property
-    def ndim(self) -> int:
-        """Number of dimensions."""
-        return self.v.ndim
-
-    @property
     def tangent(self) -> Any:
         """The tangent, as zeros where it is None."""
         return np.zeros_like(self.v) if self.d is None else self.d
-
-    def __len__(self) -> int:
-        return len(self.v)
 
     def __add__(self, other: Any) -> Dual:
         other = lift(other)
@@ -196,14 +184,7 @@ OF_ONE = {
     np.cumsum,
     np.mean,
     np.sum,
-    np.reshape,
-    np.transpose,
-    np.swapaxes,
-    np.moveaxis,
-    np.flip,
-    np.expand_dims,
-    np.squeeze,
-    np.broadcast_to,
+    *SHAPE_FUNCTIONS,
 }
 FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.concatenate: lambda xs, axis=0: together(xs, lambda ps: np.concatenate(ps, axis=axis)),

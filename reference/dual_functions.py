@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .activations import blend, relu, rounded_apart, settled, sigmoid
+from .arithmetic import clip_ends
 from .dual_core import FUNCTIONS, UFUNCS, Dual, lift, times
 from .function_slopes import (
     SLOPES,
@@ -103,8 +104,7 @@ def _extreme(ufunc: Any, first: bool) -> Callable[[Dual, Dual], Dual]:
 
 
 def _clip(x: Any, low: Any = None, high: Any = None, **named: Any) -> Dual:
-    low, high = named.pop("min", low), named.pop("max", high)
-    low, high = named.pop("a_min", low), named.pop("a_max", high)
+    low, high = clip_ends(low, high, named)
     if named or isinstance(low, Dual) or isinstance(high, Dual):
         raise TypeError("np.clip of Duals has a rule for np.clip(dual, low, high) only")
     v = np.clip(x.v, low, high)

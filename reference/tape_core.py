@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from .arithmetic import Valued
 from .slopes import large
 from .tape_adjoints import START, Adjoint, Arrived, reduced
 
@@ -19,7 +20,7 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {}
 _ORDER = count()
 
 
-class Taped:
+class Taped(Valued):
     """A value `v` (an array, a complex array, a Ball or a Dual) that knows how it was computed.
 
     Supports the operations of `Ball`.  Anything else raises `TypeError`, so that no derivative is
@@ -63,22 +64,9 @@ class Taped:
     # ------------------------------------------------------------------ reading
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of the value."""
-        return self.v.shape
-
-    @property
-    def ndim(self) -> int:
-        """Number of dimensions."""
-        return self.v.ndim
-
-    @property
     def size(self) -> int:
         """Number of elements."""
         return prod(self.v.shape)
-
-    def __len__(self) -> int:
-        return len(self.v)
 
     def __repr__(self) -> str:
         return f"Taped({self.v!r})"

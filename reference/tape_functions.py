@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .activations import constant, relu, rounded_apart, settled, sigmoid
+from .arithmetic import clip_ends
 from .ball_decisions import Decision
 from .dual_functions import inverse_root, through_norm
 from .function_slopes import (
@@ -97,8 +98,7 @@ def _is_zero(x: Any) -> bool:
 
 
 def _clip(x: Taped, low: Any = None, high: Any = None, **named: Any) -> Taped:
-    low, high = named.pop("min", low), named.pop("max", high)
-    low, high = named.pop("a_min", low), named.pop("a_max", high)
+    low, high = clip_ends(low, high, named)
     if named or isinstance(low, Taped) or isinstance(high, Taped):
         unsupported("np.clip, but for np.clip(x, low, high) with constants,")
 
