@@ -16,6 +16,7 @@ from . import (
     gradients,
     interface,
     invariance,
+    lengths,
     life_cycle,
     limits,
     modes,
@@ -46,6 +47,7 @@ _MODULES = (
     invariance,
     limits,
     packing,
+    lengths,
     dropout,
     dropout_training,  # a part of the family dropout
     special_values,
@@ -87,6 +89,6 @@ CATALOGUE: dict[str, Property] = {p.name: p for family in FAMILIES for p in fami
 
 
 def properties_for(like: str, precision: str, device: str = "cpu") -> list[Property]:
-    """The properties that are claimed of a class, in a precision, on a device."""
-    of = [p for p in CATALOGUE.values() if p.claimed_of(like, device)]
+    """The properties that are claimed of a class of torch.nn, in a precision, on a device."""
+    of = [p for p in CATALOGUE.values() if p.claimed_of(like, device) and not p.extra]
     return [p for p in of if precision in p.precisions]
