@@ -232,6 +232,10 @@ def conventions(
     if not mapping:
         raise SubjectError("weights={}: expected own names of the weights")
     parsed = {name: _parse(like, name, text) for name, text in mapping.items()}
+    if _kind_of(like).declared is None:
+        _check_coverage(like, parsed, reset_after)
+    else:
+        _check_declared(like, parsed)
     if isinstance(transposed, bool):
         turned = tuple(mapping) if transposed else ()
     else:
@@ -241,10 +245,6 @@ def conventions(
             raise SubjectError(
                 f"transposed= names {name!r}; expected True, or some of {', '.join(mapping)}"
             )
-    if _kind_of(like).declared is None:
-        _check_coverage(like, parsed, reset_after)
-    else:
-        _check_declared(like, parsed)
     return Conventions(like, parsed, order, turned, directions)
 
 
