@@ -69,7 +69,7 @@ def test_the_command_prints_what_the_page_says(run: Any, command: str, printed: 
 def test_the_kind_of_the_page_is_checked_as_it_says(run: Any) -> None:
     options = ["--precision", "float32", "--profile", "quick", "--family", "gradients"]
     words = ["check", "peephole.py:Cell", "--like", "MyPeepholeCell", *options]
-    done = run("-m", "gatewise", *words, "--family", "agreement")
+    done = run("-m", "gatewise", *words, "--family", "agreement", "--family", "own")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "values: right" in done.stdout
 
