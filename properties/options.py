@@ -241,11 +241,12 @@ def _default_seed(devices: Iterable[str]) -> int:
 
     The worker has no part in it, so that a serial run draws what a parallel one did.
     """
-    parts = (platform.python_version(), torch.__version__, *devices, _commit())
+    parts = (platform.python_version(), torch.__version__, *devices, commit())
     return _hashed("/".join(parts))
 
 
-def _commit() -> str:
+def commit() -> str:
+    """The commit of a checkout, or of a job of GitHub; an empty string where there is none."""
     named = os.environ.get("GITHUB_SHA")
     if named:
         return named

@@ -127,16 +127,19 @@ class Run:
         """The folder of the scripts that show what was falsified; made when there is one."""
         return (self.report or Path(DEFAULT_REPORT)) / "scripts"
 
-    def opened(self, **options: Any) -> RecordFile | None:
-        """A file for the records in the report folder, where there is one.
+    def head(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The first line of a file of records; `options` are those that it states."""
+        return head(environment(), {**options, "seed": self.seed, "profile": self.profile})
+
+    def opened(self, kept: Iterable[Record] = (), **options: Any) -> RecordFile | None:
+        """A file for the records in the report folder, where there is one; it begins with `kept`.
 
         `options` are those that its first line states.  Raises `OSError` where the file cannot be
         written.
         """
         if self.report is None:
             return None
-        stated = {**options, "seed": self.seed, "profile": self.profile}
-        return RecordFile(self.report, head(environment(), stated))
+        return RecordFile(self.report, self.head(options), kept)
 
     def place(self, record: Record) -> int:
         """The place of a record in the order of the plans."""

@@ -64,6 +64,11 @@ def add_to(commands: Any) -> None:
         metavar="SECONDS",
         help="end after so long, and say what was left (default: none)",
     )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with the run whose records are in --report: what it decided is not put again",
+    )
     parser.set_defaults(run=run, report=DEFAULT_REPORT)
 
 
@@ -80,8 +85,9 @@ def run(given: argparse.Namespace) -> int:
         limit = options.seconds("--time-limit", given.time_limit, float("inf"))
         if not session.plans():
             raise options.UsageError("no property that was chosen is claimed of these subjects")
-        asked = {k: v for k, v in vars(given).items() if k not in ("run", "command")}
-        conducted = prepared(session, asked)
+        asked = {k: v for k, v in vars(given).items() if k not in ("run", "command", "resume")}
+        asked["commit"] = options.commit()
+        conducted = prepared(session, asked, given.resume)
     except options.UsageError as error:
         print(f"gatewise check: {error}", file=sys.stderr)
         return USAGE
@@ -172,6 +178,9 @@ class _Text:
         self.conducted = conducted
         self.progress = Progress(len(conducted.schedule.plans))
         self.progress.line(conducted.run.header("--seed "))
+        known = len(conducted.schedule.final)
+        if known:
+            self.progress.line(f"{known} of {len(conducted.schedule.plans)} are decided already")
         self.causes: set[str] = set()
         self.wrong = 0
 

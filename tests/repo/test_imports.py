@@ -57,6 +57,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("properties.reporting",),
     ("properties.session",),
     ("properties.options",),
+    ("properties.resuming",),
     ("properties.conducting",),
     ("gatewise", "peers"),
 )
