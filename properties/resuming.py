@@ -16,7 +16,7 @@ from .session import Run
 _FREE = frozenset(
     (
         *("report", "jobs", "json", "junit", "fail_fast", "time_limit"),
-        *("level", "family", "property", "precision"),
+        *("level", "family", "property", "precision", "database"),
     )
 )
 #: The versions that decide what is drawn, and what a subject computes.

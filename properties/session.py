@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from hypothesis.database import DirectoryBasedExampleDatabase
 
 from .cases.case import Case, case_from
 from .checking.comparison import Check
@@ -26,6 +25,7 @@ from .reporting.explanation import diagnosis_lines, explain
 from .reporting.faults_of_claims import told_faults
 from .reporting.script import script
 from .reporting.verdicts import verdicts
+from .running.databases import FOLDER, database
 from .running.engine import run
 from .running.glance import GLANCED
 from .running.plans import Plan, plans
@@ -55,7 +55,7 @@ class Run:
     chosen: frozenset[str] | None = None
     show: int | None = 10
     shard: tuple[int, int] = (1, 1)
-    database: str = field(default=".hypothesis/gatewise")
+    database: str = FOLDER
     case_timeout: float = CASE_TIMEOUT
 
     @cached_property
@@ -117,7 +117,7 @@ class Run:
             plan,
             profile=self.profile,
             seed=self.seed,
-            database=DirectoryBasedExampleDatabase(self.database),
+            database=database(self.database),
             case_timeout=self.case_timeout,
             **how,
         )

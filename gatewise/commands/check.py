@@ -17,7 +17,7 @@ from .statuses import ERROR, FOUND, GOOD, INTERRUPTED, USAGE
 #: Options of the command that mean what they mean under pytest.
 _SHARED = (
     *("--like", "--level", "--family", "--property", "--precision", "--device"),
-    *("--shard", "--report", "--case-timeout"),
+    *("--shard", "--report", "--database", "--case-timeout"),
 )
 #: Causes that are printed when they are found.
 _SHOWN = 5
@@ -81,6 +81,7 @@ def run(given: argparse.Namespace) -> int:
     flags["--subject"] = given.subjects
     try:
         session = options.configure(flags)
+        options.check_database(session)
         jobs = _jobs(given.jobs)
         limit = options.seconds("--time-limit", given.time_limit, float("inf"))
         if not session.plans():
