@@ -30,6 +30,7 @@ from .property import Family
 FAMILY = Family("lengths")
 
 Integers = npt.NDArray[np.int64]
+Booleans = npt.NDArray[np.bool_]
 
 
 def _drawn(case: Case, least: int = 1) -> Integers:
@@ -57,7 +58,12 @@ def _call(subject: Subject, case: Case, x: Array | None = None, **given: Any) ->
 
 
 def _compare(
-    check: Check, case: Case, got: Results, want: dict[str, Ball], running: Array, rows: Any = None
+    check: Check,
+    case: Case,
+    got: Results,
+    want: dict[str, Ball],
+    running: Booleans,
+    rows: Any = None,
 ) -> None:
     """Compare the output where `running` (T, B) is true, and the final states of some rows."""
     ball = want["output"]
@@ -68,7 +74,8 @@ def _compare(
         check.close(name, got[name][:, part], want[name][:, part])
 
 
-def _running(case: Case, lengths: Integers) -> Array:
+def _running(case: Case, lengths: Integers) -> Booleans:
+    """Where a row has a step, (T, B)."""
     return np.arange(case.time)[:, None] < lengths
 
 
@@ -196,6 +203,7 @@ def _like(result: Tensor, values: Array) -> Tensor:
     batch_first=False,
 )
 def a_masked_step_is_skipped(subject: Subject, case: Case, check: Check) -> None:
+    assert case.batch is not None
     rng = seeded(case.seed, 12)
     steps = rng.randint(2, size=(case.time, case.batch)).astype(bool)
     steps[rng.randint(case.time)] = True

@@ -106,7 +106,9 @@ def _client(url: str) -> Any:
     try:
         import redis
     except ImportError:
-        raise DatabaseError(f"--database {url!r}: needs the package redis (extra `redis` of gatewise)") from None
+        raise DatabaseError(
+            f"--database {url!r}: needs the package redis (extra `redis` of gatewise)"
+        ) from None
     try:
         return redis.Redis.from_url(url, socket_timeout=_PATIENCE, socket_connect_timeout=_PATIENCE)
     except ValueError as error:

@@ -280,7 +280,8 @@ class Adapter:
         _one_of("state", self.state, ("", *orders))
         _one_of("lengths", self.lengths, ("", *LENGTHS) if not self.cell else ("",))
         _one_of("padding", self.padding, PADDINGS if self.lengths else PADDINGS[:1])
-        _one_of("resets", self.resets, (False, True) if not self.cell else (False,))
+        if self.cell and self.resets:
+            raise SubjectError("resets=True: expected of a layer alone")
         _one_of("nonlinearity", self.nonlinearity, ("", "tanh", "relu"))
         if self.nonlinearity and "nonlinearity" not in kind.options:
             raise SubjectError(f"nonlinearity={self.nonlinearity!r}: expected of an RNN alone")
