@@ -82,7 +82,7 @@ class _Foreign(torch.autograd.Function):
         return made
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
         tensors = ctx.saved_tensors  # raises where the graph is freed, or one was overwritten
         pulled = ctx.pull(*map(array_of, upstream))
@@ -116,6 +116,11 @@ class _Module(nn.Module):
 
     #: The class of torch.nn whose constructor, parameters and call it has.
     like: ClassVar[type[nn.Module]]
+
+    input_size: int
+    hidden_size: int
+    bias: bool
+    nonlinearity: str  # of an RNN alone
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         """Takes what the class of torch.nn takes, and raises what it raises."""
@@ -158,6 +163,12 @@ class Layer(_Module):
 
     padding: ClassVar[float] = 0.0
 
+    num_layers: int
+    batch_first: bool
+    dropout: float
+    bidirectional: bool
+    proj_size: int
+
     def compute(
         self, x: Tensor, states: tuple[Tensor, ...] | None, lengths: Tensor | None
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
@@ -179,7 +190,7 @@ class Layer(_Module):
     def _packed(
         self, packed: PackedSequence, states: tuple[Tensor, ...] | None
     ) -> tuple[PackedSequence, tuple[Tensor, ...]]:
-        first: bool = self.batch_first
+        first = self.batch_first
         x, lengths = pad_packed_sequence(packed, first, self.padding)
         output, final = self.compute(x, states, lengths)
         if packed.sorted_indices is not None:

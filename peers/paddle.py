@@ -104,9 +104,12 @@ def _run(
     tensors = [x, *(states or ()), *weights]
     asked = needed(*tensors)
     sizes = (module.input_size, module.hidden_size)
+    drops = module.training and options.get("dropout", 0) > 0 and options["num_layers"] > 1
+    seed = int(torch.randint(2**31 - 1, ())) if drops else None
 
     def call(*arrays: Any) -> tuple[list[Any], Pull]:
         first = len(arrays) - len(weights)
+        # A new network draws initial weights, so it is made before the generator is seeded.
         network, idle = _network(module.own, arrays[-1].dtype.name, sizes, options)
         network.train() if module.training else network.eval()
         cells = [network] if isinstance(module, Cell) else list(_cells(network))
@@ -118,6 +121,8 @@ def _run(
             leaf.stop_gradient = not wanted
         given = tuple(leaves[1:first])
         start = None if states is None else given[0] if len(given) == 1 else given
+        if seed is not None:
+            paddle.seed(seed)
         with paddle.set_grad_enabled(any(asked)):
             results = _flat(network(leaves[0], start, *more))
 
@@ -151,8 +156,6 @@ class _Layer(Layer):
         self, x: Tensor, states: tuple[Tensor, ...] | None, lengths: Tensor | None
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """One call of a layer of paddle.nn."""
-        if self.training and self.dropout > 0 and self.num_layers > 1:
-            paddle.seed(int(torch.randint(2**31 - 1, ())))
         options = _options(self) | {
             "num_layers": self.num_layers,
             "direction": "bidirect" if self.bidirectional else "forward",
