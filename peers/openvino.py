@@ -29,6 +29,7 @@ _GAPS = {
     "proj_size": "the operators have none",
     "unbatched": "the operators take three dimensions alone",
     "gradients": "OpenVINO has no backward pass",
+    "mixed_dtypes_are_refused": "InferRequest.infer converts arrays, as its docstring says",
     "float64": "the CPU plugin computes in float32",
     "bfloat16": "NumPy has no bfloat16, and OpenVINO takes NumPy's arrays",
 }
@@ -96,7 +97,7 @@ class _Sequence(Layer):
         if states is None:
             states = (x.new_zeros(directions, x.shape[0], self.hidden_size),) * self.states
         if lengths is None:
-            lengths = torch.full((x.shape[0],), x.shape[1])
+            lengths = torch.full((x.shape[0],), x.shape[1], device=x.device)
         start = [s.transpose(0, 1) for s in states]
         tensors = [x, *start, lengths.int().to(x.device), *self._stacked(directions)]
 

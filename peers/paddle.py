@@ -105,7 +105,7 @@ def _run(
     asked = needed(*tensors)
     sizes = (module.input_size, module.hidden_size)
     drops = module.training and options.get("dropout", 0) > 0 and options["num_layers"] > 1
-    seed = int(torch.randint(2**31 - 1, ())) if drops else None
+    seed = int(torch.randint(2**31 - 1, (), device="cpu")) if drops else None
 
     def call(*arrays: Any) -> tuple[list[Any], Pull]:
         first = len(arrays) - len(weights)
