@@ -44,6 +44,7 @@ GAPS = {
     "per_sample_gradients_without_a_state": _PLAIN,
     "ensemble_equals_reference": _PLAIN,
     "batch_sizes_that_do_not_fit_are_refused": "torch's own functions pad and pack here",
+    "a_projection_by_position_is_refused": "the constructor is torch.nn's",
     "meta_module_gives_shapes_then_computes": "another library has no arrays without data",
 }
 
@@ -140,6 +141,14 @@ class _Module(nn.Module):
         """The present weights by name, in torch.nn's order."""
         return {name: getattr(self, name) for name in self.names}
 
+    def state_tuple(self, hx: Any) -> tuple[Tensor, ...] | None:
+        """The states of an argument `hx`, in a tuple; raises `TypeError` where torch.nn does."""
+        several = self.like in (nn.LSTM, nn.LSTMCell)
+        if hx is not None and isinstance(hx, tuple) != several:
+            wanted = "a tuple of two tensors" if several else "one tensor"
+            raise TypeError(f"hx must be {wanted}; got a {type(hx).__name__}")
+        return hx if several or hx is None else (hx,)
+
 
 class Cell(_Module):
     """A cell: a subclass sets `like` and defines `compute`."""
@@ -150,7 +159,7 @@ class Cell(_Module):
 
     def forward(self, input: Tensor, hx: Any = None) -> Any:
         """torch.nn's call: a single state as it is, several in a tuple."""
-        states = self.compute(input, _tuple(hx))
+        states = self.compute(input, self.state_tuple(hx))
         return states[0] if len(states) == 1 else states
 
 
@@ -182,9 +191,9 @@ class Layer(_Module):
         """torch.nn's call: (output, h_n), or (output, (h_n, c_n))."""
         output: Tensor | PackedSequence
         if isinstance(input, PackedSequence):
-            output, states = self._packed(input, _tuple(hx))
+            output, states = self._packed(input, self.state_tuple(hx))
         else:
-            output, states = self.compute(input, _tuple(hx), None)
+            output, states = self.compute(input, self.state_tuple(hx), None)
         return output, states[0] if len(states) == 1 else states
 
     def _packed(
@@ -198,7 +207,3 @@ class Layer(_Module):
             lengths = lengths[packed.sorted_indices.cpu()]
         data = pack_padded_sequence(output, lengths, first).data
         return PackedSequence(data, *packed[1:]), final
-
-
-def _tuple(states: Any) -> tuple[Tensor, ...] | None:
-    return states if states is None or isinstance(states, tuple) else (states,)

@@ -24,8 +24,10 @@ from torch import Tensor, nn
 
 from .foreign import GAPS, Cell, Layer, Pull, needed, through
 
+_PROMOTION = "https://paddlepaddle.org.cn/documentation/docs/en/guides/advanced/"
 _GAPS = {
     **GAPS,
+    "mixed_dtypes_are_refused": f"Paddle promotes: {_PROMOTION}auto_type_promotion_en.html",
     "unbatched": "Paddle takes a batch alone",
     "float16": "Paddle has no CPU kernel for float16",
     "bfloat16": "Paddle has no CPU kernel for bfloat16",
