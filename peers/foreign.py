@@ -26,6 +26,7 @@ Pull = Callable[..., Sequence[Any]]
 Call = Callable[..., tuple[Sequence[Any], Pull | None]]
 
 _ONCE = "the library's backward pass is no operation of torch, so torch cannot differentiate it"
+_MADE = "the constructor is torch.nn's"
 _PLAIN = "torch.func has no rule for a call of another library"
 
 #: What no module on `through` offers: a class puts it into its `gatewise_unsupported`.
@@ -44,7 +45,8 @@ GAPS = {
     "per_sample_gradients_without_a_state": _PLAIN,
     "ensemble_equals_reference": _PLAIN,
     "batch_sizes_that_do_not_fit_are_refused": "torch's own functions pad and pack here",
-    "a_projection_by_position_is_refused": "the constructor is torch.nn's",
+    "a_projection_by_position_is_refused": _MADE,
+    "refusals_name_the_option": _MADE,
     "meta_module_gives_shapes_then_computes": "another library has no arrays without data",
 }
 

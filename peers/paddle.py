@@ -15,7 +15,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, ClassVar
 
 import paddle
@@ -94,6 +94,15 @@ def _options(module: _Cell | _Layer) -> dict[str, Any]:
     return options
 
 
+def _gradients(results: list[Any], leaves: list[Any], *upstream: Any) -> list[Any]:
+    """The gradients of the leaves, or None, for those of the results, as arrays."""
+    for leaf in leaves:
+        leaf.clear_gradient(set_to_zero=False)
+    above = [paddle.to_tensor(u) for u in upstream]
+    paddle.autograd.backward(results, above, retain_graph=True)
+    return [None if leaf.grad is None else leaf.grad.numpy() for leaf in leaves]
+
+
 def _run(
     module: _Cell | _Layer,
     x: Tensor,
@@ -126,15 +135,11 @@ def _run(
         if seed is not None:
             paddle.seed(seed)
         with paddle.set_grad_enabled(any(asked)):
-            results = _flat(network(leaves[0], start, *more))
-
-        def pull(*upstream: Any) -> list[Any]:
-            for leaf in leaves:
-                leaf.clear_gradient(set_to_zero=False)
-            above = [paddle.to_tensor(u) for u in upstream]
-            paddle.autograd.backward(results, above, retain_graph=True)
-            return [None if leaf.grad is None else leaf.grad.numpy() for leaf in leaves]
-
+            output, final = network(leaves[0], start, *more)
+        results = list(final) if isinstance(final, tuple) else [final]
+        if isinstance(module, Layer):  # the output of a cell is h again
+            results.insert(0, output)
+        pull = partial(_gradients, results, leaves)
         if any(asked):
             weakref.finalize(pull, idle.append, network)  # its graph may be used until then
         else:
@@ -142,12 +147,6 @@ def _run(
         return [r.numpy() for r in results], pull
 
     return through(call, *tensors)
-
-
-def _flat(returned: Any) -> list[Any]:
-    """The output and the states of what a network returns."""
-    output, final = returned
-    return [output, *(final if isinstance(final, tuple) else [final])]
 
 
 class _Layer(Layer):
@@ -177,7 +176,7 @@ class _Cell(Cell):
 
     def compute(self, x: Tensor, states: tuple[Tensor, ...] | None) -> tuple[Tensor, ...]:
         """One step of a cell of paddle.nn."""
-        return _run(self, x, states, _options(self))[1:]
+        return _run(self, x, states, _options(self))
 
 
 class LSTM(_Layer):
