@@ -47,6 +47,7 @@ GAPS = {
     "batch_sizes_that_do_not_fit_are_refused": "torch's own functions pad and pack here",
     "a_projection_by_position_is_refused": _MADE,
     "refusals_name_the_option": _MADE,
+    "unknown_nonlinearity_is_refused": _MADE,
     "meta_module_gives_shapes_then_computes": "another library has no arrays without data",
 }
 
