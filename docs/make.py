@@ -19,7 +19,7 @@ from itertools import groupby
 from pathlib import Path
 
 DOCS = Path(__file__).resolve().parent
-sys.path.insert(0, str(DOCS.parent))  # for tests.mutation
+sys.path.insert(0, str(DOCS.parent))  # for tests
 
 import torch  # noqa: E402
 
@@ -36,6 +36,7 @@ from gatewise.properties.subjects import loading as loading  # noqa: E402  (know
 from gatewise.reference.classes import CLASSES, DECLARED  # noqa: E402
 from gatewise.reference.kinds import KINDS  # noqa: E402
 from tests.mutation import strength_page  # noqa: E402
+from tests.peers import found  # noqa: E402
 
 
 def properties_page() -> str:
@@ -323,6 +324,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "levels.md": levels_page,
     "kinds.md": kinds_page,
     "known-issues.md": known_issues_page,
+    "found.md": found.page,
     "article.md": article_page,
     # From the record of a full mutation run, because such a run takes too long here.
     "strength.md": strength_page.page,

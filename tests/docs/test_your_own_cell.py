@@ -16,7 +16,7 @@ CONSOLE = re.findall(r"```console\n\$ (.+?)\n(.*?)```", PAGE, re.DOTALL)
 
 
 def test_every_block_of_python_is_a_file_here() -> None:
-    assert len(FILES) == PAGE.count("```python") == 8
+    assert len(FILES) == PAGE.count("```python") == 9
     assert len(CONSOLE) == PAGE.count("```console") == 1
 
 
@@ -96,6 +96,7 @@ def test_the_fault_of_the_page_is_named_as_it_says(folder: Path, run: Any) -> No
         "adapted.py:FUSED",
         "step.py:STEP",
         "skipping.py:SKIPPING",
+        "outside.py:NumpyRNNCell",
     ],
 )
 def test_every_subject_of_the_page_is_right(run: Any, spec: str) -> None:

@@ -33,7 +33,7 @@ MAY_IMPORT = {
     # Each module of peers has one package of others, an optional extra.
     "peers": {
         *("numpy", "torch", "onnx", "onnxruntime", "keras", "flax", "jax", "opacus"),
-        "torchrecurrent",
+        *("torchrecurrent", "paddle", "openvino", "ml_dtypes"),
     },
     "gatewise": {"pytest"},
 }
