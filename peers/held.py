@@ -17,7 +17,8 @@ class Held(nn.Module):
     """A module `own` that computes, and parameters with the names of a declared kind.
 
     `weights` maps a name of the kind to own names, whose tensors lie one below the other in it.  An
-    own name that ends with `.T` is a matrix (in, out).  Each call puts the parameters into the own
+    own name that ends with `.T` is a matrix (in, out), and one that ends with `.flat` is a vector
+    that is held as a matrix of one row.  Each call puts the parameters into the own
     module by differentiable operations.
 
     Raises `KeyError` for an own name that `own` does not have, and `ValueError` for a parameter of
@@ -32,12 +33,12 @@ class Held(nn.Module):
         self.held = (own,)
         self.weights = {name: tuple(parts) for name, parts in weights.items()}
         there = dict(own.named_parameters())
-        mapped = {part.removesuffix(".T") for parts in self.weights.values() for part in parts}
+        mapped = {_bare(part) for parts in self.weights.values() for part in parts}
         left = sorted(set(there) - mapped - set(ignored))
         if left:
             raise ValueError(f"{type(own).__name__} has {left[0]!r}: map it, or name it ignored")
         for name, parts in self.weights.items():
-            pieces = [_turned(part, there[part.removesuffix(".T")]) for part in parts]
+            pieces = [_turned(part, there[_bare(part)]) for part in parts]
             self.register_parameter(name, nn.Parameter(torch.cat(pieces).detach().clone()))
 
     def run(self, *arguments: Any, **named: Any) -> Any:
@@ -46,8 +47,7 @@ class Held(nn.Module):
         shapes = {name: p.shape for name, p in own.named_parameters()}
         for name, parts in self.weights.items():
             for part, piece in zip(parts, getattr(self, name).chunk(len(parts)), strict=True):
-                bare = part.removesuffix(".T")
-                swaps[bare] = _turned(part, piece).reshape(shapes[bare])
+                swaps[_bare(part)] = _turned(part, piece).reshape(shapes[_bare(part)])
         return torch.func.functional_call(own, swaps, arguments, named)
 
     def train(self, mode: bool = True) -> Held:
@@ -60,5 +60,10 @@ class Held(nn.Module):
         return super()._apply(fn, *arguments, **named)  # type: ignore[no-untyped-call]
 
 
+def _bare(part: str) -> str:
+    return part.removesuffix(".T").removesuffix(".flat")
+
+
 def _turned(part: str, tensor: Tensor) -> Tensor:
-    return tensor.T if part.endswith(".T") else tensor
+    flat = tensor.flatten() if part.endswith(".flat") else tensor
+    return flat.T if part.endswith(".T") else flat

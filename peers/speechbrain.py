@@ -6,7 +6,8 @@ lengths relative to the longest row; the adapters pass none.
 
 LiGRU has its own equations.  It is checked here with a layer norm: with batch norm, its default, a
 row's result depends on the other rows, as no step says.  `PlainLiGRU` has no norm, as LiGRU's
-documentation promises for every other word.
+documentation promises for every other word.  `BidirectionalLiGRU` is for properties of rows and
+final states alone.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+import torch
 from speechbrain.nnet import RNN as layers
 from torch import nn
 
@@ -102,6 +104,7 @@ class LiGRU(Held):
     """LiGRU with a layer norm; the input is (T, B, I) here, and (B, T, I) for SpeechBrain."""
 
     normalization = "layernorm"
+    bidirectional = False
     gatewise_unsupported: ClassVar[dict[str, str]] = _LIGRU_GAPS
 
     def __init__(
@@ -113,6 +116,7 @@ class LiGRU(Held):
             normalization=self.normalization,
             num_layers=num_layers,
             bias=bias,
+            bidirectional=self.bidirectional,
         )
         places = [(f"_l{k}", f"rnn.{k}") for k in range(num_layers)]
         weights = {
@@ -133,6 +137,36 @@ class LiGRU(Held):
         """x (T, B, I), hx (L, B, H) → output (T, B, H) and the last states (L, B, H)."""
         output, states = self.run(x.transpose(0, 1), hx=hx)
         return output.transpose(0, 1), states
+
+
+class BidirectionalLiGRU(LiGRU):
+    """LiGRU in both directions, which have the same weights.
+
+    The weights that the kind has for the reverse direction are not used.  So no property that
+    knows them says anything; `batch_permutation` and `final_state_is_a_slice_of_the_output` do.
+    """
+
+    bidirectional = True
+    gatewise_unsupported: ClassVar[dict[str, str]] = {
+        **_GAPS,
+        "dropout": _LIGRU_GAPS["dropout"],
+        "state": "it takes states for the batch of its constructor alone",
+    }
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        bidirectional: bool = False,
+    ) -> None:
+        self.bidirectional = bidirectional
+        super().__init__(input_size, hidden_size, num_layers, bias)
+        if bidirectional:
+            for name, parameter in list(self.named_parameters()):
+                unused = nn.Parameter(torch.zeros_like(parameter))
+                self.register_parameter(f"{name}_reverse", unused)
 
 
 class PlainLiGRU(LiGRU):
