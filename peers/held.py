@@ -33,6 +33,7 @@ class Held(nn.Module):
         self.held = (own,)
         self.weights = {name: tuple(parts) for name, parts in weights.items()}
         there = dict(own.named_parameters())
+        self.shapes = {name: p.shape for name, p in there.items()}
         mapped = {_bare(part) for parts in self.weights.values() for part in parts}
         left = sorted(set(there) - mapped - set(ignored))
         if left:
@@ -43,12 +44,11 @@ class Held(nn.Module):
 
     def run(self, *arguments: Any, **named: Any) -> Any:
         """What the own module returns, with the weights that are here."""
-        own, swaps = self.held[0], {}
-        shapes = {name: p.shape for name, p in own.named_parameters()}
+        swaps = {}
         for name, parts in self.weights.items():
             for part, piece in zip(parts, getattr(self, name).chunk(len(parts)), strict=True):
-                swaps[_bare(part)] = _turned(part, piece).reshape(shapes[_bare(part)])
-        return torch.func.functional_call(own, swaps, arguments, named)
+                swaps[_bare(part)] = _turned(part, piece).reshape(self.shapes[_bare(part)])
+        return torch.func.functional_call(self.held[0], swaps, arguments, named)
 
     def train(self, mode: bool = True) -> Held:
         """Set the mode here and of the own module."""

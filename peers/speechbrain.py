@@ -147,11 +147,7 @@ class BidirectionalLiGRU(LiGRU):
     """
 
     bidirectional = True
-    gatewise_unsupported: ClassVar[dict[str, str]] = {
-        **_GAPS,
-        "dropout": _LIGRU_GAPS["dropout"],
-        "state": "it takes states for the batch of its constructor alone",
-    }
+    gatewise_unsupported: ClassVar[dict[str, str]] = {**_GAPS, "dropout": _LIGRU_GAPS["dropout"]}
 
     def __init__(
         self,
