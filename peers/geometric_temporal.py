@@ -19,7 +19,7 @@ from torch_geometric_temporal.nn import recurrent
 
 import gatewise as gw
 
-from .held import Held
+from .held import HELD, Held
 
 
 def _loop(x: Any) -> Any:
@@ -95,7 +95,7 @@ class _Graph(Held):
     """A cell with states h and c on a graph without edges between rows."""
 
     name = ""
-    gatewise_unsupported: ClassVar[dict[str, str]] = {**_GAPS, "bias": "see OptionalBias"}
+    gatewise_unsupported: ClassVar[dict[str, str]] = {**HELD, **_GAPS, "bias": "see OptionalBias"}
 
     def __init__(self, input_size: int, hidden_size: int, bias: bool = True) -> None:
         own = getattr(recurrent, self.name)(input_size, hidden_size, 1, bias=bias)
@@ -148,10 +148,10 @@ class GCLSTM(_Graph):
 class GConvLSTMOptionalBias(GConvLSTM):
     """GConvLSTM with its option `bias`."""
 
-    gatewise_unsupported: ClassVar[dict[str, str]] = _GAPS
+    gatewise_unsupported: ClassVar[dict[str, str]] = {**HELD, **_GAPS}
 
 
 class GCLSTMOptionalBias(GCLSTM):
     """GCLSTM with its option `bias`."""
 
-    gatewise_unsupported: ClassVar[dict[str, str]] = _GAPS
+    gatewise_unsupported: ClassVar[dict[str, str]] = {**HELD, **_GAPS}

@@ -12,6 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+#: What a held module cannot be asked for.
+HELD = {"onnx_torchscript_equals_reference": "torch.jit cannot trace functional_call"}
+
 
 class Held(nn.Module):
     """A module `own` that computes, and parameters with the names of a declared kind.

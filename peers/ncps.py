@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import gatewise as gw
 
-from .held import Held
+from .held import HELD, Held
 
 
 @gw.kind(
@@ -32,6 +32,7 @@ class LSTMCell(Held):
     """ncps.torch.lstm.LSTMCell; without states it gets zeros, because it must be given them."""
 
     gatewise_unsupported: ClassVar[dict[str, str]] = {
+        **HELD,
         "bias": "it always has one",
         "unbatched": "it takes two dimensions alone",
     }

@@ -21,7 +21,7 @@ from torch import nn
 
 import gatewise as gw
 
-from .held import Held
+from .held import HELD, Held
 
 _GAPS = {
     "packed": "it takes a padded tensor, and relative lengths, which are not passed here",
@@ -94,6 +94,7 @@ def SbPlainLiGRU(np: Any, x: Any, h: Any, w: Any) -> Any:
 
 
 _LIGRU_GAPS = {
+    **HELD,
     **_GAPS,
     "bidirectional": "both directions have the same weights",
     "dropout": "it drops units of the candidate within a layer, and none between layers",
@@ -147,7 +148,11 @@ class BidirectionalLiGRU(LiGRU):
     """
 
     bidirectional = True
-    gatewise_unsupported: ClassVar[dict[str, str]] = {**_GAPS, "dropout": _LIGRU_GAPS["dropout"]}
+    gatewise_unsupported: ClassVar[dict[str, str]] = {
+        **HELD,
+        **_GAPS,
+        "dropout": _LIGRU_GAPS["dropout"],
+    }
 
     def __init__(
         self,
