@@ -31,6 +31,8 @@ def _loop(x: Any) -> Any:
 _ENDS = (("x", "ih"), ("h", "hh"))
 
 _GAPS = {
+    "empty_batch_gives_empty_results": "a graph has a node",
+    "empty_batch_has_zero_gradients": "a graph has a node",
     "unbatched": "a graph's nodes are the first of two dimensions",
     "rejection": "it leaves the checks of its arguments to its caller",
 }

@@ -40,6 +40,7 @@ RIGHT = {
     "speechbrain:LiGRU": "SbLiGRU",
     "pytorch_forecasting:LSTM": "LSTM",
     "pytorch_forecasting:GRU": "GRU",
+    "pytorch_forecasting:SLSTM": "PfSLSTM",
     "geometric_temporal:GConvGRU": "GRUCell",
     "geometric_temporal:GConvLSTM": "TgtGConvLSTMCell",
     "geometric_temporal:GCLSTM": "TgtGCLSTMCell",
@@ -69,6 +70,8 @@ def record_of(spec: str, like: str, prop: str, precision: str, **only: Any) -> R
 def test_values_and_gradients_are_right(spec: str) -> None:
     declared = RIGHT[spec].startswith(("Sb", "Tgt", "Ncps"))
     gradient = "gradient_of_own_weights" if declared else "gradient_of_weight_hh"
+    if spec == "pytorch_forecasting:SLSTM":  # its last states have none
+        gradient = "gradients_through_the_output_alone"
     for prop in ("equals_reference", gradient):
         found = record(spec, RIGHT[spec], prop)
         assert found.status == HOLDS, found.message
@@ -78,6 +81,17 @@ def test_values_and_gradients_are_right(spec: str) -> None:
 def test_pytorch_forecasting_takes_lengths_as_torch_packs(name: str) -> None:
     for prop in ("packed_equals_each_sequence_alone", "final_states_are_at_the_true_end"):
         assert record(f"pytorch_forecasting:{name}", name, prop).status == HOLDS
+
+
+def test_pytorch_forecasting_slstm_detaches_its_last_states() -> None:
+    prop = "gradients_through_the_hidden_state_alone"
+    assert record("pytorch_forecasting:SLSTM", "PfSLSTM", prop).status == FALSIFIED
+
+
+def test_pytorch_forecasting_slstm_makes_its_states_in_float32() -> None:
+    found = record("pytorch_forecasting:SLSTM", "PfSLSTM", "missing_state_is_zero", "float64")
+    assert found.status == FALSIFIED
+    assert "dtype" in found.message
 
 
 @pytest.mark.parametrize("name", ["LSTM", "GRU"])
@@ -165,3 +179,11 @@ def test_geometric_temporal_makes_its_states_in_float32(name: str) -> None:
     found = record(spec, RIGHT[spec], "equals_reference", "float64", with_state=False)
     assert found.status == FALSIFIED
     assert "dtype" in found.message
+
+
+@pytest.mark.parametrize("name", ["GConvLSTM", "GCLSTM"])
+def test_geometric_temporal_makes_parameters_beside_the_default_device(name: str) -> None:
+    prop = "meta_module_gives_shapes_then_computes"
+    found = record(f"geometric_temporal:{name}", f"Tgt{name}Cell", prop)
+    assert found.status == FALSIFIED
+    assert "'cpu'" in found.message
