@@ -152,6 +152,7 @@ class BidirectionalLiGRU(LiGRU):
         **HELD,
         **_GAPS,
         "dropout": _LIGRU_GAPS["dropout"],
+        "state": "see StatefulLiGRU",
     }
 
     def __init__(
@@ -168,6 +169,16 @@ class BidirectionalLiGRU(LiGRU):
             for name, parameter in list(self.named_parameters()):
                 unused = nn.Parameter(torch.zeros_like(parameter))
                 self.register_parameter(f"{name}_reverse", unused)
+
+
+class StatefulLiGRU(BidirectionalLiGRU):
+    """The same with states, which SpeechBrain takes for the batch of its constructor alone."""
+
+    gatewise_unsupported: ClassVar[dict[str, str]] = {
+        name: reason
+        for name, reason in BidirectionalLiGRU.gatewise_unsupported.items()
+        if name != "state"
+    }
 
 
 class PlainLiGRU(LiGRU):
