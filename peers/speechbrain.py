@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 import torch
 from speechbrain.nnet import RNN as layers
 from torch import nn
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 import gatewise as gw
 
@@ -55,14 +56,26 @@ def _factory(name: str, **fixed: str) -> Callable[..., nn.Module]:
     return own
 
 
-def _adapter(name: str, **fixed: str) -> gw.Adapter:
+def _relative(own: Any, x: Any, state: Any) -> Any:
+    """Call a layer with the relative lengths of a packed input → packed output, and the states."""
+    hx = state[0] if state is not None and len(state) == 1 else state
+    if not isinstance(x, PackedSequence):
+        return own(x, hx)
+    padded, lengths = pad_packed_sequence(x, batch_first=True)
+    output, last = own(padded, hx, lengths / lengths.max())
+    ordered = x.sorted_indices is None
+    return pack_padded_sequence(output, lengths, True, enforce_sorted=ordered), last
+
+
+def _adapter(name: str, gaps: dict[str, str] = _GAPS, call: Any = None, **fixed: str) -> gw.Adapter:
     parts = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
     return gw.Adapter(
         _factory(name, **fixed),
         like=name,
         weights={f"rnn.{part}_l{{layer}}{{direction}}": part for part in parts},
         layout="batch-major",
-        unsupported=_GAPS,
+        call=call,
+        unsupported=gaps,
         **fixed,  # type: ignore[arg-type]
     )
 
@@ -72,6 +85,9 @@ GRU = _adapter("GRU")
 #: Its default is relu, and torch.nn's is tanh.
 RNN = _adapter("RNN", nonlinearity="tanh")
 ReluRNN = _adapter("RNN", nonlinearity="relu")
+#: These are given the lengths of a packed input, relative to the longest.
+RelativeLSTM = _adapter("LSTM", {"unbatched": _GAPS["unbatched"]}, _relative)
+RelativeGRU = _adapter("GRU", {"unbatched": _GAPS["unbatched"]}, _relative)
 
 
 @gw.kind(
