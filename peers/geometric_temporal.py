@@ -61,9 +61,9 @@ GConvGRU = gw.Adapter(
     weights={
         "weight_ih": "4H I",
         "weight_hh": "4H H",
-        "peephole": "3 H",
         "bias_ih": "4H",
         "bias_hh": "4H",
+        "peephole": "3 H",
         "bias": "4H",
     },
     states="h c",
