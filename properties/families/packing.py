@@ -33,6 +33,19 @@ FAMILY = Family("packing", evaluates=True)
 #: How the lengths of a batch relate to each other.
 LENGTHS = ("ragged", "equal", "ones", "different")
 
+#: All lengths from one up to a longest one, for the subjects that pass a length as a share of it.
+EVERY = "every"
+
+
+def _times_that_cut() -> list[int]:
+    """Numbers of steps T for which some n / T · T is below n in float32: 22, 23, 29 and so on."""
+    steps = np.arange(1, 65, dtype=np.float32)
+    return [int(t) for t in steps if (steps / t * t < steps)[: int(t)].any()]
+
+
+#: The longest lengths of `EVERY`.
+LONGEST = _times_that_cut()
+
 
 def _with_lengths(case: Case) -> Case:
     """The case with lengths of its variant; the input may be longer than the longest of them."""
@@ -47,6 +60,10 @@ def _with_lengths(case: Case) -> Case:
         batch = min(batch, time)
         lengths = tuple(1 + int(n) for n in rng.permutation(time)[:batch])
         return case.but(batch=batch, lengths=lengths, enforce_sorted=False)
+    if case.variant == EVERY:
+        time = LONGEST[rng.randint(len(LONGEST))]
+        lengths = tuple(1 + int(n) for n in rng.permutation(time))
+        return case.but(batch=time, time=time, lengths=lengths, enforce_sorted=False)
     return case
 
 
@@ -145,13 +162,14 @@ def packed_equals_each_sequence_alone(subject: Subject, case: Case, check: Check
     share=0.2,
     least={"batch": 2},
     forms=("ragged",),
-    variants=LENGTHS,
+    variants=(*LENGTHS, EVERY, EVERY),  # twice, so that a run of few cases has it
 )
 def final_states_are_at_the_true_end(subject: Subject, case: Case, check: Check) -> None:
     case = _with_lengths(case)
     lengths, module = np.asarray(_lengths(case)), subject.build(case)
     got, want = subject.run(case, module), expected(case)
-    for time in dict.fromkeys((int(lengths.min()), int(lengths.max()), int(lengths[0]))):
+    some = (int(lengths.min()), int(lengths.max()), int(lengths[0]))
+    for time in dict.fromkeys(lengths.tolist() if case.variant == EVERY else some):
         # A dense batch, cut at one length: the rows of that length end at its last step.
         cut = case.but(time=time, lengths=None, layout="contiguous")
         x = _cut(case, case.input_array, time)

@@ -139,6 +139,13 @@ def test_torchrl_lstm_cell_takes_states_that_are_not_two() -> None:
     assert "a call with hx: " in found.message
 
 
+@pytest.mark.parametrize("name", ["LSTM", "GRU"])
+def test_speechbrain_cuts_relative_lengths(name: str) -> None:
+    spec, prop = f"speechbrain:Relative{name}", "final_states_are_at_the_true_end"
+    assert record(spec, name, "equals_reference").status == HOLDS
+    assert record(spec, name, prop, variants=("every",)).status == FALSIFIED
+
+
 def test_speechbrain_ligru_mixes_its_last_states_in_both_directions() -> None:
     for prop in ("batch_permutation", "final_state_is_a_slice_of_the_output"):
         found = record("speechbrain:BidirectionalLiGRU", "SbLiGRU", prop, bidirectional=True)
