@@ -82,7 +82,7 @@ def test_padding_of_nan_reaches_a_final_state(name: str) -> None:
 
     own = getattr(peer, f"Biased{name}")
     over_nan = type(f"OverNaN{name}", (own,), {"padding": float("nan")})
-    claim = CATALOGUE["packed_equals_each_sequence_alone"]
+    claim = CATALOGUE["final_states_are_at_the_true_end"]
     claim = replace(claim, constraints={**claim.constraints, "nonlinearity": "tanh"})
     for target, status in ((own, HOLDS), (over_nan, FALSIFIED)):
         found = run(Plan(claim, as_subject(target), "float32"), profile="quick", seed=3)
