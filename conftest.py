@@ -45,6 +45,8 @@ def pytest_configure(config: pytest.Config) -> None:
         given["--hypothesis-seed"] = worker["gatewise_seed"]
     try:
         config.stash[RUN] = options.configure(given)
+        if worker is None:
+            options.check_database(config.stash[RUN])
     except options.UsageError as error:
         raise pytest.UsageError(str(error)) from None
     if worker is None:

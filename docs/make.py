@@ -23,6 +23,7 @@ sys.path.insert(0, str(DOCS.parent))  # for tests
 
 import torch  # noqa: E402
 
+from docs import verdicts, versions  # noqa: E402
 from gatewise.properties import devices  # noqa: E402
 from gatewise.properties.families.catalogue import CATALOGUE, FAMILIES  # noqa: E402
 from gatewise.properties.families.property import Property  # noqa: E402
@@ -329,6 +330,10 @@ PAGES: dict[str, Callable[[], str]] = {
     "strength.md": strength_page.page,
     # From the record of a run of the benchmarks.
     "performance.md": performance_page,
+    # From the records of runs on several versions of torch.
+    "versions.md": versions.page,
+    # From the records of runs on other libraries.
+    "verdicts.md": verdicts.page,
 }
 
 

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .properties.cases.case import Case as Case
+    from .properties.checking.oracle import expected as expected
     from .properties.families.catalogue import CATALOGUE as CATALOGUE
+    from .properties.families.own import claim as claim
     from .properties.running.engine import check_conformance as check_conformance
     from .properties.running.records import Record as Record
     from .properties.subjects.adapting.adapter import Adapter as Adapter
@@ -41,6 +43,8 @@ _HOME = {
     "Subject": "properties.subjects.protocol",
     "blend": "reference.activations",
     "check_conformance": "properties.running.engine",
+    "claim": "properties.families.own",
+    "expected": "properties.checking.oracle",
     "hard_sigmoid": "reference.functions",
     "hard_tanh": "reference.functions",
     "identify": "properties.subjects.adapting.identify",

@@ -12,6 +12,7 @@ from typing import Any
 
 from .options import configure
 from .reporting.explanation import check_command
+from .resuming import decided
 from .running.engine import own_error
 from .running.glance import GLANCE
 from .running.plans import Plan
@@ -49,10 +50,16 @@ class Conducted:
         return [final[id_] for id_ in self.run.by_id if id_ in final]
 
 
-def prepared(run: Run, options: Mapping[str, Any]) -> Conducted:
-    """A run that can begin; raises `OSError` where its folder cannot be written."""
-    schedule = Schedule(run.plans(), run.profile, run.seed)
-    return Conducted(run, schedule, run.opened(**options))
+def prepared(run: Run, options: Mapping[str, Any], resume: bool = False) -> Conducted:
+    """A run that can begin.
+
+    With `resume` it goes on from the records in its report folder, if there are any.  Raises
+    `UsageError`, one line, where these are of a run with other options or versions, and `OSError`
+    where the folder cannot be written.
+    """
+    known = decided(run, options) if resume else []
+    schedule = Schedule(run.plans(), run.profile, run.seed, known)
+    return Conducted(run, schedule, run.opened(known, **options))
 
 
 def steps(

@@ -8,7 +8,7 @@ import hashlib
 import os
 import platform
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from .devices import DeviceError, resolve, row_of
 from .families.catalogue import CATALOGUE
 from .levels import CONTRACT, LEVELS
 from .precisions import OFFERED, PLAIN
+from .running.databases import ACCEPTED, FOLDER, DatabaseError, database, reached
 from .running.plans import subject_of
 from .running.profiles import EXAMPLES, profile_settings
 from .running.sandbox.parent import CASE_TIMEOUT
@@ -80,6 +81,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "metavar": "I/N",
         "help": "put the I-th of N parts of the properties, so that N machines share a run: 1/3, "
         "2/3 and 3/3 together are the whole, and draw what one run draws",
+    },
+    "--database": {
+        "metavar": "PLACE",
+        "help": f"where failing cases are remembered, and put first in the next run: {ACCEPTED} "
+        f"(default: {FOLDER})",
     },
     "--case-timeout": {
         "metavar": "SECONDS",
@@ -147,8 +153,26 @@ def configure(given: Mapping[str, Any]) -> Run:
         chosen=chosen,
         shard=_shard(given.get("--shard")),
         show=_shown(given.get("--show")),
+        database=_database(given.get("--database"), database),
         case_timeout=seconds("--case-timeout", given.get("--case-timeout"), CASE_TIMEOUT),
     )
+
+
+def check_database(run: Run) -> None:
+    """Ask the server of a run's database, before the run begins.
+
+    Raises `UsageError`, one line, if it does not answer.  A worker does not ask: a run goes on
+    without a server that ends later.
+    """
+    _database(run.database, reached)
+
+
+def _database(stated: str | None, accepted: Callable[[str], Any]) -> str:
+    try:
+        accepted(stated or FOLDER)
+    except DatabaseError as error:
+        raise UsageError(str(error)) from None
+    return stated or FOLDER
 
 
 def _either(names: Iterable[str]) -> str:
@@ -241,11 +265,12 @@ def _default_seed(devices: Iterable[str]) -> int:
 
     The worker has no part in it, so that a serial run draws what a parallel one did.
     """
-    parts = (platform.python_version(), torch.__version__, *devices, _commit())
+    parts = (platform.python_version(), torch.__version__, *devices, commit())
     return _hashed("/".join(parts))
 
 
-def _commit() -> str:
+def commit() -> str:
+    """The commit of a checkout, or of a job of GitHub; an empty string where there is none."""
     named = os.environ.get("GITHUB_SHA")
     if named:
         return named

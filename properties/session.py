@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from hypothesis.database import DirectoryBasedExampleDatabase
 
 from .cases.case import Case, case_from
 from .checking.comparison import Check
@@ -26,6 +25,7 @@ from .reporting.explanation import diagnosis_lines, explain
 from .reporting.faults_of_claims import told_faults
 from .reporting.script import script
 from .reporting.verdicts import verdicts
+from .running.databases import FOLDER, database
 from .running.engine import run
 from .running.glance import GLANCED
 from .running.plans import Plan, plans
@@ -55,7 +55,7 @@ class Run:
     chosen: frozenset[str] | None = None
     show: int | None = 10
     shard: tuple[int, int] = (1, 1)
-    database: str = field(default=".hypothesis/gatewise")
+    database: str = FOLDER
     case_timeout: float = CASE_TIMEOUT
 
     @cached_property
@@ -117,7 +117,7 @@ class Run:
             plan,
             profile=self.profile,
             seed=self.seed,
-            database=DirectoryBasedExampleDatabase(self.database),
+            database=database(self.database),
             case_timeout=self.case_timeout,
             **how,
         )
@@ -127,16 +127,19 @@ class Run:
         """The folder of the scripts that show what was falsified; made when there is one."""
         return (self.report or Path(DEFAULT_REPORT)) / "scripts"
 
-    def opened(self, **options: Any) -> RecordFile | None:
-        """A file for the records in the report folder, where there is one.
+    def head(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The first line of a file of records; `options` are those that it states."""
+        return head(environment(), {**options, "seed": self.seed, "profile": self.profile})
+
+    def opened(self, kept: Iterable[Record] = (), **options: Any) -> RecordFile | None:
+        """A file for the records in the report folder, where there is one; it begins with `kept`.
 
         `options` are those that its first line states.  Raises `OSError` where the file cannot be
         written.
         """
         if self.report is None:
             return None
-        stated = {**options, "seed": self.seed, "profile": self.profile}
-        return RecordFile(self.report, head(environment(), stated))
+        return RecordFile(self.report, self.head(options), kept)
 
     def place(self, record: Record) -> int:
         """The place of a record in the order of the plans."""

@@ -34,6 +34,15 @@ def weight_shapes(options: Options) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
+def state_widths(options: Options) -> tuple[tuple[int, ...], ...]:
+    """The shape of each state of one row, in one layer and direction: (R,) of h, (H,) of c."""
+    kind = KINDS[options.kind]
+    if kind.declared is not None:
+        sizes = {"I": options.input_size, "H": options.hidden_size}
+        return tuple(s.of(sizes) for s in kind.declared.states.values())
+    return ((options.state_size,), (options.hidden_size,))[: len(kind.states)]
+
+
 def count(options: Options) -> int:
     """Number of parameters."""
     return sum(prod(shape) for shape in weight_shapes(options).values())

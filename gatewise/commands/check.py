@@ -17,7 +17,7 @@ from .statuses import ERROR, FOUND, GOOD, INTERRUPTED, USAGE
 #: Options of the command that mean what they mean under pytest.
 _SHARED = (
     *("--like", "--level", "--family", "--property", "--precision", "--device"),
-    *("--shard", "--report", "--case-timeout"),
+    *("--shard", "--report", "--database", "--case-timeout"),
 )
 #: Causes that are printed when they are found.
 _SHOWN = 5
@@ -64,6 +64,11 @@ def add_to(commands: Any) -> None:
         metavar="SECONDS",
         help="end after so long, and say what was left (default: none)",
     )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with the run whose records are in --report: what it decided is not put again",
+    )
     parser.set_defaults(run=run, report=DEFAULT_REPORT)
 
 
@@ -76,12 +81,14 @@ def run(given: argparse.Namespace) -> int:
     flags["--subject"] = given.subjects
     try:
         session = options.configure(flags)
+        options.check_database(session)
         jobs = _jobs(given.jobs)
         limit = options.seconds("--time-limit", given.time_limit, float("inf"))
         if not session.plans():
             raise options.UsageError("no property that was chosen is claimed of these subjects")
-        asked = {k: v for k, v in vars(given).items() if k not in ("run", "command")}
-        conducted = prepared(session, asked)
+        asked = {k: v for k, v in vars(given).items() if k not in ("run", "command", "resume")}
+        asked["commit"] = options.commit()
+        conducted = prepared(session, asked, given.resume)
     except options.UsageError as error:
         print(f"gatewise check: {error}", file=sys.stderr)
         return USAGE
@@ -172,6 +179,9 @@ class _Text:
         self.conducted = conducted
         self.progress = Progress(len(conducted.schedule.plans))
         self.progress.line(conducted.run.header("--seed "))
+        known = len(conducted.schedule.final)
+        if known:
+            self.progress.line(f"{known} of {len(conducted.schedule.plans)} are decided already")
         self.causes: set[str] = set()
         self.wrong = 0
 

@@ -12,7 +12,7 @@ from gatewise.reference.concat_cells import weight_shapes as concat_weight_shape
 from gatewise.reference.formats import PRECISIONS, Array, Precision
 from gatewise.reference.kinds import KINDS
 from gatewise.reference.options import Options
-from gatewise.reference.parameters import weight_shapes
+from gatewise.reference.parameters import state_widths, weight_shapes
 from gatewise.reference.tagger import tagger_weight_shapes
 
 from .layouts import fitted
@@ -142,13 +142,7 @@ class Case:
         options = self.options
         batch = () if self.batch is None else (self.batch,)
         lead = () if self.cell else (self.num_layers * options.directions,)
-        declared = KINDS[self.kind].declared
-        if declared is not None:
-            sizes = {"I": self.input_size, "H": self.hidden_size}
-            return tuple((*lead, *batch, *s.of(sizes)) for s in declared.states.values())
-        h = (*lead, *batch, options.state_size)
-        c = (*lead, *batch, self.hidden_size)
-        return (h, c)[: len(KINDS[self.kind].states)]
+        return tuple((*lead, *batch, *width) for width in state_widths(options))
 
     @property
     def start_names(self) -> tuple[str, ...]:

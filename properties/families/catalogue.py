@@ -16,12 +16,14 @@ from . import (
     gradients,
     interface,
     invariance,
+    lengths,
     life_cycle,
     limits,
     modes,
     packing,
     parameters,
     placement,
+    published,
     replicas,
     sizes,
     special_values,
@@ -46,6 +48,7 @@ _MODULES = (
     invariance,
     limits,
     packing,
+    lengths,
     dropout,
     dropout_training,  # a part of the family dropout
     special_values,
@@ -68,6 +71,7 @@ _MODULES = (
     placement,
     replicas,
     sizes,
+    published,
     networks,
     gates,
     counts,
@@ -87,6 +91,6 @@ CATALOGUE: dict[str, Property] = {p.name: p for family in FAMILIES for p in fami
 
 
 def properties_for(like: str, precision: str, device: str = "cpu") -> list[Property]:
-    """The properties that are claimed of a class, in a precision, on a device."""
-    of = [p for p in CATALOGUE.values() if p.claimed_of(like, device)]
+    """The properties that are claimed of a class of torch.nn, in a precision, on a device."""
+    of = [p for p in CATALOGUE.values() if p.claimed_of(like, device) and not p.extra]
     return [p for p in of if precision in p.precisions]

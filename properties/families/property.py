@@ -45,7 +45,8 @@ class Property:
     `of`, `precisions` and `devices` are the groups of classes, precisions and devices that it is
     claimed of.  Elsewhere it is not planned at all: a claim about CUDA leaves no record on a
     machine without a CUDA device.  `needs` names the capabilities, of
-    `subjects.capabilities.OTHER`, without which a subject cannot be checked.
+    `subjects.capabilities.OTHER`, without which a subject cannot be checked.  `extra` is the one of
+    `subjects.capabilities.EXTRAS` that it is about: it is planned for no subject without it.
 
     `constraints` narrow the cases to those that the claim is about.  Their `variants` may be a
     function of the name of the subject's class.  `share` scales the profile's number of examples:
@@ -90,6 +91,7 @@ class Property:
     patience: float = 1.0
     prepare: Callable[[], None] | None = None
     needs: tuple[str, ...] = ()
+    extra: str = ""
     edges: bool = False
     sweep: bool = False
     portion: Mapping[str, float] = field(default_factory=dict)
@@ -128,6 +130,10 @@ class Property:
         """Whether it is claimed of a class on a device, such as `cuda:1`."""
         # A device type without a row in the table, such as mps, belongs to the group of all.
         return like in self.of and (self.devices is ALL or type_of(device) in self.devices)
+
+    def about(self, subject: Subject) -> bool:
+        """Whether the subject has what the claim is about, beyond what torch.nn offers."""
+        return not self.extra or self.extra in subject.extras
 
     def cases_for(self, subject: Subject, precision: str) -> SearchStrategy[Case]:
         """The strategy of the cases that a subject offers.

@@ -134,7 +134,11 @@ def _faults(record: Record) -> list[str]:
 
 
 def _causes(record: Record) -> list[str]:
-    return [*record.diagnosis.constructor, *_faults(record)] or [cause_of(record)]
+    """What may explain a record; of the constructor the first difference, a default before a place.
+
+    A subject is made with its options by keyword, so a place explains less than a default.
+    """
+    return [*record.diagnosis.constructor[:1], *_faults(record)] or [cause_of(record)]
 
 
 def _next(left: list[Record], faults: Counter[str]) -> tuple[str, int]:

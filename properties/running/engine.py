@@ -165,7 +165,8 @@ def _run(
         strategy = prop.cases_for(subject, plan.precision)
     except Unsupported as reason:
         return replace(record, status=UNSUPPORTED, message=str(reason))
-    test = hypothesis.seed(own_seed)(config(given(strategy)(body)))
+    # In this order, because `seed` takes the database away from the settings that are there.
+    test = config(hypothesis.seed(own_seed)(given(strategy)(body)))
     start = time.perf_counter()
     _prepare(prop)
     issues, stale = reproduced(plan, case_timeout)

@@ -62,7 +62,7 @@ def plans(
         for device in devices:
             had = row_of(device).precisions()
             for prop in CATALOGUE.values():
-                if prop.claimed_of(subject.like, device):
+                if prop.claimed_of(subject.like, device) and prop.about(subject):
                     for precision in precisions:
                         if precision in prop.precisions and precision in had:
                             yield Plan(prop, subject.on(device), precision)

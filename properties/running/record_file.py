@@ -36,19 +36,19 @@ def head(environment: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str
 
 
 class RecordFile:
-    """Writes records to FOLDER/records.jsonl, each as soon as it is there.
+    """Writes records to FOLDER/records.jsonl, each as soon as it is there; first those in `kept`.
 
     Raises `OSError` where the file cannot be made.  Later a write may fail, on a full disk for
     instance: `problem` then says so in one line, and nothing more is written.
     """
 
-    def __init__(self, folder: Path, first: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, first: Mapping[str, Any], kept: Iterable[Record] = ()) -> None:
         self.path = folder / NAME
         self.problem = ""
         self._first = dict(first)
-        self._records: list[Record] = []
-        self._file = WholeLines(self.path)
-        self._file.add(_line(self._first))
+        self._records = list(kept)
+        lines = [self._first, *(record.as_dict() for record in self._records)]
+        self._file = WholeLines(self.path, map(_line, lines))
 
     def add(self, record: Record) -> None:
         """Write a record."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from .glance import AFTER_MOST, FIRST, GLANCE, as_faults_show, is_whole, places
 from .plans import Plan
-from .records import CRASHED, NOT_RUN, VACUOUS, Record, joined
+from .records import CRASHED, ERROR, NOT_RUN, VACUOUS, Record, joined
 from .sandbox import ended
 from .workers import Ended, Start, Workers
 
@@ -50,6 +50,15 @@ class Done:
 #: About how many times as long as a glance a full run takes.
 _FULL = 8
 
+#: How the message of a record begins, or goes on, that is one of a glance alone.
+_FEW_ALONE = f"{GLANCE} cases alone"
+
+
+def in_full(record: Record) -> bool:
+    """Whether a run decided a property: it did not end before, and nothing of ours failed."""
+    return record.status not in (NOT_RUN, CRASHED, ERROR) and _FEW_ALONE not in record.message
+
+
 #: Seconds between two looks at the clock while jobs are being done.
 _TICK = 0.2
 
@@ -71,14 +80,18 @@ class Schedule:
     A property that does not hold at a glance runs in full at once.  What was left when the run
     ended has the record of its glance, or one that says why it was not run.  `now` is the name of
     the property that was begun last.
+    What `known` has records of is not put.
     """
 
-    def __init__(self, plans: Iterable[Plan], profile: str, seed: int) -> None:
+    def __init__(
+        self, plans: Iterable[Plan], profile: str, seed: int, known: Iterable[Record] = ()
+    ) -> None:
         ordered = as_faults_show(plans)
         self.profile = profile
         self.seed = seed
         self.plans = {p.id: p for p in ordered}
-        self.final: dict[str, Record] = {}
+        self.final: dict[str, Record] = {r.id: r for r in known}
+        ordered = [p for p in ordered if p.id not in self.final]
         self._glanced: dict[str, Done] = {}
         self._parts: dict[Job, Done] = {}
         self._bad: set[str] = set()
@@ -151,7 +164,7 @@ class Schedule:
             glanced = self._glanced.get(id_) or self._parts.get((id_, FEW))
             if glanced is not None and glanced.whole.status != VACUOUS:
                 edges = "" if glanced.edges is None else ", and those at the edges"
-                note = f"{GLANCE} cases alone{edges}, {why}"
+                note = f"{_FEW_ALONE}{edges}, {why}"
                 message = "; ".join(filter(None, [glanced.whole.message, note]))
                 record = replace(glanced.whole, message=message)
             else:

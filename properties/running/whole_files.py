@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -25,13 +26,14 @@ def write_whole(path: Path, text: str) -> None:
 class WholeLines:
     """Adds lines to a file; one that does not fit is taken back, so that each line is whole.
 
-    Raises `OSError` where the file cannot be made.
+    The file begins with `lines`, which replace an old file in one step.  Raises `OSError` where the
+    file cannot be made, and then an old file is as it was.
     """
 
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("wb", buffering=0)
-        self._end = 0
+    def __init__(self, path: Path, lines: Iterable[str] = ()) -> None:
+        write_whole(path, "".join(f"{line}\n" for line in lines))
+        self._file = path.open("r+b", buffering=0)
+        self._end = self._file.seek(0, os.SEEK_END)
 
     def add(self, line: str) -> None:
         """Write a line; raises `OSError`, and then the file ends after the line before."""

@@ -39,6 +39,10 @@ FORMS = {"unbatched": ("unbatched",), "packed": ("equal", "ragged")}
 #: `torch_names` is that its parameters have torch.nn's names and shapes.
 OTHER = ("state", "gradients", "torch_names")
 
+#: What only an adapter offers: lengths of a padded input, as a share of its time, or as a mask;
+#: and resets of the state inside a sequence.
+EXTRAS = ("lengths", "relative", "mask", "resets")
+
 WORDS = (*OPTIONS, *FORMS, *OTHER, *PRECISIONS)
 
 _ALL_FORMS = ("dense", "unbatched", "equal", "ragged")

@@ -43,7 +43,8 @@ class Subject:
     `unsupported` names what it does not offer, with the reasons; `form` are the Case fields that
     it has no choice in (a GRU that resets before the matmul); `computes` names the row of
     `reference.formats.PRECISIONS` that it computes a precision in, where that is another.
-    `probed` says that its conventions were found by probing, as `--like auto` does.
+    `probed` says that its conventions were found by probing, as `--like auto` does.  `extras` are
+    the names of `capabilities.EXTRAS` that it offers beyond torch.nn.
     A subject that is not `trusted` may end or hang its process, or change its state.
     """
 
@@ -56,6 +57,7 @@ class Subject:
     form: Mapping[str, Any] = field(default_factory=dict, hash=False)
     computes: Mapping[str, str] = field(default_factory=dict, hash=False)
     probed: bool = False
+    extras: frozenset[str] = frozenset()
 
     @property
     def cell(self) -> bool:
@@ -201,14 +203,19 @@ class Subject:
         module: nn.Module,
         sequence: Tensor | PackedSequence,
         states: tuple[Tensor, ...] | None,
+        **named: Tensor,
     ) -> dict[str, Any]:
-        """What a layer returns by name; a packed output is left as it is."""
+        """What a layer returns by name; a packed output is left as it is.
+
+        `named` are the `lengths`, `steps` or `resets` of a module that takes them.
+        """
         given = _passed(states)
         arguments = (sequence,) if given is None else (sequence, given)
-        return _named_layer(KINDS[self.kind].final_names(False), called(module, *arguments))
+        returned = called(module, *arguments, **named)
+        return _named_layer(KINDS[self.kind].final_names(False), returned)
 
 
-def called(callee: Callable[..., Any], *arguments: Any) -> Any:
+def called(callee: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
     """What a module or a factory returns for some arguments.
 
     Raises `Unsupported` where the subject's own code raises `NotImplementedError`: so it says that
@@ -217,7 +224,7 @@ def called(callee: Callable[..., Any], *arguments: Any) -> Any:
     """
     try:
         with running(SUBJECT):
-            return callee(*arguments)
+            return callee(*arguments, **named)
     except NotImplementedError as reason:
         if not _raised_by_python(reason):
             raise

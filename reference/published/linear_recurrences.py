@@ -9,6 +9,7 @@ from typing import Any
 
 from ..activations import blend, relu, sigmoid
 from ..declaring import kind
+from ..functions import softplus
 
 
 @kind(weights={"weight_ih": "H I", "weight_hh": "H", "bias": "H"})
@@ -48,3 +49,21 @@ def SRU(np: Any, x: Any, c: Any, w: Any) -> Any:
     r = sigmoid(r + w.weight_c[1] * c + b_r)
     c = blend(f, c, n)
     return blend(r, c, s), (c,)
+
+
+@kind(
+    weights={"weight_in": "H I", "weight_gates": "2H H", "decay": "H", "bias": "2H"},
+    gates="r i",
+)
+def RGLRU(np: Any, x: Any, h: Any, w: Any) -> Any:
+    """a = exp(−8·softplus(λ)∘r), h' = a∘h + √(1−a²)∘(i∘u), the RG-LRU of Griffin (De et al. 2024).
+
+    u = W x is the linear layer before it in its block, so I need not be H.  The block's convolution
+    is left out.  `decay` is λ, with log σ(−λ) = −softplus(λ).  Of √(1−a²) by
+    expm1, or by (1−a)(1+a), the gradients are not covered: where a is small their terms cancel.
+    """
+    u = x @ w.weight_in.T
+    r, i = np.split(sigmoid(u @ w.weight_gates.T + w.bias), 2, axis=-1)
+    a = np.exp(-8.0 * softplus(w.decay) * r)
+    h = a * h + np.sqrt(1.0 - a * a) * (i * u)
+    return h, (h,)

@@ -260,6 +260,24 @@ def slstm_softplus(x: Tensor, s: States, w: Any) -> Result:
     return h, (h, c, n, m)
 
 
+def rg_lru(x: Tensor, s: States, w: Any) -> Result:
+    (h,) = s
+    u = x @ w.weight_in.T
+    r, i = sigmoid(linear(u, w.weight_gates, w.bias)).chunk(2, -1)
+    a = torch.exp(-8 * softplus(w.decay) * r)
+    h = a * h + torch.sqrt(1 - a**2) * (i * u)
+    return h, (h,)
+
+
+def rg_lru_by_logs(x: Tensor, s: States, w: Any) -> Result:
+    (h,) = s
+    u = linear(x, w.weight_in)
+    r, i = (u @ w.weight_gates.T + w.bias).chunk(2, -1)
+    log_a = 8 * sigmoid(r) * logsigmoid(-w.decay)
+    h = torch.addcmul(torch.sqrt(1 - torch.exp(2 * log_a)) * u * sigmoid(i), torch.exp(log_a), h)
+    return h, (h,)
+
+
 #: Kind → its two forms.
 FORMS: dict[str, tuple[Step, Step]] = {
     "PeepholeLSTM": (peephole, peephole_fused),
@@ -274,5 +292,6 @@ FORMS: dict[str, tuple[Step, Step]] = {
     "MinGRU": (min_gru, min_gru_lerp),
     "MinLSTM": (min_lstm, min_lstm_common),
     "SRU": (sru, sru_lerp),
+    "RGLRU": (rg_lru, rg_lru_by_logs),
     "SLSTM": (slstm, slstm_softplus),
 }

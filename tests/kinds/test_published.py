@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+import torch
+from torch.nn.functional import linear, logsigmoid
 
 from gatewise.properties.families.catalogue import CATALOGUE
 from gatewise.properties.running.engine import run
 from gatewise.properties.running.plans import Plan
-from gatewise.properties.running.records import HOLDS
+from gatewise.properties.running.records import FALSIFIED, HOLDS
+from gatewise.properties.subjects.loading import as_subject
 from gatewise.reference.classes import CLASSES, DECLARED
 from gatewise.reference.kinds import KINDS
 
+from .modules import cell_of
 from .published_in_torch import FORMS
 from .soundness import subjects
 
@@ -37,3 +43,24 @@ def test_both_forms_are_right(name: str) -> None:
             assert record.status == HOLDS, record.message
             ratios.append(record.worst)
     assert 0 < max(ratios) < 1
+
+
+def unstable(x: Any, s: Any, w: Any) -> Any:
+    """An sLSTM whose normaliser is not divided by exp(m')."""
+    h, c, n, m = s
+    i, f, z, o = (linear(x, w.weight_ih, w.bias) + linear(h, w.weight_hh)).chunk(4, -1)
+    f = logsigmoid(f) + m
+    m = torch.maximum(f, i)
+    new = torch.exp(i - m)
+    c = torch.exp(f - m) * c + new * torch.tanh(z)
+    n = torch.exp(f - m) * n + torch.exp(i)
+    h = torch.sigmoid(o) * c / n
+    return h, (h, c, n, m)
+
+
+def test_the_stabiliser_of_an_slstm_changes_no_output() -> None:
+    prop = CATALOGUE["slstm_output_ignores_the_stabiliser"]
+    for subject in subjects("SLSTM"):
+        assert run(Plan(prop, subject, "float32"), profile="quick").status == HOLDS
+    wrong = as_subject(cell_of(KINDS["SLSTM"], unstable, "Unstable"), "SLSTMCell")
+    assert run(Plan(prop, wrong, "float32"), profile="quick").status == FALSIFIED

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from gatewise.properties.cases.case import Case
 from gatewise.properties.families.catalogue import CATALOGUE
 from gatewise.properties.reporting.causes import common_causes
@@ -30,6 +32,23 @@ def test_a_fault_that_explains_several_is_named_with_their_number() -> None:
         "mine on cpu: 3 properties × precisions are falsified, by cause",
         "     2  consistent with bias_hh dropped: equals_reference and one other",
         "     1  the family interface: result_shapes",
+    ]
+
+
+def test_another_default_is_the_cause_before_another_place() -> None:
+    """A class with both: where batch_first is given, its default does not count."""
+    default = "the constructor's default is batch_first=True, torch.nn's is batch_first=False"
+    place = "the constructor takes batch_first at the place where torch.nn takes bias"
+    both, placed = Diagnosis(constructor=(default, place)), Diagnosis(constructor=(place,))
+    records = [
+        replace(record("equals_reference", ONE), diagnosis=both),
+        replace(record("time_split", ONE), diagnosis=both),
+        replace(record("batch_first_transposes", ONE), diagnosis=placed),
+    ]
+    assert common_causes(records) == [
+        "mine on cpu: 3 properties × precisions are falsified, by cause",
+        f"     2  {default}: equals_reference and one other",
+        f"     1  {place}: batch_first_transposes",
     ]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from gatewise.properties.environment import environment
-from gatewise.properties.families.catalogue import CATALOGUE
+from gatewise.properties.families.catalogue import properties_for
 from gatewise.properties.reporting.page import making
 from gatewise.properties.running.plans import plans
 from gatewise.properties.running.record_file import RunRecords, head
@@ -105,7 +105,7 @@ def test_what_a_subject_says_is_text_on_the_page(made: tuple[Path, float]) -> No
 
 def test_every_family_is_in_the_matrix(made: tuple[Path, float]) -> None:
     text = made[0].read_text(encoding="utf-8")
-    for family in {p.family for p in CATALOGUE.values() if p.claimed_of("LSTM", "cpu")}:
+    for family in {p.family for p in properties_for("LSTM", "float32")}:
         assert f'<th scope="row">{family}</th>' in text
 
 

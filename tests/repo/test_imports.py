@@ -33,7 +33,8 @@ MAY_IMPORT = {
     # Each module of peers has one package of others, an optional extra.
     "peers": {
         *("numpy", "torch", "onnx", "onnxruntime", "keras", "flax", "jax", "opacus"),
-        *("torchrecurrent", "paddle", "openvino", "ml_dtypes"),
+        *("torchrecurrent", "torchrl", "speechbrain", "pytorch_forecasting"),
+        *("torch_geometric_temporal", "ncps", "paddle", "openvino", "ml_dtypes"),
     },
     "gatewise": {"pytest"},
 }
@@ -57,6 +58,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("properties.reporting",),
     ("properties.session",),
     ("properties.options",),
+    ("properties.resuming",),
     ("properties.conducting",),
     ("gatewise", "peers"),
 )

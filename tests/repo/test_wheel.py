@@ -26,6 +26,8 @@ API = (
     "Record",
     "Subject",
     "check_conformance",
+    "claim",
+    "expected",
     "blend",
     "hard_sigmoid",
     "hard_tanh",

@@ -30,7 +30,10 @@ def verdicts(adapter: Adapter, *names: str, precision: str = "float32") -> dict[
     return {
         p.name: run(Plan(p, subject, precision), profile="quick", seed=1)
         for p in CATALOGUE.values()
-        if subject.like in p.of and precision in p.precisions and (p.name in names or not names)
+        if subject.like in p.of
+        and p.about(subject)
+        and precision in p.precisions
+        and (p.name in names or not names)
     }
 
 

@@ -112,8 +112,9 @@ def content(runs: Sequence[RunRecords]) -> Content:
     records = [record for run in runs for record in run.records]
     subjects = by_subject(records)
     wrong = most_telling_first(records)
-    names = [family.name for family in FAMILIES]
     present = {r.family for r in records}
+    # The claims of a user's own file are of a family that is not in the table.
+    names = dict.fromkeys([*(family.name for family in FAMILIES), *sorted(present)])
     return Content(
         runs=[{"environment": r.head["environment"], "options": r.head["run"]} for r in runs],
         levels=LEVELS,

@@ -2,8 +2,9 @@
 
 An `Adapter` names what differs from torch.nn: the own names and layout of the weights, the order
 of gates, transposed matrices, the order of the states, the layout of the input, the form of the
-GRU, NumPy in and out, a function instead of a module.  Its `module` is then drop-in, and every
-property runs on it.  All that can be known without a call is checked when the adapter is made.
+GRU, lengths or masks, NumPy in and out, a function instead of a module.  Its `module` is then
+drop-in, and every property runs on it.  All that can be known without a call is checked when the
+adapter is made.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ from ..capabilities import (
 )
 from ..protocol import Subject
 from .conventions import Conventions, conventions
-from .module import Adapted, Calling, bound_names, mapped_shapes
+from .lengths import LENGTHS, PADDINGS, Sequences
+from .module import Adapted, Calling, bound_names, left_out, mapped_shapes
 
 LAYOUTS = ("time-major", "batch-major")
 ARRAYS = ("torch", "numpy")
@@ -58,13 +60,14 @@ class Adapter:
     itself the step (or the unroll): `own(x, *state, **weights)`.
 
     like
-        the class of torch.nn that it computes: LSTM, LSTMCell.
+        the class of torch.nn that it computes: LSTM, LSTMCell; or that of a declared kind.
     weights
-        own name → expression over torch.nn's parts (see `conventions`); None is torch's names.
+        own name → expression over torch.nn's parts, or over the weights of a declared kind (see
+        `conventions`); None is the names of the class.
     gates
         own order, as `"ifog"` (c for g) or `"zrh"` (h for n).
     transposed
-        own matrices are (in, out).
+        own matrices are (in, out); or the own names of those that are.
     directions
         the words that `{direction}` stands for in own names, forward and reverse.
     state
@@ -79,6 +82,15 @@ class Adapter:
         `call(own, x, state)` where `own(x, state)` is not how it is called; `state` is None or a
         tuple in the own order, and the result the output (of a layer) and the states, nested
         anyhow.
+    lengths
+        how a padded input says where each row ends: `"absolute"` calls with `lengths=` (B,) in
+        steps, `"relative"` with `lengths=` (B,), the share of T in float32, and `"mask"` with
+        `mask=`, True where a step counts, (T, B), or (B, T) where x is batch-major.  A
+        PackedSequence is then padded, and the output packed again.
+    padding
+        the side of the padding, `"right"` or `"left"`.
+    resets
+        it takes `resets=`, a mask as above: the state is zero again before a step where it is True.
     needs_state
         an initial state must be passed: zeros are.
     reset_after, update_keeps
@@ -86,7 +98,7 @@ class Adapter:
     nonlinearity
         of an RNN that has one alone.
     ignored
-        own parameters that are no weights of the equations.
+        own parameters that are no weights of the equations; with `{layer}` and `{direction}`.
     unsupported, computes
         as in `Subject`.
 
@@ -97,14 +109,17 @@ class Adapter:
     like: str
     weights: Mapping[str, str] | None = None
     gates: str = ""
-    transposed: bool = False
+    transposed: bool | tuple[str, ...] = False
     directions: tuple[str, str] = ("", "_reverse")
     state: str = ""
     layout: str = ""
     layer_axis: bool = True
     arrays: str = "torch"
     function: bool = False
-    call: Callable[[Any, Any, Any], Any] | None = None
+    call: Callable[..., Any] | None = None
+    lengths: str = ""
+    padding: str = "right"
+    resets: bool = False
     needs_state: bool = False
     reset_after: bool = True
     update_keeps: bool = True
@@ -136,9 +151,16 @@ class Adapter:
         return CLASSES[self.like].kind
 
     @property
-    def states(self) -> str:
+    def states(self) -> tuple[str, ...]:
         """The own order of the states."""
-        return self.state or "".join(KINDS[self.kind].states)
+        return tuple(self.state) or KINDS[self.kind].states
+
+    @property
+    def extras(self) -> frozenset[str]:
+        """What it offers that torch.nn does not: see `capabilities.EXTRAS`."""
+        offered = {"lengths": bool(self.lengths), "mask": self.lengths == "mask"}
+        offered |= {"relative": self.lengths == "relative", "resets": self.resets}
+        return frozenset(name for name, there in offered.items() if there)
 
     @cached_property
     def conventions(self) -> Conventions:
@@ -164,6 +186,7 @@ class Adapter:
             self.function,
             self.needs_state,
             self.call,
+            Sequences(self.lengths, self.padding, self.resets),
         )
 
     @cached_property
@@ -209,7 +232,8 @@ class Adapter:
             gaps["batch_first"] = f"its input is always {self.layout}"
         if self.arrays == "numpy":
             gaps["gradients"] = "NumPy has no automatic differentiation"
-            gaps["packed"] = "a PackedSequence is no NumPy array"
+            if not self.lengths:
+                gaps["packed"] = "a PackedSequence is no NumPy array"
             for name in OFFERED:
                 if name not in WIDE and name not in self.computes:
                     gaps[name] = "NumPy arrays are passed in float64 and float32 alone"
@@ -228,7 +252,8 @@ class Adapter:
         """
         own = self.own if self.function else self.own(input_size, hidden_size, **options)
         sizes = self.options(input_size, hidden_size, **options)
-        return Adapted(own, sizes, self.conventions, self.calling, self.ignored)
+        major = bool(options.get("batch_first"))
+        return Adapted(own, sizes, self.conventions, self.calling, self.ignored, major)
 
     def subject(self, name: str = "") -> Subject:
         """The implementation as a subject."""
@@ -239,6 +264,7 @@ class Adapter:
             unsupported=self.gaps,
             form=self.form,
             computes=self.computes,
+            extras=self.extras,
         )
 
     # ------------------------------------------------------------------ checks
@@ -252,6 +278,10 @@ class Adapter:
         _one_of("layout", self.layout, ("", *LAYOUTS) if not self.cell else ("",))
         orders = ("".join(p) for p in permutations(kind.states))
         _one_of("state", self.state, ("", *orders))
+        _one_of("lengths", self.lengths, ("", *LENGTHS) if not self.cell else ("",))
+        _one_of("padding", self.padding, PADDINGS if self.lengths else PADDINGS[:1])
+        if self.cell and self.resets:
+            raise SubjectError("resets=True: expected of a layer alone")
         _one_of("nonlinearity", self.nonlinearity, ("", "tanh", "relu"))
         if self.nonlinearity and "nonlinearity" not in kind.options:
             raise SubjectError(f"nonlinearity={self.nonlinearity!r}: expected of an RNN alone")
@@ -301,9 +331,10 @@ class Adapter:
             raise SubjectError(f"{call} raises {type(error).__name__}: {error}") from error
         if self.arrays == "numpy" and isinstance(own, nn.Module):
             raise SubjectError(f"arrays='numpy': {self.label} makes a torch.nn.Module")
-        wanted = mapped_shapes(self.conventions, self.options(*_TRIAL, **options))
+        sizes = self.options(*_TRIAL, **options)
+        wanted = mapped_shapes(self.conventions, sizes)
         try:
-            bound_names(own, wanted, self.ignored)
+            bound_names(own, wanted, left_out(self.conventions, sizes, self.ignored))
         except SubjectError as error:
             raise SubjectError(f"{call}: {error}") from None
 

@@ -2,9 +2,11 @@
 
 A layout maps the implementation's own names to expressions.  An expression is made of torch.nn's
 parts `weight_ih weight_hh weight_hr bias_ih bias_hh`, and of `bias`: one bias that stands for
-b_ih + b_hh.  `A|B` puts parts side by side, as in [W_ih|W_hh]; `A;B` puts them one below the
-other; `weight_ih.f` is the rows of one gate.  A part without a gate has all its gates, in the
-stated order.  Own names may contain `{layer}` and `{direction}`.
+b_ih + b_hh.  A declared kind has the weights that it states as its parts.  `A|B` puts parts side
+by side, as in [W_ih|W_hh]; `A;B` puts them one below the other; `weight_ih.f` is the rows of one
+gate, and `peephole.2` is the third of the equal blocks of rows of a declared weight.  A part
+without a gate has all its gates, in the stated order.  Own names may contain `{layer}` and
+`{direction}`.
 
 If one bias stands for two, the sum is computed once, in the subject's format.  The reference's
 bound covers every order of summation, so it covers this one.
@@ -13,8 +15,9 @@ bound covers every order of summation, so it covers this one.
 from __future__ import annotations
 
 import string
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,6 +32,21 @@ from gatewise.reference.parameters import weight_shapes
 from ..capabilities import SubjectError
 
 PARTS = ("weight_ih", "weight_hh", "weight_hr", "bias_ih", "bias_hh", "bias")
+
+
+def parts_of(like: str) -> tuple[str, ...]:
+    """The parts that an expression may use."""
+    kind = _kind_of(like)
+    return PARTS if kind.declared is None else tuple(kind.shapes)
+
+
+def blocks_of(like: str, part: str) -> tuple[str, ...]:
+    """The names of the equal blocks of rows that a part has: the gates, or 0, 1, 2."""
+    kind = _kind_of(like)
+    if kind.declared is None:
+        return kind.gates if part != "weight_hr" else ()
+    count = kind.shapes[part].parts()
+    return kind.gates if count == len(kind.gates) else tuple(map(str, range(count)))
 
 
 @dataclass(frozen=True)
@@ -50,8 +68,10 @@ def _kind_of(like: str) -> Kind:
 
 
 def torch_names(like: str) -> dict[str, str]:
-    """The layout of torch.nn itself."""
+    """The layout of torch.nn itself, or of a declared kind."""
     end = "" if CLASSES[like].cell else "_l{layer}{direction}"
+    if _kind_of(like).declared is not None:
+        return {part + end: part for part in parts_of(like)}
     projects = "proj_size" in _kind_of(like).options and not CLASSES[like].cell
     parts = [p for p in PARTS if p != "bias" and (p != "weight_hr" or projects)]
     return {part + end: part for part in parts}
@@ -76,12 +96,12 @@ def gate_order(like: str, gates: str) -> str:
 
 @dataclass(frozen=True)
 class Conventions:
-    """Own names → expressions, the order of gates, and whether matrices are (in, out)."""
+    """Own names → expressions, the order of gates, and which matrices are (in, out)."""
 
     like: str
     weights: Mapping[str, Expression]
     gates: str
-    transposed: bool = False
+    transposed: tuple[str, ...] = ()
     directions: tuple[str, str] = ("", "_reverse")
 
     @property
@@ -90,9 +110,15 @@ class Conventions:
         return {b.part for e in self.weights.values() for row in e for b in row}
 
     @property
+    def sums(self) -> bool:
+        """Whether `bias` stands for b_ih + b_hh: a declared kind may have a weight of this name."""
+        return "bias" in self.parts and _kind_of(self.like).declared is None
+
+    @property
     def biases(self) -> tuple[str, ...]:
-        """Which of b_ih and b_hh the implementation has."""
-        if "bias" in self.parts:
+        """Which of b_ih and b_hh the implementation has; a declared kind has all biases or none."""
+        declared = _kind_of(self.like).declared is not None
+        if "bias" in self.parts or (declared and any(map(_is_bias, self.parts))):
             return ("ih", "hh")
         return tuple(end for end in ("ih", "hh") if f"bias_{end}" in self.parts)
 
@@ -101,7 +127,7 @@ class Conventions:
         return [
             name
             for name, expression in self.weights.items()
-            if all(b.part.startswith("bias") for row in expression for b in row)
+            if all(_is_bias(b.part) for row in expression for b in row)
         ]
 
     def fields(self) -> set[str]:
@@ -109,44 +135,50 @@ class Conventions:
         held = [{f for _, f, _, _ in string.Formatter().parse(n) if f} for n in self.weights]
         return set.intersection(*held) if held else set()
 
-    def entries(self, options: Options) -> Iterator[tuple[str, Expression, str]]:
-        """Own name, expression and suffix of torch's names, for each layer and direction.
+    def named(self, pattern: str, options: Options) -> list[str]:
+        """What a pattern of an own name stands for, in every layer and direction."""
+        places = (divmod(k, options.directions) for k in range(len(suffixes(options))))
+        return [pattern.format(layer=k, direction=self.directions[r]) for k, r in places]
 
-        Parts that do not exist with these options are left out of the expressions.
+    def entries(self, options: Options) -> Iterator[tuple[str, Expression, str, bool]]:
+        """Own name, expression, suffix of torch's names and whether it is (in, out).
+
+        There is one for each layer and direction.  Parts that do not exist with these options are
+        left out of the expressions.
         """
         absent = {"weight_hr"} if not options.proj_size else set()
-        absent |= set() if options.bias else {"bias_ih", "bias_hh", "bias"}
+        absent |= set() if options.bias else {p for p in self.parts if _is_bias(p)}
         for index, suffix in enumerate(suffixes(options)):
-            layer, reverse = divmod(index, options.directions)
             for name, expression in self.weights.items():
                 rows = (tuple(b for b in row if b.part not in absent) for row in expression)
                 kept = tuple(row for row in rows if row)
                 if kept:
-                    own = name.format(layer=layer, direction=self.directions[reverse])
-                    yield own, kept, suffix
+                    own = self.named(name, options)[index]
+                    yield own, kept, suffix, name in self.transposed
 
-    def rows(self, block: Block, size: int) -> list[slice]:
-        """Rows of a block in torch's layout, in the own order of gates; `size` is H."""
-        letters = _kind_of(self.like).gates
-        if block.part == "weight_hr":
-            return [slice(None)]
-        order = block.gate or self.gates
-        places = [letters.index(gate) for gate in order]
-        return [slice(k * size, (k + 1) * size) for k in places]
+    def rows(self, block: Block, length: int) -> list[Any]:
+        """The rows of a block in torch's layout, in the own order of gates, of `length` in all."""
+        names = blocks_of(self.like, block.part)
+        ordered = sorted(names) == sorted(self.gates)
+        order = (block.gate,) if block.gate else self.gates if ordered else ()
+        size = length // (len(names) or 1)
+        places = [names.index(name) for name in order]
+        return [slice(k * size, (k + 1) * size) for k in places] or [...]
 
     def own(self, options: Options, canonical: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Convert torch.nn's weights to the own layout, by differentiable operations."""
 
         def value(block: Block, suffix: str) -> Tensor:
-            if block.part == "bias":
+            if self.sums and block.part == "bias":
                 whole = canonical[f"bias_ih{suffix}"] + canonical[f"bias_hh{suffix}"]
             else:
                 whole = canonical[f"{block.part}{suffix}"]
-            pieces = [whole[rows] for rows in self.rows(block, options.hidden_size)]
+            length = whole.shape[0] if whole.ndim else 1
+            pieces = [whole[rows] for rows in self.rows(block, length)]
             return torch.cat(pieces) if len(pieces) > 1 else pieces[0]
 
         result = {}
-        for name, expression, suffix in self.entries(options):
+        for name, expression, suffix, turned in self.entries(options):
             rows = []
             for row in expression:
                 blocks = [value(block, suffix) for block in row]
@@ -154,7 +186,7 @@ class Conventions:
                     blocks = [b[:, None] if b.ndim == 1 else b for b in blocks]
                 rows.append(torch.cat(blocks, dim=-1) if len(blocks) > 1 else blocks[0])
             whole = torch.cat(rows) if len(rows) > 1 else rows[0]
-            result[name] = whole.T if self.transposed and whole.ndim == 2 else whole
+            result[name] = whole.T if turned and whole.ndim == 2 else whole
         return result
 
     def canonical(self, options: Options, own: Mapping[str, Array]) -> dict[str, Array]:
@@ -169,10 +201,11 @@ class Conventions:
             name: torch.arange(int(start), int(end)).reshape(shape)
             for (name, shape), start, end in zip(shapes.items(), ends, ends[1:], strict=False)
         }
-        for _, expression, suffix in self.entries(options):
+        for _, expression, suffix, _ in self.entries(options) if self.sums else ():
             for block in (b for row in expression for b in row if b.part == "bias"):
-                for rows in self.rows(block, options.hidden_size):
-                    numbers[f"bias_hh{suffix}"][rows] = 0
+                held = numbers[f"bias_hh{suffix}"]
+                for rows in self.rows(block, len(held)):
+                    held[rows] = 0
         flat = np.zeros(int(ends[-1]))
         for name, places in self.own(options, numbers).items():
             flat[places.reshape(-1).numpy()] = np.asarray(own[name], dtype=np.float64).reshape(-1)
@@ -186,7 +219,7 @@ def conventions(
     like: str,
     weights: Mapping[str, str] | None = None,
     gates: str = "",
-    transposed: bool = False,
+    transposed: bool | Iterable[str] = False,
     directions: tuple[str, str] = ("", "_reverse"),
     reset_after: bool = True,
 ) -> Conventions:
@@ -199,26 +232,38 @@ def conventions(
     if not mapping:
         raise SubjectError("weights={}: expected own names of the weights")
     parsed = {name: _parse(like, name, text) for name, text in mapping.items()}
-    _check_coverage(like, parsed, reset_after)
-    return Conventions(like, parsed, order, transposed, directions)
+    if _kind_of(like).declared is None:
+        _check_coverage(like, parsed, reset_after)
+    else:
+        _check_declared(like, parsed)
+    if isinstance(transposed, bool):
+        turned = tuple(mapping) if transposed else ()
+    else:
+        turned = (transposed,) if isinstance(transposed, str) else tuple(transposed)
+    for name in turned:
+        if name not in mapping:
+            raise SubjectError(
+                f"transposed= names {name!r}; expected True, or some of {', '.join(mapping)}"
+            )
+    return Conventions(like, parsed, order, turned, directions)
 
 
 def _parse(like: str, name: str, text: str) -> Expression:
-    letters, aliases = _kind_of(like).gates, _kind_of(like).aliases
+    aliases, parts = _kind_of(like).aliases, parts_of(like)
     where = f"weights={{{name!r}: {text!r}}}"
 
     def block(word: str) -> Block:
         part, _, gate = word.strip().partition(".")
         gate = aliases.get(gate, gate)
-        if part not in PARTS:
+        if part not in parts:
             raise SubjectError(
-                f"{where}: {part!r} is not one of {', '.join(PARTS)}, joined by | (side by side) "
+                f"{where}: {part!r} is not one of {', '.join(parts)}, joined by | (side by side) "
                 "or ; (one below the other)"
             )
-        if gate and (gate not in letters or part == "weight_hr"):
-            raise SubjectError(
-                f"{where}: gate {gate!r} of {part} is not one of {' '.join(letters)}"
-            )
+        blocks = blocks_of(like, part)
+        if gate and gate not in blocks:
+            accepted = " ".join(blocks or _kind_of(like).gates)
+            raise SubjectError(f"{where}: gate {gate!r} of {part} is not one of {accepted}")
         return Block(part, gate)
 
     try:
@@ -255,3 +300,26 @@ def _check_coverage(like: str, weights: Mapping[str, Expression], reset_after: b
             "weights= has one bias for b_in + b_hn, but only b_hn is multiplied by the reset gate; "
             "expected bias_ih alone, bias_ih.n and bias_hh.n apart, or reset_after=False"
         )
+
+
+def _check_declared(like: str, weights: Mapping[str, Expression]) -> None:
+    """Raise `SubjectError` unless each block of a declared kind's weights is held once.
+
+    All biases may be left out.
+    """
+    held = [str(b) for e in weights.values() for row in e for b in row]
+    blocks = []
+    for part in parts_of(like):
+        own = [f"{part}.{name}" for name in blocks_of(like, part)]
+        blocks += own if any(name in held for name in own) else [part]
+    twice = sorted({name for name in held if held.count(name) > 1 or name not in blocks})
+    if twice:
+        raise SubjectError(f"weights= holds {', '.join(twice)} twice")
+    biased = any(map(_is_bias, held))
+    left = [name for name in blocks if name not in held and (biased or not _is_bias(name))]
+    if left:
+        raise SubjectError(f"weights= leaves out {', '.join(left)}")
+
+
+def _is_bias(part: str) -> bool:
+    return part.startswith("bias")

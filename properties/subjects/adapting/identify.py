@@ -123,7 +123,7 @@ def _adapter(target: Callable[..., Any], probe: _Probe, found: Hypothesis) -> Ad
         found.like,
         weights=None if found.weights == torch_like else found.weights,
         gates=gates,
-        transposed=found.layout.transposed,
+        transposed=bool(found.layout.transposed),
         state="ch" if found.style.states == "ch" else "",
         layout="batch-major" if found.style.batch_major else "",
         layer_axis=found.style.layer_axis,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -15,11 +15,12 @@ from torch.nn.utils.rnn import PackedSequence
 from gatewise.reference.classes import class_of
 from gatewise.reference.kinds import KINDS
 from gatewise.reference.options import Options
-from gatewise.reference.parameters import weight_shapes
+from gatewise.reference.parameters import state_widths, weight_shapes
 
 from ...cases.arrays import as_array
 from ..capabilities import SubjectError, SubjectFault
 from .conventions import Conventions, conventions
+from .lengths import Sequences
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -29,19 +30,25 @@ class Calling:
     """How an own implementation is called; the fields are those of `Adapter`."""
 
     cell: bool
-    states: str
+    states: tuple[str, ...]
     layout: str
     layer_axis: bool
     arrays: str
     function: bool
     needs_state: bool
-    call: Callable[[Any, Any, Any], Any] | None
+    call: Callable[..., Any] | None
+    sequences: Sequences = field(default_factory=Sequences)
 
 
 def mapped_shapes(layout: Conventions, options: Options) -> Shapes:
     """Own name → shape that the mapping gives it."""
     zeros = {n: torch.zeros(s) for n, s in weight_shapes(options).items()}
     return {n: tuple(t.shape) for n, t in layout.own(options, zeros).items()}
+
+
+def left_out(layout: Conventions, options: Options, ignored: tuple[str, ...]) -> tuple[str, ...]:
+    """The own names that `ignored` stands for, in every layer and direction."""
+    return tuple(own for pattern in ignored for own in layout.named(pattern, options))
 
 
 def own_arrays(own: Any) -> dict[str, Any]:
@@ -94,25 +101,25 @@ def bound_names(own: Any, wanted: Shapes, ignored: tuple[str, ...]) -> dict[str,
 class _Called(nn.Module):
     """Lets any way of calling a module run under `functional_call`."""
 
-    def __init__(self, own: nn.Module, call: Callable[[Any, Any, Any], Any]) -> None:
+    def __init__(self, own: nn.Module, call: Callable[..., Any]) -> None:
         super().__init__()
         self.own = own
         self.call = call
 
-    def forward(self, x: Any, state: Any) -> Any:
-        return self.call(self.own, x, state)
+    def forward(self, x: Any, state: Any, **given: Any) -> Any:
+        return self.call(self.own, x, state, **given)
 
 
-def plain_call(own: Callable[..., Any], x: Any, state: Any) -> Any:
+def plain_call(own: Callable[..., Any], x: Any, state: Any, **given: Any) -> Any:
     """`own(x)`, or `own(x, state)` with a tuple of two and a single state as it is."""
     if state is None:
-        return own(x)
-    return own(x, state if len(state) > 1 else state[0])
+        return own(x, **given)
+    return own(x, state if len(state) > 1 else state[0], **given)
 
 
-def spread_call(own: Callable[..., Any], x: Any, state: Any) -> Any:
+def spread_call(own: Callable[..., Any], x: Any, state: Any, **given: Any) -> Any:
     """`own(x, *state)`."""
-    return own(x, *state)
+    return own(x, *state, **given)
 
 
 class Adapted(nn.Module):
@@ -129,8 +136,10 @@ class Adapted(nn.Module):
         layout: Conventions,
         calling: Calling,
         ignored: tuple[str, ...] = (),
+        batch_first: bool = False,
     ) -> None:
         super().__init__()
+        self.batch_first = batch_first
         self.options = options
         self.layout = layout
         self.calling = calling
@@ -141,8 +150,9 @@ class Adapted(nn.Module):
             self.register_parameter(name, nn.Parameter(torch.zeros(shape, **place)))
         if not calling.function:
             try:
-                self.names = bound_names(own, mapped_shapes(layout, options), ignored)
-                _freeze(own, ignored)
+                left = left_out(layout, options, ignored)
+                self.names = bound_names(own, mapped_shapes(layout, options), left)
+                _freeze(own, left)
             except SubjectError as error:
                 raise SubjectFault(str(error)) from None
             self._start_from(own)
@@ -170,51 +180,92 @@ class Adapted(nn.Module):
             self.held[0].train(mode)
         return super().train(mode)
 
-    def forward(self, input: Any, hx: Any = None) -> Any:
-        """As torch.nn's module of the kind has it."""
+    def forward(
+        self,
+        input: Any,
+        hx: Any = None,
+        *,
+        lengths: Any = None,
+        steps: Any = None,
+        resets: Any = None,
+    ) -> Any:
+        """As torch.nn's module of the kind has it.
+
+        `lengths` (B,), `steps` (T, B) and `resets` (T, B) go with a time-major input (T, B, I), if
+        the implementation takes them: a row's length, the steps that count, and the steps before
+        which the state is zero again.  `lengths` need an input that is padded at the right.
+        """
+        seq = self.calling.sequences
+        if isinstance(input, PackedSequence) and seq.lengths:
+            results = seq.padded(input, lambda x, n: self._padded(x, hx, **seq.arguments(x, n)))
+        elif lengths is not None:
+            x = seq.placed(input, lengths)
+            results = self._padded(x, hx, **seq.arguments(x, lengths))
+            results["output"] = seq.placed(results["output"], lengths, back=True)
+        elif steps is not None:
+            results = self._padded(input, hx, mask=steps)
+        elif resets is not None:
+            results = self._padded(input, hx, resets=resets)
+        else:
+            turned = self.calling.layout == "batch-major" and isinstance(input, Tensor)
+            results = self._call(input, hx, {}, turned and input.ndim == 3)
+        states = tuple(results[n] for n in KINDS[self.options.kind].states)
+        new = states if len(states) > 1 else states[0]
+        if "output" not in results:
+            return new
+        return results["output"], new
+
+    def _padded(self, x: Tensor, hx: Any, **given: Tensor) -> dict[str, Any]:
+        """The results for a time-major input, in the layout that the implementation takes."""
+        turned = self.batch_first or self.calling.layout == "batch-major"
+        own = {n: v.T if turned and v.ndim == 2 else v for n, v in given.items()}
+        return self._call(x, hx, own, turned)
+
+    def _call(self, input: Any, hx: Any, given: dict[str, Any], turned: bool) -> dict[str, Any]:
+        """The results by name for one input, which is `turned` for the call; `given` goes along."""
         a = self.calling
         weights = {n: getattr(self, n) for n in weight_shapes(self.options)}
         own = self.layout.own(self.options, weights)
-        state = self._state(input, hx)
-        swapped = a.layout == "batch-major" and isinstance(input, Tensor) and input.ndim == 3
-        x = input.transpose(0, 1) if swapped else input
-        returned = flat(self._computed(own, x, state))
-        names = (() if a.cell else ("output",)) + tuple(a.states)
+        x = input.transpose(0, 1) if turned else input
+        state = self._state(x, hx)
+        returned = flat(self._computed(own, x, state, given))
+        kind = KINDS[self.options.kind]
+        apart = not a.cell or kind.output == len(kind.states)
+        names = (("output",) if apart else ()) + a.states
         if len(returned) != len(names):
             raise SubjectFault(
                 f"the own implementation returns {len(returned)} arrays, expected "
                 f"{len(names)}: {', '.join(names)}; an adapter's call= can arrange them"
             )
         results = dict(zip(names, returned, strict=True))
-        if swapped:
+        if turned:
             results["output"] = results["output"].transpose(0, 1)
-        states = tuple(results[n] for n in ("h", "c") if n in results)
         if not a.layer_axis:
-            states = tuple(s[None] for s in states)
-        new = states if len(states) > 1 else states[0]
-        return new if a.cell else (results["output"], new)
+            results |= {n: results[n][None] for n in a.states}
+        return results
 
-    def _state(self, input: Any, hx: Any) -> tuple[Tensor, ...] | None:
-        """The states in the own order; zeros where one must be passed."""
-        a = self.calling
+    def _state(self, x: Any, hx: Any) -> tuple[Tensor, ...] | None:
+        """The states in the own order; zeros where one must be passed, for x as it is passed."""
+        a, o = self.calling, self.options
+        kind = KINDS[o.kind]
         if hx is None:
             if not (a.needs_state or a.function):
                 return None
-            lead = () if a.cell else (self.options.num_layers * self.options.directions,)
-            batch = tuple(input.shape[:-1]) if a.cell else tuple(input.shape[1:-1])
-            zeros = [input.new_zeros(*lead, *batch, self.options.state_size)]
-            if "c" in a.states:
-                zeros.append(input.new_zeros(*lead, *batch, self.options.hidden_size))
-            hx = tuple(zeros)
-        named = dict(zip("hc", hx if isinstance(hx, tuple) else (hx,), strict=False))
+            lead = () if a.cell else (o.num_layers * o.directions,)
+            major = (self.batch_first or a.layout == "batch-major") and x.ndim == 3
+            batch = x.shape[:-1] if a.cell else x.shape[:1] if major else x.shape[1:-1]
+            hx = tuple(x.new_zeros(*lead, *batch, *width) for width in state_widths(o))
+        named = dict(zip(kind.states, hx if isinstance(hx, tuple) else (hx,), strict=True))
         return tuple(named[n] if a.layer_axis else named[n][0] for n in a.states)
 
-    def _computed(self, weights: dict[str, Tensor], x: Any, state: Any) -> Any:
+    def _computed(
+        self, weights: dict[str, Tensor], x: Any, state: Any, given: dict[str, Any]
+    ) -> Any:
         a, own = self.calling, self.held[0]
         if a.arrays == "numpy":
-            return self._in_numpy(weights, x, state)
+            return self._in_numpy(weights, x, state, given)
         if a.function:
-            return (a.call or spread_call)(partial(own, **weights), x, state)
+            return (a.call or spread_call)(partial(own, **weights), x, state, **given)
         call = a.call or plain_call
         if isinstance(own, nn.Module):
             # A registered parameter may be (1, n) where the mapping gives (n,).
@@ -222,19 +273,24 @@ class Adapted(nn.Module):
             swaps = {
                 f"own.{self.names[n]}": w.reshape(shapes[self.names[n]]) for n, w in weights.items()
             }
-            return torch.func.functional_call(_Called(own, call), swaps, (x, state))
+            return torch.func.functional_call(_Called(own, call), swaps, (x, state), given)
         _assign(own, self.names, weights)
-        return call(own, x, state)
+        return call(own, x, state, **given)
 
-    def _in_numpy(self, weights: dict[str, Tensor], x: Any, state: Any) -> Any:
+    def _in_numpy(
+        self, weights: dict[str, Tensor], x: Any, state: Any, given: dict[str, Any]
+    ) -> Any:
         a, own = self.calling, self.held[0]
+        given = {n: _to_numpy(value) for n, value in given.items()}
         arrays = {n: _to_numpy(w) for n, w in weights.items()}
         states = None if state is None else tuple(_to_numpy(s) for s in state)
         if a.function:
-            returned = (a.call or spread_call)(partial(own, **arrays), _to_numpy(x), states)
+            returned = (a.call or spread_call)(
+                partial(own, **arrays), _to_numpy(x), states, **given
+            )
         else:
             _assign(own, self.names, arrays)
-            returned = (a.call or plain_call)(own, _to_numpy(x), states)
+            returned = (a.call or plain_call)(own, _to_numpy(x), states, **given)
         return [torch.from_numpy(np.array(r)).to(x.device) for r in flat(returned)]
 
 
@@ -251,7 +307,7 @@ def drop_in(module: nn.Module, options: Options) -> nn.Module:
     same = {id(p) for p in own.values()} == {id(t) for t in stored.values()}
     if stored.keys() != wanted.keys() or not same:
         return module
-    states = "".join(KINDS[options.kind].states)
+    states = KINDS[options.kind].states
     calling = Calling(options.cell, states, "", True, "torch", False, False, None)
     return Adapted(module, options, conventions(class_of(options.kind, options.cell)), calling)
 
