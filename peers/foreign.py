@@ -138,7 +138,10 @@ class _Module(nn.Module):
 
     def extra_repr(self) -> str:
         """Sizes, and options that differ from the defaults."""
-        return self.like.extra_repr(self)
+        text = self.like.extra_repr(self)
+        if getattr(self, "nonlinearity", "tanh") == "tanh" or "nonlinearity" in text:
+            return text
+        return f"{text}, nonlinearity={self.nonlinearity}"  # torch.nn.RNN leaves it out
 
     def weights(self) -> dict[str, Tensor]:
         """The present weights by name, in torch.nn's order."""

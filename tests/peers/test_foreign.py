@@ -122,6 +122,7 @@ def test_a_module_has_the_constructor_of_torch() -> None:
         (n, p.shape) for n, p in theirs.named_parameters()
     ]
     assert repr(layer) == repr(theirs).replace("RNN", "Sums")
+    assert "nonlinearity=relu" in repr(Sums(3, 4, nonlinearity="relu"))
     with pytest.raises(ValueError, match="hidden_size"):
         Sums(3, 0)
 
@@ -134,9 +135,16 @@ def test_a_cell_returns_one_state_as_it_is_and_several_in_a_tuple() -> None:
             assert states is not None
             return states
 
-    cell, h = Same(2, 2), torch.ones(1, 2)
-    assert cell(h, h) is h
-    assert cell(h, (h, h)) == (h, h)
+    class One(Same):
+        like = nn.GRUCell
+
+    h = torch.ones(1, 2)
+    assert One(2, 2)(h, h) is h
+    assert Same(2, 2)(h, (h, h)) == (h, h)
+    with pytest.raises(TypeError, match="hx must be one tensor; got a tuple"):
+        One(2, 2)(h, (h,))
+    with pytest.raises(TypeError, match="hx must be a tuple of two tensors; got a Tensor"):
+        Same(2, 2)(h, h)
 
 
 def test_several_devices_are_an_error() -> None:
