@@ -168,7 +168,7 @@ class BidirectionalLiGRU(LiGRU):
         **HELD,
         **_GAPS,
         "dropout": _LIGRU_GAPS["dropout"],
-        "state": "see StatefulLiGRU",
+        "state": "it takes those of one batch alone; see StatefulLiGRU",
     }
 
     def __init__(
