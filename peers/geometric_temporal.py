@@ -1,8 +1,8 @@
 """torch-geometric-temporal's GConvGRU, GConvLSTM and GCLSTM, as steps of one node in a row.
 
 `--subject gatewise.peers.geometric_temporal:GConvLSTM --like TgtGConvLSTMCell`; needs the package
-torch-geometric-temporal.  With K = 1 a graph convolution is a matrix and a bias, and no node sees
-another.  So a batch of rows is a graph of so many nodes with one loop.
+torch-geometric-temporal, which needs torch-sparse.  With K = 1 a graph convolution is a matrix and
+a bias, and no node sees another.  So a batch of rows is a graph of so many nodes with one loop.
 
 GConvGRU is a GRU that resets the state before the product.  GConvLSTM has peepholes, and both LSTMs
 have a bias of their own beside those of the convolutions.  It stays with `bias=False`; the classes
@@ -97,7 +97,11 @@ class _Graph(Held):
     """A cell with states h and c on a graph without edges between rows."""
 
     name = ""
-    gatewise_unsupported: ClassVar[dict[str, str]] = {**HELD, **_GAPS, "bias": "see OptionalBias"}
+    gatewise_unsupported: ClassVar[dict[str, str]] = {
+        **HELD,
+        **_GAPS,
+        "bias": "its own bias stays; OptionalBias has it",
+    }
 
     def __init__(self, input_size: int, hidden_size: int, bias: bool = True) -> None:
         own = getattr(recurrent, self.name)(input_size, hidden_size, 1, bias=bias)

@@ -158,7 +158,7 @@ class BidirectionalLiGRU(LiGRU):
     bidirectional = True
     gatewise_unsupported: ClassVar[dict[str, str]] = {
         **{name: reason for name, reason in _LIGRU_GAPS.items() if name != "bidirectional"},
-        "state": "see StatefulLiGRU",
+        "state": "it takes those of one batch alone; see StatefulLiGRU",
     }
 
     def __init__(
