@@ -48,6 +48,7 @@ def distilled(library: str, path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 "torch": environment["torch"].partition("+")[0],
                 "profile": options["profile"],
                 "seed": options["seed"],
+                "precisions": sorted({r.precision for r in rows}),
                 "levels": {
                     level: verdict(level, [r for r in rows if r.level == level]) for level in LEVELS
                 },
@@ -73,10 +74,8 @@ def page() -> str:
     lines = [_HEAD]
     for library in sorted({d["library"] for d in data.values()}, key=str.lower):
         own = {s: d for s, d in data.items() if d["library"] == library}
-        made = {(d["version"], d["torch"], d["profile"], d["seed"]) for d in own.values()}
         lines += ["", f"## {library}", ""]
-        for version, torch, profile, seed in sorted(made):
-            lines.append(f"{library} {version}, torch {torch}, profile {profile}, seed {seed}.")
+        lines += dict.fromkeys(_made(d) for d in own.values())
         lines += [
             "",
             f"| subject | {' | '.join(LEVELS)} | families where something does not hold |",
@@ -85,6 +84,14 @@ def page() -> str:
         for subject in sorted(own):
             lines.append(f"| {' | '.join(_row(subject, own[subject]))} |")
     return "\n".join(lines) + "\n"
+
+
+def _made(own: dict[str, Any]) -> str:
+    """How a run was made, in a line."""
+    return (
+        f"{own['library']} {own['version']}, torch {own['torch']}, {', '.join(own['precisions'])}, "
+        f"profile {own['profile']}, seed {own['seed']}."
+    )
 
 
 def _row(subject: str, own: dict[str, Any]) -> list[str]:

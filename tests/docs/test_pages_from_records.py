@@ -58,6 +58,6 @@ def test_verdicts(records: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     data.write_text(json.dumps(dict(verdicts.distilled("some==1.2", records))), encoding="utf-8")
     monkeypatch.setattr(verdicts, "DATA", data)
     page = verdicts.page()
-    assert "## some\n\nsome 1.2, torch 9.8.7, profile quick, seed 3.\n" in page
+    assert "## some\n\nsome 1.2, torch 9.8.7, float32, profile quick, seed 3.\n" in page
     assert "| `torch.nn.LSTM` | 1 fault, 2 of 3 hold (1 known issues) |" in page
     assert "| nothing was run | nothing was run | agreement 1 of 3 |" in page

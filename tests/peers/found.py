@@ -30,7 +30,7 @@ a library documents as different from torch.nn is not on this page: its adapter 
 
 Each fault has a script. It needs only that library, with NumPy or torch. It prints what is right \
 and what the library gives. Its exit status is 1 if the fault is there, and 0 if the fault is \
-gone. The command `pytest tests/peers/test_found.py` runs every script whose library is installed."""
+gone. `pytest tests/peers/test_found.py` runs every script whose library is installed."""
 
 
 @dataclass(frozen=True)
