@@ -168,8 +168,10 @@ class Property:
             if rows and part < len(rows):
                 variants = some_rows(rows, seed, part)
             for case in variant_cases(subject.kind, subject.cell, computed, seed, variants):
-                made = with_row(case, rows[case.variant]) if rows else case
-                yield _within(made, {**self.constraints, **within})
+                stated = {**self.constraints, **within}
+                sized = _within(case, stated)
+                made = with_row(sized, rows[case.variant]) if rows else sized
+                yield _within(made, stated)
 
     def _of_triples(
         self, subject: Subject, precision: str, seed: int, profile: str
@@ -197,7 +199,8 @@ class Property:
                 precision=precision,
                 variant=variants[place % len(variants)],
             )
-            yield _within(with_row(case, row), within)
+            # First the sizes, from which the lengths of a packed row follow.
+            yield _within(with_row(_within(case, within), row), within)
 
 
 def _within(case: Case, constraints: Mapping[str, Any]) -> Case:
