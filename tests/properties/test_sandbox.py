@@ -63,7 +63,7 @@ def _nothing_left() -> Iterator[None]:
     ("name", "words"),
     [
         ("Segfaults", "the subject ended the process with SIGSEGV"),
-        ("Aborts", "the subject ended the process with SIGABRT; it wrote\nterminate called after"),
+        ("Aborts", "the subject ended the process with SIGABRT; it wrote: terminate called after"),
         ("ExitsWith0", "the subject ended the process: it exited with status 0"),
         ("ExitsWith3", "the subject ended the process: it exited with status 3"),
         ("IsKilled", "the subject ended the process with SIGKILL"),

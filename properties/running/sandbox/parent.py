@@ -190,7 +190,7 @@ class Sandbox:
             lines = [line.strip() for line in log if line.strip()]
         # The first lines of a fatal error name it and the innermost frames.
         words = "\n".join(lines[:6])[:QUOTED]
-        death = Death(f"the subject {how}" + (f"; it wrote\n{words}" if words else ""))
+        death = Death(f"the subject {how}" + (f"; it wrote: {words}" if words else ""))
         death.costly = self._method == "spawn" or not row_of(self.subject.device).forks
         self.close()
         return death
