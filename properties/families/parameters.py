@@ -15,9 +15,10 @@ from ..cases.case import Case
 from ..checking.comparison import Check
 from ..checking.oracle import compare_all, expected
 from ..levels import CONTRACT
-from ..precisions import FLOAT32
+from ..precisions import FLOAT32, dtype_of
 from ..subjects.builtin import torchs
-from ..subjects.protocol import Subject, Unsupported
+from ..subjects.capabilities import options_in_order, takes_by_position
+from ..subjects.protocol import Subject, Unsupported, called, load
 from .property import Family
 
 FAMILY = Family("parameters", CONTRACT)
@@ -53,6 +54,29 @@ def torch_rnn(case: Case) -> nn.Module:
 def names_and_shapes(subject: Subject, case: Case, check: Check) -> None:
     own = {n: tuple(p.shape) for n, p in subject.construct(case).named_parameters()}
     check.same("parameters", list(own.items()), list(weight_shapes(case.options).items()))
+
+
+@FAMILY.claims(
+    "A class takes its options by position in torch.nn's order.",
+    "F(I, H, L, b, …)(x) = F(I, H, num_layers=L, bias=b, …)(x)",
+    of=TORCH,
+    precisions=FLOAT32,
+    needs=NAMES,
+    share=0.25,
+)
+def options_may_be_given_by_position(subject: Subject, case: Case, check: Check) -> None:
+    order = options_in_order(subject.like)
+    left = [subject.unsupported[name] for name in order if name in subject.unsupported]
+    if left or not isinstance(subject.factory, type):
+        raise Unsupported(left[0] if left else "it is no class")
+    if not takes_by_position(subject.factory, 2 + len(order)):
+        raise Unsupported("its constructor takes options by name alone")
+    values = [getattr(case, name) for name in order]
+    module = called(subject.factory, case.input_size, case.hidden_size, *values)
+    module = module.to(device=subject.torch_device, dtype=dtype_of(case.precision))
+    load(module, case.weight_arrays)
+    module.train(case.training)
+    compare_all(check, subject.run(case, module), expected(case), "with options by position, ")
 
 
 @FAMILY.claims(

@@ -86,6 +86,15 @@ def options_of(like: str) -> tuple[str, ...]:
     return (*_LAYERS, *options)
 
 
+def options_in_order(like: str) -> tuple[str, ...]:
+    """The options of a class of torch.nn in the order in which its constructor takes them."""
+    options = options_of(like)
+    if CLASSES[like].cell or "nonlinearity" not in options:
+        return options
+    rest = tuple(o for o in options[1:] if o != "nonlinearity")
+    return (options[0], "nonlinearity", *rest)
+
+
 def stated(where: str, gaps: Any) -> dict[str, str]:
     """Gaps as a subject states them, checked; `where` begins the line of the error.
 
@@ -122,6 +131,16 @@ def arguments_of(function: Callable[..., Any]) -> dict[str, inspect.Parameter] |
     if any(p.kind is p.VAR_KEYWORD for p in found):
         return None
     return {p.name: p for p in found if p.kind is not p.POSITIONAL_ONLY}
+
+
+def takes_by_position(function: Callable[..., Any], count: int) -> bool:
+    """Whether a callable takes so many arguments by position."""
+    try:
+        found = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return True
+    plain = [p for p in found if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return len(plain) >= count or any(p.kind is p.VAR_POSITIONAL for p in found)
 
 
 def required(function: Callable[..., Any], names: Iterable[str]) -> bool:
