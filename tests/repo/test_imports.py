@@ -29,6 +29,7 @@ MAY_IMPORT = {
         "rich",
         "jinja2",
         "matplotlib",
+        "redis",
     },
     # Each module of peers has one package of others, an optional extra.
     "peers": {
