@@ -35,7 +35,8 @@ of `gatewise.impl`, and torch.nn's functions that pack and pad.
 
 A property that holds but for a [known issue](known-issues.md) has this status. What a version \
 of torch does not have, or says that it cannot do, is *not offered*. `error/bound` is the largest \
-error of a result, over its derived bound. It is at most 1 where every result is right."""
+error of a result, over its derived bound. It is at most 1 where every result is right. A run of a \
+later commit of Gatewise has more properties."""
 
 _ISSUES = """\
 ## Known issues by version
