@@ -47,16 +47,6 @@ class ReverseStartsInThePadding(PackedLSTM):
         return right._replace(data=packed.data), state
 
 
-class LengthsAreCut(PackedLSTM):
-    """The lengths, relative to the longest, lose what is below a whole number of steps."""
-
-    def packed(self, input: PackedSequence, hx: Any) -> Any:
-        x, lengths = pad_packed_sequence(input, self.batch_first)
-        cut = (lengths / lengths.max() * lengths.max()).to(torch.int64).clamp(min=1)
-        shorter = pack_padded_sequence(x, cut, self.batch_first, enforce_sorted=False)
-        return super().packed(input, hx)[0], super().packed(shorter, hx)[1]
-
-
 class SortedIndicesLost(PackedLSTM):
     """The output keeps what unpacking needs, and loses how it was sorted."""
 
@@ -164,11 +154,6 @@ class ForgetsTheShorter(PackedLSTM):
         ),
         (
             FinalStateOfThePadding,
-            "final_states_are_at_the_true_end",
-            r"[hc]_n of sequences of length \d+\[.*got \S+, expected",
-        ),
-        (
-            LengthsAreCut,
             "final_states_are_at_the_true_end",
             r"[hc]_n of sequences of length \d+\[.*got \S+, expected",
         ),

@@ -40,7 +40,7 @@ def test_all_orders_of_an_lstm(cell: bool, transposed: bool, biases: int) -> Non
         own = synthetic(kind="LSTM", order=order, transposed=transposed, biases=biases, cell=cell)
         found = identify(own)
         assert found.hypothesis.order == order
-        assert found.hypothesis.layout.transposed == transposed
+        assert bool(found.hypothesis.layout.transposed) == transposed
         assert found.like == ("LSTMCell" if cell else "LSTM")
         assert found.sentence == (
             f"an LSTM{' cell' * cell}, order {' '.join(order)}, "
@@ -58,7 +58,7 @@ def test_all_orders_and_forms_of_a_gru(cell: bool, transposed: bool, biases: int
         own = synthetic(kind="GRU", order=order, reset_after=after, update_keeps=keeps, **options)
         found = identify(own)
         assert found.hypothesis.order == order
-        assert found.hypothesis.layout.transposed == transposed
+        assert bool(found.hypothesis.layout.transposed) == transposed
         assert found.hypothesis.options.reset_after == after
         assert found.hypothesis.options.update_keeps == keeps
         assert found.sentence == (
@@ -88,7 +88,7 @@ def test_order_of_states_and_layout_of_the_input(batch_major: bool, states: str)
     own = synthetic(kind="LSTM", order="ifgo", states=states, batch_major=batch_major)
     found = identify(own)
     assert found.adapter.layout == ("batch-major" if batch_major else "")
-    assert found.adapter.states == states
+    assert "".join(found.adapter.states) == states
     agrees(found, 2)
 
 
