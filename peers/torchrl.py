@@ -26,13 +26,8 @@ _GAPS = {
 }
 
 
-class LSTM(modules.LSTM):
-    """TorchRL's LSTM with torch.nn's default of `batch_first`; errors are those of its base."""
-
-    gatewise_unsupported: ClassVar[dict[str, str]] = {
-        **_GAPS,
-        "proj_size": "it is left out of every call; see ProjectedLSTM",
-    }
+class _TimeMajor:
+    """Before a layer of TorchRL in the bases: torch.nn's default of `batch_first`."""
 
     def __init__(
         self,
@@ -45,7 +40,8 @@ class LSTM(modules.LSTM):
         bidirectional: bool = False,
         **placing: Any,
     ) -> None:
-        super().__init__(
+        own: Any = super()  # of the layer beside it
+        own.__init__(
             input_size,
             hidden_size,
             num_layers=num_layers,
@@ -55,6 +51,15 @@ class LSTM(modules.LSTM):
             bidirectional=bidirectional,
             **placing,
         )
+
+
+class LSTM(_TimeMajor, modules.LSTM):
+    """TorchRL's LSTM with torch.nn's default of `batch_first`; errors are those of its base."""
+
+    gatewise_unsupported: ClassVar[dict[str, str]] = {
+        **_GAPS,
+        "proj_size": "it is left out of every call; see ProjectedLSTM",
+    }
 
 
 class ProjectedLSTM(LSTM):
@@ -87,29 +92,7 @@ class ProjectedLSTM(LSTM):
         )
 
 
-class GRU(modules.GRU):
+class GRU(_TimeMajor, modules.GRU):
     """TorchRL's GRU with torch.nn's default of `batch_first`; errors are those of its base."""
 
     gatewise_unsupported: ClassVar[dict[str, str]] = _GAPS
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        **placing: Any,
-    ) -> None:
-        super().__init__(
-            input_size,
-            hidden_size,
-            num_layers=num_layers,
-            bias=bias,
-            batch_first=batch_first,
-            dropout=dropout,
-            bidirectional=bidirectional,
-            **placing,
-        )

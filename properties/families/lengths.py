@@ -29,6 +29,9 @@ from .property import Family
 
 FAMILY = Family("lengths")
 
+#: The input of every claim here is a padded tensor (T, B, I).
+_PADDED: dict[str, Any] = {"of": LAYERS, "forms": ("dense",), "batch_first": False}
+
 Integers = npt.NDArray[np.int64]
 Booleans = npt.NDArray[np.bool_]
 
@@ -83,11 +86,9 @@ def _running(case: Case, lengths: Integers) -> Booleans:
     "A row of length zero keeps its initial state, or has a state of zeros where none is passed, "
     "and does not change the other rows.",
     "ℓ_b = 0 ⇒ h_n[:, b] = h_0[:, b], c_n[:, b] = c_0[:, b]",
-    of=LAYERS,
     extra="lengths",
     least={"batch": 2},
-    forms=("dense",),
-    batch_first=False,
+    **_PADDED,
     variants=("some", "all"),
 )
 def a_row_of_length_zero_keeps_its_state(subject: Subject, case: Case, check: Check) -> None:
@@ -106,12 +107,10 @@ def a_row_of_length_zero_keeps_its_state(subject: Subject, case: Case, check: Ch
 @FAMILY.claims(
     "Every length from 1 to T gives that many steps, in one batch of T rows.",
     "h_n[:, b] = f(x_b[:b+1])_n for b = 0 … T−1",
-    of=LAYERS,
     extra="lengths",
     share=0.25,
     most={"input": 4, "hidden": 4},
-    forms=("dense",),
-    batch_first=False,
+    **_PADDED,
 )
 def every_length_is_taken_as_it_is(subject: Subject, case: Case, check: Check) -> None:
     time = 16 + int(seeded(case.seed, 12).randint(49))
@@ -129,11 +128,9 @@ def _with_padding(case: Case, lengths: Integers, content: Any) -> Array:
 @FAMILY.claims(
     "Other finite numbers in the padding of a padded input do not change the results.",
     "f(x + padding, ℓ) = f(x, ℓ)",
-    of=LAYERS,
     extra="lengths",
     share=0.5,
-    forms=("dense",),
-    batch_first=False,
+    **_PADDED,
 )
 def padded_numbers_do_not_matter(subject: Subject, case: Case, check: Check) -> None:
     lengths = _drawn(case)
@@ -148,11 +145,9 @@ def padded_numbers_do_not_matter(subject: Subject, case: Case, check: Check) -> 
     "f(x + padding, ℓ) = f(x, ℓ)",
     level=HARDENING,
     beyond="A mask that is a factor, 0 · NaN, passes NaN on, and many libraries mask in this way.",
-    of=LAYERS,
     extra="lengths",
     share=0.5,
-    forms=("dense",),
-    batch_first=False,
+    **_PADDED,
     variants=("nan", "inf"),
 )
 def nan_in_padded_steps_goes_nowhere(subject: Subject, case: Case, check: Check) -> None:
@@ -165,11 +160,9 @@ def nan_in_padded_steps_goes_nowhere(subject: Subject, case: Case, check: Check)
 @FAMILY.claims(
     "The gradient by a padded input is that of the sequences alone, and zero in the padding.",
     "∂loss/∂x[t, b] = 0 for t ≥ ℓ_b",
-    of=LAYERS,
     extra="lengths",
     needs=("gradients",),
-    forms=("dense",),
-    batch_first=False,
+    **_PADDED,
     layout="contiguous",
     # Where a step overflows, 0 · ∞ in the backward pass of a mask is NaN, rightly.
     regimes=ORDINARY,
@@ -196,11 +189,9 @@ def _like(result: Tensor, values: Array) -> Tensor:
 @FAMILY.claims(
     "A step that a mask leaves out is skipped: the state goes past it unchanged.",
     "f(x, m)_t = f(x_b[m_b])_{m_b[:t].sum()}, and the final states alike",
-    of=LAYERS,
     extra="mask",
     least={"time": 2},
-    forms=("dense",),
-    batch_first=False,
+    **_PADDED,
 )
 def a_masked_step_is_skipped(subject: Subject, case: Case, check: Check) -> None:
     assert case.batch is not None
@@ -221,11 +212,9 @@ def a_masked_step_is_skipped(subject: Subject, case: Case, check: Check) -> None
 @FAMILY.claims(
     "After a reset inside a sequence a row goes on as one that begins there with a state of zeros.",
     "f(x, r)[t, b] = f(x_b[r_b:])_{t − r_b} for t ≥ r_b",
-    of=LAYERS,
     extra="resets",
     least={"time": 2},
-    forms=("dense",),
-    batch_first=False,
+    **_PADDED,
     bidirectional=False,
 )
 def a_reset_begins_with_zeros(subject: Subject, case: Case, check: Check) -> None:

@@ -14,7 +14,7 @@ from gatewise.properties.subjects.capabilities import SubjectError
 from gatewise.properties.subjects.loading import as_subject
 from tests.subjects.with_lengths import Masked, Rounded, Truncated, adapter, wrong
 
-#: What an adapter with these arguments is asked for, beyond what torch.nn offers.
+#: Value of `lengths=` → the extras that such an adapter offers.
 CLAIMS = {
     "absolute": "lengths",
     "relative": "lengths",
