@@ -28,6 +28,7 @@ def environment() -> dict[str, Any]:
         "torch_commit": str(torch.version.git_version),
         "blas": blas[1] if blas else "",
         "cpu_capability": _cpu_capability(),
+        "onednn": bool(getattr(torch.backends.mkldnn, "enabled", True)),
         "threads": torch.get_num_threads(),
         "numpy": np.__version__,
         "hypothesis": hypothesis.__version__,
@@ -37,6 +38,7 @@ def environment() -> dict[str, Any]:
     if torch.cuda.is_available():
         count = torch.cuda.device_count()
         found["gpus"] = [torch.cuda.get_device_name(k) for k in range(count)]
+        found["cudnn_enabled"] = torch.backends.cudnn.enabled
         found["cudnn"] = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
         found["tf32_convolutions"] = torch.backends.cudnn.allow_tf32
         found["cublas_workspace"] = os.environ.get("CUBLAS_WORKSPACE_CONFIG", "")

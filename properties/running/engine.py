@@ -188,7 +188,7 @@ def _run(
             case, cause = smaller(
                 plan, case, cause, case_timeout, lambda c: any(i.covers(c) for i in issues)
             )
-        message, outcomes = _message(cause), outcomes_again(plan, case, cause, case_timeout)
+        message, outcomes = message_of(cause), outcomes_again(plan, case, cause, case_timeout)
         status = FALSIFIED if all(outcomes) else FLAKY
         if status == FLAKY:
             passed = outcomes.count(False)
@@ -271,7 +271,8 @@ def _blob(error: BaseException) -> str:
 _KEPT = 10_000
 
 
-def _message(error: BaseException) -> str:
+def message_of(error: BaseException) -> str:
+    """What falsified a claim, as a record tells it."""
     if isinstance(error, Mismatch | SubjectFault):
         text = str(error)
     else:
