@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# The built-in subjects on a GPU: in some minutes, on a machine without a network.
+# The built-in subjects, or your own, on a GPU: in some minutes, on a machine without a network.
 #
 # Usage: tools/cuda_check.sh WHEEL [--device cuda] [--seconds 450] [--workers 8] [--out cuda-check]
+#        [--subject SUBJECT]...
 #
 # Build the wheel on a machine with a network: `pip wheel . --no-deps -w .whl`. The machine with
 # the GPU needs Python, torch, numpy, hypothesis, pytest, pytest-xdist, packaging and rich.
@@ -19,6 +20,7 @@ stop() {
     exit 4
 }
 
+subjects=()
 wheel="" device=cuda seconds=450 workers=8 out=cuda-check
 while [ $# -gt 0 ]; do
     case "$1" in
@@ -27,7 +29,12 @@ while [ $# -gt 0 ]; do
             declare "${1#--}=$2"
             shift 2
             ;;
-        -*) stop "$1: expected --device, --seconds, --workers or --out" ;;
+        --subject)
+            [ $# -gt 1 ] || stop "$1: expected a value"
+            subjects+=("$2")
+            shift 2
+            ;;
+        -*) stop "$1: expected --device, --seconds, --workers, --out or --subject" ;;
         *)
             [ -z "$wheel" ] || stop "$1: expected one wheel"
             wheel=$1
@@ -88,8 +95,9 @@ check() {
         return
     fi
     one=0
-    (cd "$site" && python3 -W ignore -m gatewise check --device "$device" --jobs "$workers" \
-        --seed 1 --time-limit "$most" --report "$out/$name" "$@") > "$out/$name.log" 2>&1 || one=$?
+    python3 -W ignore -m gatewise check ${subjects[@]+"${subjects[@]}"} --device "$device" \
+        --jobs "$workers" --seed 1 --time-limit "$most" --report "$out/$name" "$@" \
+        > "$out/$name.log" 2>&1 || one=$?
     echo "$name: $(python3 -c "$counted" "$out/$name/records.jsonl") in $((SECONDS - begin)) s"
     [ "$one" -lt 3 ] || tail -n 3 "$out/$name.log"
     # An interrupt (2) is the end of the time.

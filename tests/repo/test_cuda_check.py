@@ -42,7 +42,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_three_runs_leave_their_records_and_one_page(wheel: Path, tmp_path: Path) -> None:
-    done = check(str(wheel), "--device", "cpu", "--seconds", "40", "--workers", "1", folder=tmp_path)
+    options = ["--device", "cpu", "--seconds", "600", "--workers", "1"]
+    done = check(str(wheel), *options, "--subject", "torch.nn.RNNCell", folder=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     out = tmp_path / "cuda-check"
     assert (out / "report" / "records.jsonl").is_file()
@@ -50,13 +51,14 @@ def test_three_runs_leave_their_records_and_one_page(wheel: Path, tmp_path: Path
         (run,), problems = read([out / name / "records.jsonl"])
         assert problems == []
         assert run.head["environment"]["onednn"] is fast
-        assert any(r.status == "holds" for r in run.records), name
+        assert run.records
+        assert {r.status for r in run.records} <= {"holds", "known issue", "unsupported"}
         assert {r.device for r in run.records} == {"cpu"}
         assert f"{name}: " in done.stdout
     first, _ = read([out / "first" / "records.jsonl"])
     rest, _ = read([out / "rest" / "records.jsonl"])
     families = {r.family for r in first[0].records}
-    assert {"agreement", "gradients", "packing", "dropout", "paths"} <= families
+    assert {"agreement", "gradients", "paths"} <= families
     assert families.isdisjoint(r.family for r in rest[0].records)
 
 
@@ -68,7 +70,7 @@ def test_three_runs_leave_their_records_and_one_page(wheel: Path, tmp_path: Path
         ([__file__, "--seconds", "5"], "--seconds '5': expected a whole number from 20"),
         ([__file__, "--workers", "0"], "--workers '0': expected a whole number from 1"),
         ([__file__, "--seconds"], "--seconds: expected a value"),
-        ([__file__, "--gpu"], "--gpu: expected --device, --seconds, --workers or --out"),
+        ([__file__, "--gpu"], "--gpu: expected --device, --seconds, --workers, --out or --subject"),
         ([__file__, "other.whl"], "other.whl: expected one wheel"),
     ],
 )
