@@ -10,7 +10,7 @@
 # Three runs share the time. Each goes through --jobs workers and writes its records as it goes:
 #   first      the numeric families, a few cases of each property in every precision, with cuDNN
 #   no-cudnn   the same without cuDNN (on another device than CUDA: without oneDNN)
-#   rest       all other families, as far as the time goes
+#   rest       all other families, a few cases of each property, as far as the time goes
 # DIR/report has the page of all three. The status is 0 where everything holds that was put, and
 # 1 where something does not; an error of Gatewise itself, or a bad option, is 3 or 4.
 set -euo pipefail
@@ -114,7 +114,7 @@ done
 
 check first 45 --profile quick "${first[@]}"
 GATEWISE_KERNELS=plain check no-cudnn 45 --profile quick "${first[@]}"
-check rest 95 "${rest[@]}" "${precisions[@]/#/--precision=}"
+check rest 95 --profile quick "${rest[@]}" "${precisions[@]/#/--precision=}"
 records=("$out"/*/records.jsonl)
 python3 -W ignore -m gatewise merge "${records[@]}" -o "$out/report" > "$out/report.log" 2>&1 \
     || [ $? -lt 3 ] || status=3

@@ -51,8 +51,8 @@ def test_three_runs_leave_their_records_and_one_page(wheel: Path, tmp_path: Path
         (run,), problems = read([out / name / "records.jsonl"])
         assert problems == []
         assert run.head["environment"]["onednn"] is fast
-        assert run.records
-        assert {r.status for r in run.records} <= {"holds", "known issue", "unsupported"}
+        assert any(r.status == "holds" for r in run.records)
+        assert {r.status for r in run.records} <= {"holds", "known issue", "unsupported", "not run"}
         assert {r.device for r in run.records} == {"cpu"}
         assert f"{name}: " in done.stdout
     first, _ = read([out / "first" / "records.jsonl"])
