@@ -178,10 +178,13 @@ def used() -> list[DeviceType]:
 
 @contextmanager
 def kept_generators(device: str) -> Iterator[None]:
-    """Restore torch's generators of the CPU and of a device at the end of the block."""
-    name = for_torch(device)
-    here = torch.device(name)
-    others = [] if here.type == "cpu" else [here]
+    """Restore torch's generators of the CPU and of a device at the end of the block.
+
+    A device may have no generator of its own: then its random numbers are the CPU's.
+    """
+    here = torch.device(for_torch(device))
+    own = here.type != "cpu" and hasattr(getattr(torch, here.type, None), "get_rng_state")
+    others = [here] if own else []
     with torch.random.fork_rng(devices=others, device_type=here.type):
         yield
 

@@ -13,6 +13,7 @@ where nothing failed.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import subprocess
 import sys
@@ -43,10 +44,8 @@ def fuzz(seconds: float, processes: int, options: list[str]) -> None:
 def _end(running: subprocess.Popen[bytes]) -> None:
     """End a process and those that it started, which are of its session."""
     if hasattr(os, "killpg"):
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(running.pid, 9)
-        except ProcessLookupError:
-            pass
     running.kill()
     running.wait()
 

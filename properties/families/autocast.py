@@ -43,7 +43,8 @@ def autocast(subject: Subject, precision: str) -> Iterator[None]:
         warnings.simplefilter("always")
         try:
             context = torch.autocast(type_of(subject.torch_device), dtype=dtype_of(precision))
-        except RuntimeError as error:
+        # An assertion fails where a device has no module for autocast.
+        except (RuntimeError, AssertionError) as error:
             raise Unsupported(str(error)) from error
     for warning in caught:  # an older torch warns that autocast has no effect
         raise Unsupported(str(warning.message))

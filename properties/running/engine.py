@@ -23,13 +23,14 @@ from ..cases.combinations import code_of
 from ..cases.traits import traits
 from ..checking.comparison import Check, Mismatch
 from ..checking.oracle import NO_VERDICT
+from ..devices import type_of
 from ..families.property import Property
 from ..precisions import WIDE, switch
 from ..running.records import ERROR
 from ..subjects.protocol import SubjectFault, Unsupported
 from .exceptions import told
 from .hypothesis_constants import own_draws
-from .known_issues import Issue
+from .known_issues import Issue, in_range
 from .plans import Plan, chosen
 from .profiles import EXAMPLES, profile_settings, seed_of
 from .put import outcomes_again, put
@@ -117,7 +118,7 @@ def _run(
     elsewhere: Sequence[Issue] = (),
     shrink: bool = True,
 ) -> Record:
-    """The record of one run; `elsewhere` are known issues of other versions of torch.
+    """The record of one run; `elsewhere` are known issues of another torch, or device.
 
     `parts` says whether cases are drawn, and whether those at the edges are put.
 
@@ -223,7 +224,7 @@ def _run(
         reference_seconds=check.reference_seconds,
     )
     if record.status == HOLDS and issues:
-        lines = [i.line + _also_seen(i, elsewhere) for i in issues]
+        lines = [i.line + _also_seen(plan, i, elsewhere) for i in issues]
         return replace(record, status=KNOWN_ISSUE, message="; ".join(lines))
     if record.status == HOLDS and check.comparisons == 0:
         if reasons:
@@ -234,8 +235,13 @@ def _run(
     return record
 
 
-def _also_seen(issue: Issue, elsewhere: Sequence[Issue]) -> str:
-    return f"; also seen on torch {torch.__version__}" if issue in elsewhere else ""
+def _also_seen(plan: Plan, issue: Issue, elsewhere: Sequence[Issue]) -> str:
+    if issue not in elsewhere:
+        return ""
+    seen = [] if in_range(torch.__version__, issue.torch) else [f"torch {torch.__version__}"]
+    if issue.devices and type_of(plan.subject.device) not in issue.devices:
+        seen.append(plan.subject.device)
+    return f"; also seen on {' and '.join(seen)}"
 
 
 def own_error(error: BaseException) -> str:

@@ -97,6 +97,12 @@ class Issue:
             return [case if variants is None else case.but(variant=variants)]
         return [case.but(variant=variant) for variant in variants]
 
+    def here(self, device: str) -> bool:
+        """Whether the entry is of this version of torch, and of this type of device."""
+        return in_range(torch.__version__, self.torch) and (
+            not self.devices or type_of(device) in self.devices
+        )
+
     def covers(self, case: Case) -> bool:
         """Whether a case has the values of `where`."""
         for name, wanted in self.where.items():
@@ -182,13 +188,12 @@ def known_issues() -> tuple[Issue, ...]:
 
 
 def issues_of(subject: Subject, prop: str, precision: str) -> list[Issue]:
-    """The entries that apply to a property on a subject in a precision, of any version of torch."""
+    """The entries of a property on a subject in a precision, of any torch and any device."""
     return [
         issue
         for issue in known_issues()
         if issue.property == prop
         and issue.of(subject)
-        and (not issue.devices or type_of(subject.device) in issue.devices)
         and (not issue.precisions or precision in issue.precisions)
         and not (issue.lacking and FEATURES[issue.lacking](precision))
         and (not issue.having or FEATURES[issue.having](precision))

@@ -1,15 +1,13 @@
-"""The witnesses of known issues: which still fail, here and on a torch that no entry names."""
+"""The witnesses of known issues: which still fail, and which fail where no entry names them."""
 
 from __future__ import annotations
-
-import torch
 
 from ..cases.case import Case
 from ..checking.comparison import Check
 from ..subjects.capabilities import narrowed
 from ..subjects.protocol import Unsupported
 from . import sandbox
-from .known_issues import Issue, in_range, issues_of
+from .known_issues import Issue, issues_of
 from .plans import Plan
 from .put import put
 from .sandbox import CASE_TIMEOUT
@@ -18,12 +16,12 @@ from .sandbox import CASE_TIMEOUT
 def reproduced(plan: Plan, timeout: float = CASE_TIMEOUT) -> tuple[list[Issue], list[str]]:
     """The known issues of a plan whose witness still fails, and a line for each stale one.
 
-    Only entries whose range of versions has this torch are strict.  A subclass of an entry's class
+    Only entries of this torch and this type of device are strict.  A subclass of an entry's class
     may have mended the fault: then the entry is not its own.
     """
     found, stale = [], []
     for issue in issues_of(plan.subject, plan.prop.name, plan.precision):
-        if not in_range(torch.__version__, issue.torch):
+        if not issue.here(plan.subject.device):
             continue
         fails, passing = _outcome(plan, issue, timeout)
         if fails:
@@ -34,11 +32,11 @@ def reproduced(plan: Plan, timeout: float = CASE_TIMEOUT) -> tuple[list[Issue], 
 
 
 def seen_elsewhere(plan: Plan, timeout: float = CASE_TIMEOUT) -> list[Issue]:
-    """The known issues of other versions of torch whose witness fails on this one as well."""
+    """The known issues of another torch, or of another device, whose witness fails here too."""
     return [
         issue
         for issue in issues_of(plan.subject, plan.prop.name, plan.precision)
-        if not in_range(torch.__version__, issue.torch) and _outcome(plan, issue, timeout)[0]
+        if not issue.here(plan.subject.device) and _outcome(plan, issue, timeout)[0]
     ]
 
 

@@ -44,8 +44,10 @@ def test_every_property_that_is_chosen_is_collected() -> None:
     options = ["--subject", "torch.nn.GRU", "--precision", "float32"]
     command = [sys.executable, "-W", "ignore", "-c", code, properties, *options]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    collect = [sys.executable, "-m", "pytest", "tests/conformance", "--collect-only", "-q", *options]
-    listed = subprocess.run(collect, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    collect = [sys.executable, "-m", "pytest", "tests/conformance", "--collect-only", "-q"]
+    listed = subprocess.run(
+        [*collect, *options], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     assert done.stdout.split() == [str(listed.count("test_property[")), "[]"]
 
 
