@@ -91,7 +91,7 @@ def dtype_of(precision: str) -> torch.dtype:
 
 
 def switch(precision: str) -> None:
-    """Set what a precision needs of the process: whether factors are rounded to TF32.
+    """Set what a precision needs of the process: TF32 or not, and sums of products in float32.
 
     cuDNN rounds them by default.  torch keeps this precision in several places, and a subject may
     have set any of them.  The two setters here set all of them.  If places differed, torch would
@@ -100,3 +100,6 @@ def switch(precision: str) -> None:
     tf32 = TABLE[precision].tf32
     torch.set_float32_matmul_precision("high" if tf32 else "highest")
     torch.backends.cudnn.allow_tf32 = tf32
+    # By default cuBLAS may add the parts of a sum (split-K) in the format of the factors.
+    torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
+    torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False

@@ -129,6 +129,13 @@ class Precision:
     float32 loops, 2 in CUDA's (the CUDA C++ Programming Guide's table), 1 in SLEEF's.
     With `relative`, the error of σ and tanh is `ulps` relative to their values, however small they
     are.  Otherwise it covers every form in which σ and tanh are written (`activations`).
+
+    cuBLAS and cuDNN sum in any order and in parts (split-K), which γₙ covers.  A tensor core adds k
+    products and the accumulator at once: it aligns them to the largest, cuts off what is below its
+    last place, and cuts the sum to the format (Fasi, Higham, Mikaitis and Pranesh 2021, Numerical
+    behavior of NVIDIA tensor cores, PeerJ Computer Science 7:e330; k is 4 in Volta, 8 in Ampere).
+    A cut loses up to 2u of the largest, which is at most Σ|ab|: so k products cost at most
+    (k + 2)·2u·Σ|ab|, at most 3u each for k ≥ 4 (`u_sums`).  Their factors have at most 11 bits.
     """
 
     name: str
@@ -158,6 +165,12 @@ class Precision:
     def u_accumulation(self) -> float:
         """Charge for one rounding to `accumulation`, with the rounding of the float64 reference."""
         return self.accumulation.u + FLOAT64.u
+
+    @property
+    def u_sums(self) -> float:
+        """Charge for one product in a sum: thrice a rounding where tensor cores may take it."""
+        narrow = self.products.significand < self.accumulation.significand
+        return self.u_accumulation * (3.0 if narrow else 1.0)
 
     @property
     def u_products(self) -> float:
@@ -200,7 +213,7 @@ class Precision:
         """
         found: Charge | None = self.cache.get((products, roundings, underflows))
         if found is None:
-            rate = gamma(roundings, self.u) + gamma(products, self.u_accumulation)
+            rate = gamma(roundings, self.u) + gamma(products, self.u_sums)
             floor = (roundings + underflows) * self.storage.eta + products * self.accumulation.eta
             most = self.storage.largest / (1.0 + rate) if rate < np.inf else 1.0
             scale = FLOAT64.largest / most * (1.0 + 2.0**-50) if most != FLOAT64.largest else 1.0
