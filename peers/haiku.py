@@ -13,12 +13,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import haiku as hk
 import jax.numpy as jnp
 
 from gatewise.properties.subjects.adapting.adapter import Adapter
 
 from .jax_vjp import UNSUPPORTED, of_tensors
+
+try:
+    import haiku as hk
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(f"{error}; haiku is in the package dm-haiku") from error
 
 
 def _run(core: Callable[..., Any], x: Any, state: Any, params: Any) -> Any:
