@@ -110,5 +110,5 @@ def test_a_function_of_jax_arrays_gives_gradients_to_tensors() -> None:
         assert x.grad.tolist() == [7 + 2, 5]
         assert scale.grad is not None
         assert scale.grad.item() == 2 + 5
-    with pytest.raises(TypeError, match="incompatible shapes"):
+    with pytest.raises(ValueError, match="Incompatible shapes"):
         both(torch.ones(2), torch.ones(3), torch.tensor([True, False]))
