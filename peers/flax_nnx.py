@@ -1,65 +1,58 @@
-"""Flax NNX's cells: LSTMCell, OptimizedLSTMCell, GRUCell and SimpleCell.
+"""Flax NNX's cells, LSTMCell, OptimizedLSTMCell, GRUCell and SimpleCell, with `jax.vjp`.
 
 Kernels have shape (in, out), and the carry of an LSTM is (c, h).  The LSTMs and SimpleCell have one
 bias.  GRUCell has only the bias of the input: its docstring prints a b_hn, but the cell has none
 (google/flax#5594).  So it is checked as a GRU without b_hh.
 
 Without an explicit dtype, SimpleCell computes in float32 for every input, unlike the other cells.
-So every cell here is made with a dtype.  JAX computes in float64 only if `jax_enable_x64` is set;
-importing this module sets it.
+So every cell here is made with a dtype.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 
 from gatewise.properties.subjects.adapting.adapter import Adapter
 
-jax.config.update("jax_enable_x64", True)
+from .jax_vjp import UNSUPPORTED, of_tensors
 
 
-@lru_cache(maxsize=256)
-def _cell(name: str, input_size: int, hidden_size: int, dtype: str) -> Any:
-    """A cell.  `_run` replaces its weights before each call."""
-    kind, own = getattr(nnx, name), jnp.dtype(dtype)
-    return kind(input_size, hidden_size, dtype=own, param_dtype=own, rngs=nnx.Rngs(0))
-
-
-def _run(name: str, x: Any, carry: Any, weights: dict[str, Any]) -> Any:
-    """The new carry, with weights named by their path in the cell."""
-    h = carry[1] if isinstance(carry, tuple) else carry
-    cell = _cell(name, x.shape[-1], h.shape[-1], str(x.dtype))
+def _run(kind: Any, x: Any, carry: Any, weights: dict[str, Any]) -> Any:
+    """The new carry of a cell whose weights are named by their path in it."""
+    h = jax.tree.leaves(carry)[-1]
+    sizes, own = (x.shape[-1], h.shape[-1]), {"dtype": x.dtype, "param_dtype": x.dtype}
+    graph, state = nnx.split(nnx.eval_shape(lambda: kind(*sizes, **own, rngs=nnx.Rngs(0))))
     for path, array in weights.items():
         layer, leaf = path.rsplit("__", 1)
-        getattr(getattr(cell, layer), leaf).value = jnp.asarray(array)
-    given = jax.tree.map(jnp.asarray, carry)
-    return jax.tree.map(np.asarray, cell(given, jnp.asarray(x))[0])
+        state[layer][leaf].value = array
+    return nnx.merge(graph, state)(carry, x)[0]
 
 
+@of_tensors
 def lstm_cell(x: Any, c: Any, h: Any, **weights: Any) -> Any:
     """nnx.LSTMCell."""
-    return _run("LSTMCell", x, (c, h), weights)
+    return _run(nnx.LSTMCell, x, (c, h), weights)
 
 
+@of_tensors
 def optimized_lstm_cell(x: Any, c: Any, h: Any, **weights: Any) -> Any:
     """nnx.OptimizedLSTMCell."""
-    return _run("OptimizedLSTMCell", x, (c, h), weights)
+    return _run(nnx.OptimizedLSTMCell, x, (c, h), weights)
 
 
+@of_tensors
 def gru_cell(x: Any, h: Any, **weights: Any) -> Any:
     """nnx.GRUCell."""
-    return _run("GRUCell", x, h, weights)
+    return _run(nnx.GRUCell, x, h, weights)
 
 
+@of_tensors
 def simple_cell(x: Any, h: Any, **weights: Any) -> Any:
     """nnx.SimpleCell."""
-    return _run("SimpleCell", x, h, weights)
+    return _run(nnx.SimpleCell, x, h, weights)
 
 
 _STACKED = {"dense_i__kernel": "weight_ih", "dense_h__kernel": "weight_hh"}
@@ -73,9 +66,8 @@ def _adapter(own: Any, like: str, weights: dict[str, str], state: str = "") -> A
         weights=weights,
         transposed=True,
         state=state,
-        arrays="numpy",
         function=True,
-        unsupported={"bias": "the cell always has one"},
+        unsupported={**UNSUPPORTED, "bias": "the cell always has one"},
     )
 
 

@@ -80,12 +80,13 @@ def test_keras_computes_these_in_float32_whatever_is_asked(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["LSTMCell", "OptimizedLSTMCell", "GRUCell", "SimpleCell"])
-def test_flax_agrees(kind: str) -> None:
+def test_flax_agrees_in_results_and_gradients(kind: str) -> None:
     """Of one size: XLA compiles every operation anew for each shape."""
     sizes = {"input_size": 3, "hidden_size": 2, "batch": 4, "forms": ("dense",)}
-    for precision in WIDE:
-        record = agreement(f"flax_nnx:{kind}", precision, **sizes)
-        assert (record.status, record.message) == (HOLDS, "")
+    for prop in ("equals_reference", "gradient_of_weight_hh"):
+        for precision in WIDE:
+            record = agreement(f"flax_nnx:{kind}", precision, CATALOGUE[prop], **sizes)
+            assert (record.status, record.message) == (HOLDS, "")
 
 
 def test_flax_gru_has_no_candidate_bias() -> None:

@@ -36,6 +36,7 @@ MAY_IMPORT = {
         *("numpy", "torch", "onnx", "onnxruntime", "keras", "flax", "jax", "opacus"),
         *("torchrecurrent", "torchrl", "speechbrain", "pytorch_forecasting"),
         *("torch_geometric_temporal", "ncps", "paddle", "openvino", "ml_dtypes"),
+        *("equinox", "haiku"),
     },
     "gatewise": {"pytest"},
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -157,3 +159,16 @@ def test_a_cell_without_biases() -> None:
 def test_what_cannot_be_is_one_line(change: dict[str, Any], line: str) -> None:
     with pytest.raises(SubjectError, match=line):
         gw.Adapter(Peepholes, **{**PEEPHOLES, **change})
+
+
+def test_published_kinds_are_there_without_another_import() -> None:
+    script = """
+import gatewise as gw
+
+def step(x, h, c, W, U, b): ...
+
+weights = {"W": "weight_ih", "U": "weight_hh", "b": "bias"}
+print(gw.Adapter(step, like="ForgetOneLSTMCell", weights=weights, function=True).kind)
+"""
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (ended.stdout, ended.returncode) == ("ForgetOneLSTM\n", 0), ended.stderr

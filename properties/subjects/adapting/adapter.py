@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import nn
 
+import gatewise.reference.published  # noqa: F401  (its kinds stand in the tables)
 from gatewise.reference.classes import CLASSES, DROP_IN
 from gatewise.reference.kinds import KINDS
 from gatewise.reference.options import Options
