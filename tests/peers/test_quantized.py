@@ -88,6 +88,30 @@ def test_the_bound_of_float16_tells_weights_that_were_not_rounded(name: str) -> 
     assert record(Plain, "equals_reference", f"Float16{name}").status == FALSIFIED
 
 
+@pytest.mark.parametrize("name", [*LAYERS, *CELLS])
+def test_a_weight_of_nan_becomes_a_number_in_float16(name: str) -> None:
+    found = record(f"gatewise.peers.quantized:Float16{name}", "nan_weight_reaches_its_unit")
+    assert found.status == FALSIFIED
+    assert "NaN are lost" in found.message
+
+
+@pytest.mark.parametrize("spec", ["Int8LSTM", "Int8GRU", "Float16LSTM", "Float16GRU"])
+def test_a_state_of_too_many_rows_is_taken(spec: str) -> None:
+    found = record(f"gatewise.peers.quantized:{spec}", "state_of_wrong_batch_is_refused")
+    assert found.status == FALSIFIED
+    assert "a row more, packed unsorted" in found.message
+
+
+@pytest.mark.parametrize(
+    "spec", ["Int8LSTMCell", "Int8RNNCell", "Float16LSTMCell", "Float16RNNCell"]
+)
+def test_a_state_with_a_dimension_more_is_taken(spec: str) -> None:
+    sizes = {"hidden_size": 2, "batch": 2}  # equal, so that the state fits the results
+    found = record(f"gatewise.peers.quantized:{spec}", "state_of_wrong_rank_is_refused", **sizes)
+    assert found.status == FALSIFIED
+    assert "accepted" in found.message or "SIGSEGV" in found.message
+
+
 def test_what_is_not_offered_is_said() -> None:
     found = record("gatewise.peers.quantized:Int8LSTM", "nan_weight_reaches_its_unit")
     assert (found.status, found.message) == (UNSUPPORTED, "an integer is never NaN")
