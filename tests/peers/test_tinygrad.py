@@ -11,7 +11,7 @@ import pytest
 from gatewise.properties.families.catalogue import CATALOGUE
 from gatewise.properties.running.engine import run
 from gatewise.properties.running.plans import Plan
-from gatewise.properties.running.records import HOLDS
+from gatewise.properties.running.records import FALSIFIED, HOLDS, Record
 from gatewise.properties.subjects.loading import as_subject
 
 pytestmark = pytest.mark.skipif(
@@ -21,10 +21,22 @@ pytestmark = pytest.mark.skipif(
 SIZES: dict[str, Any] = {"input_size": 3, "hidden_size": 2, "batch": 4, "forms": ("dense",)}
 
 
-@pytest.mark.parametrize("prop", ["equals_reference", "gradient_of_weight_hh", "gradient_of_input"])
-def test_results_and_gradients_are_right(prop: str) -> None:
+def record(prop: str) -> Record:
+    """The record of a property in float32, of one size."""
     claim = CATALOGUE[prop]
     narrow = replace(claim, constraints={**claim.constraints, **SIZES})
     subject = as_subject("gatewise.peers.tinygrad:LSTMCell")
-    found = run(Plan(narrow, subject, "float32"), profile="quick", seed=3)
+    return run(Plan(narrow, subject, "float32"), profile="quick", seed=3)
+
+
+@pytest.mark.parametrize("prop", ["equals_reference", "gradient_of_weight_hh", "gradient_of_input"])
+def test_results_and_gradients_are_right(prop: str) -> None:
+    found = record(prop)
     assert (found.status, found.message) == (HOLDS, "")
+
+
+@pytest.mark.parametrize(
+    "prop", ["small_gates_keep_relative_accuracy", "saturated_gates_give_finite_gradients"]
+)
+def test_a_fault_is_found(prop: str) -> None:
+    assert record(prop).status == FALSIFIED
