@@ -5,8 +5,9 @@ order of gates and two biases.  To compute a tensor cuts it off the graph that m
 backward pass goes through a second forward pass of the same cell, as a loss would.
 
 tinygrad compiles programs with clang for each shape.  Where there is no clang, its device PYTHON
-runs the same operations in Python.  The environment variable DEV chooses another device; NOOPT=1
-and PARALLEL=0 make compiling faster.
+runs the same operations in Python.  The environment variable DEV chooses another device.  A new
+shape takes a second or more, so all properties at the profile standard take hours; NOOPT=1,
+PARALLEL=0 and SPEC=0 make compiling faster.  tests/peers/test_tinygrad.py is of one size.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ import torch
 from torch.ao.nn.quantized import dynamic
 from torch.ao.quantization import default_dynamic_qconfig
 
+torch.manual_seed(0)
 cell = torch.nn.GRUCell(1, 1)
 cell.qconfig = default_dynamic_qconfig
 quantized = dynamic.GRUCell.from_float(cell)

@@ -5,6 +5,7 @@ import torch
 from torch.ao.nn.quantized import dynamic
 from torch.ao.quantization import float16_dynamic_qconfig
 
+torch.manual_seed(0)
 cell = torch.nn.GRUCell(1, 1)
 cell.qconfig = float16_dynamic_qconfig
 torch.nn.init.constant_(cell.weight_ih, float("nan"))
