@@ -51,7 +51,7 @@ class LSTMCell(Cell):
             cell = tinygrad.nn.LSTMCell(self.input_size, self.hidden_size, self.bias)
             for name, leaf in zip(self.names, leaves[len(given) :], strict=True):
                 setattr(cell, name, leaf)
-            state = None if states is None else tuple(leaves[1:3])
+            state = None if states is None else tuple(leaves[1 : len(given)])
 
             def pull(*upstream: Any) -> list[Any]:
                 above = [tinygrad.Tensor(u, device=_DEVICE) for u in upstream]
