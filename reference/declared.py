@@ -55,7 +55,8 @@ class Declaration:
     """What a kind says of itself: its step, and the shapes of its weights and states.
 
     `output` is the place of its output among the new states, or the number of states where it is
-    another array.  `source` is the file of the step, and `line` its first line there.
+    another array.  `source` is the file of the step, and `line` its first line there.  `input`,
+    if given, is applied to the whole input of a layer, (T, B, I), before its first step.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Declaration:
     output: int = 0
     source: str = ""
     line: int = 0
+    input: Callable[[Any], Any] | None = None
 
     def of_layer(self, weights: Mapping[str, Any], suffix: str, like: Any) -> Weights:
         """The weights whose names end with `suffix`, in the arithmetic of `like`.
@@ -130,7 +132,10 @@ def _reason(error: Exception) -> str:
 
 
 def declaration(
-    step: Callable[..., Any], weights: Mapping[str, Shape], states: Mapping[str, Shape]
+    step: Callable[..., Any],
+    weights: Mapping[str, Shape],
+    states: Mapping[str, Shape],
+    input: Callable[[Any], Any] | None = None,
 ) -> Declaration:
     """Try a step on small arrays and Balls, and return what it says of itself.
 
@@ -143,7 +148,7 @@ def declaration(
     line = step.__code__.co_firstlineno
     _check_signature(name, step, tuple(states))
     _check_order(name, step, tuple(states))
-    own = Declaration(name, step, weights, states, 0, source, line)
+    own = Declaration(name, step, weights, states, 0, source, line, input)
     found = [_tried(own, sizes) for sizes in _TRIED]
     unread = [n for n in weights if not any(n in reads for _, reads in found)]
     if unread:

@@ -19,6 +19,7 @@ def kind(
     weights: Mapping[str, str],
     states: str | Mapping[str, str] = "h",
     gates: str = "",
+    input: Callable[[Any], Any] | None = None,
 ) -> Callable[[Step], Kind]:
     """Declare a kind by its step, under the name of the function.
 
@@ -27,7 +28,9 @@ def kind(
     torch.nn's ends, `weight_ih_l0_reverse`; a cell's have them alone.  The option `bias` leaves
     out every weight whose name begins with "bias".  `states` are the letters of the states, each
     of shape (H,), or their shapes by their letters.  `gates` are the letters of the blocks of H
-    rows that the weights of the gates have, in order, for messages: "i f g o".
+    rows that the weights of the gates have, in order, for messages: "i f g o".  `input` is
+    a function of the whole input, (T, B, I) of a layer and (B, I) of a cell, whose result is cut
+    into the x of the steps; it is for what depends on all steps, such as a range.
 
     The function is called as `step(np, x, *states, w)` with x (B, I) and states (B, H), and returns
     its output and the new states: `return h, (h, c)`.
@@ -44,7 +47,7 @@ def kind(
         except ValueError as error:
             raise DeclarationError(f"{name}: {error}") from None
         _check_letters(name, {**shapes, **letters})
-        found = declaration(step, shapes, letters)
+        found = declaration(step, shapes, letters, input)
         row = Kind(
             name=name,
             gates=tuple(gates.split()),

@@ -100,10 +100,10 @@ class Kind:
         """What its step takes of the input x (…, I), and the weights that are left for the step.
 
         x W_ihᵀ + b_ih does not depend on the state, so a layer computes it for all steps at once.
-        A declared step takes x itself.
+        A declared step takes x itself, or what its declaration makes of the whole input.
         """
         if self.declared is not None:
-            return x, w
+            return x if self.declared.input is None else self.declared.input(x), w
         shares = affine(x, w.ih, w.b_ih)
         if w.b_hh is not None and self.sums_biases:
             return shares + w.b_hh, w._replace(b_hh=None)

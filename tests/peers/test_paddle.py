@@ -96,5 +96,12 @@ def test_an_empty_batch_gives_bias_gradients_of_a_simple_rnn_from_nowhere() -> N
 
 
 @pytest.mark.parametrize("name", ["LSTMCell", "GRUCell", "SimpleRNNCell"])
+def test_an_empty_batch_has_no_backward_pass_in_a_cell(name: str) -> None:
+    found = record(name, "empty_batch_has_zero_gradients")
+    assert found.status == FALSIFIED
+    assert "nullptr" in found.message
+
+
+@pytest.mark.parametrize("name", ["LSTMCell", "GRUCell", "SimpleRNNCell"])
 def test_a_float64_cell_without_a_state_raises(name: str) -> None:
     assert record(name, "missing_state_is_zero", "float64").status == FALSIFIED

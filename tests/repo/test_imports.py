@@ -35,7 +35,7 @@ MAY_IMPORT = {
     "peers": {
         *("numpy", "torch", "onnx", "onnxruntime", "keras", "flax", "jax", "opacus"),
         *("torchrecurrent", "torchrl", "speechbrain", "pytorch_forecasting"),
-        *("torch_geometric_temporal", "ncps", "paddle", "openvino", "ml_dtypes"),
+        *("torch_geometric_temporal", "ncps", "paddle", "openvino", "tinygrad", "ml_dtypes"),
         *("equinox", "haiku"),
     },
     "gatewise": {"pytest"},
