@@ -6,8 +6,8 @@ backward pass goes through a second forward pass of the same cell, as a loss wou
 
 tinygrad compiles programs with clang for each shape.  Where there is no clang, its device PYTHON
 runs the same operations in Python.  The environment variable DEV chooses another device.  A new
-shape takes a second or more, so all properties at the profile standard take hours; NOOPT=1,
-PARALLEL=0 and SPEC=0 make compiling faster.  tests/peers/test_tinygrad.py is of one size.
+shape takes a second or more, so the cases have few shapes; NOOPT=1, PARALLEL=0 and SPEC=0 make
+compiling faster.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ class LSTMCell(Cell):
     """tinygrad.nn.LSTMCell."""
 
     like = nn.LSTMCell
+    gatewise_shapes: ClassVar[list[tuple[int, ...]]] = [(3, 2, 4), (2, 5, 3)]
     gatewise_unsupported: ClassVar[dict[str, str]] = {
         **GAPS,
         "unbatched": "it takes a batch alone",

@@ -16,6 +16,7 @@ from gatewise.reference.kinds import KINDS
 
 from ..cases.case import Case
 from ..cases.covering import Row, rows_of, rows_of_triples, some_rows, with_row
+from ..cases.shapes import NoShape, Shape, bounds, chosen, of_shape
 from ..cases.strategies import cases, edge_cases, network_cases, variant_cases
 from ..checking.comparison import Check
 from ..devices import ALL, DeviceType, type_of
@@ -147,7 +148,21 @@ class Property:
             if name in subject.unsupported:
                 raise Unsupported(subject.unsupported[name])
         within = narrowed(self.constraints, subject.unsupported, subject.form)
+        shape = self.shape_for(subject)
+        within |= bounds(shape) if shape else {}
         return self.strategy(subject.like, subject.computes.get(precision, precision), within)
+
+    def shape_for(self, subject: Subject) -> Shape | None:
+        """The shape of this property's cases on a subject with few shapes; None on any other.
+
+        Raises `Unsupported` where the claim needs other sizes.
+        """
+        if not subject.shapes:
+            return None
+        try:
+            return chosen(subject.shapes, self.name, self.constraints)
+        except NoShape as error:
+            raise Unsupported(str(error)) from error
 
     def edge_cases(
         self, subject: Subject, precision: str, seed: int, profile: str = ""
@@ -156,11 +171,13 @@ class Property:
         computed = subject.computes.get(precision, precision)
         within = narrowed({}, subject.unsupported, subject.form)
         within.pop("forms", None)
-        if self.edges and subject.like in DROP_IN:
+        shape = self.shape_for(subject)
+        if self.edges and subject.like in DROP_IN and shape is None:
             for case in edge_cases(subject.kind, subject.cell, computed, seed):
                 yield case.but(**within)
         if self.triples and subject.like in DROP_IN:
-            yield from self._of_triples(subject, computed, seed, profile)
+            for case in self._of_triples(subject, computed, seed, profile):
+                yield of_shape(case, shape) if shape else case
         if self.sweep:
             offered = narrowed(self.constraints, subject.unsupported, subject.form)
             rows, variants = self._rows(subject.like, offered), self.variants(subject.like, offered)
@@ -171,7 +188,7 @@ class Property:
                 stated = {**self.constraints, **within}
                 sized = _within(case, stated)
                 made = with_row(sized, rows[case.variant]) if rows else sized
-                yield _within(made, stated)
+                yield _within(of_shape(made, shape) if shape else made, stated)
 
     def _of_triples(
         self, subject: Subject, precision: str, seed: int, profile: str

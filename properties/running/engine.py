@@ -103,6 +103,8 @@ def run(
         # A setting that stays changed would be there already when the next property looks for it.
         notes = [f"the subject changed {name}" for name in process_state.restore(before)]
     notes += sandbox.notes() if plan.isolated else []
+    if plan.subject.shapes and record.cases:
+        notes.append(f"all cases have the shape {plan.prop.shape_for(plan.subject)}")
     if notes:
         return replace(record, message="; ".join(filter(None, [record.message, *notes])))
     return record

@@ -21,6 +21,9 @@ from gatewise.reference.kinds import KINDS
 #: Name of the class attribute in which a subject states what it does not offer.
 ATTRIBUTE = "gatewise_unsupported"
 
+#: Name of the class attribute with the only shapes of its cases, as an adapter's `shapes`.
+SHAPES = "gatewise_shapes"
+
 #: Options of torch.nn's constructors and their defaults.
 OPTIONS: dict[str, Any] = {
     "num_layers": 1,

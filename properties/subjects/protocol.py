@@ -44,7 +44,8 @@ class Subject:
     it has no choice in (a GRU that resets before the matmul); `computes` names the row of
     `reference.formats.PRECISIONS` that it computes a precision in, where that is another.
     `probed` says that its conventions were found by probing, as `--like auto` does.  `extras` are
-    the names of `capabilities.EXTRAS` that it offers beyond torch.nn.
+    the names of `capabilities.EXTRAS` that it offers beyond torch.nn.  `shapes` are the only ones
+    of its cases, (I, H, B) of a cell and (I, H, B, T) of a layer; empty are all shapes.
     A subject that is not `trusted` may end or hang its process, or change its state.
     """
 
@@ -58,6 +59,7 @@ class Subject:
     computes: Mapping[str, str] = field(default_factory=dict, hash=False)
     probed: bool = False
     extras: frozenset[str] = frozenset()
+    shapes: tuple[tuple[int, ...], ...] = ()
 
     @property
     def cell(self) -> bool:

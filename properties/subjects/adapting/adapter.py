@@ -9,7 +9,7 @@ adapter is made.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import permutations
@@ -23,6 +23,7 @@ from gatewise.reference.classes import CLASSES, DROP_IN
 from gatewise.reference.kinds import KINDS
 from gatewise.reference.options import Options
 
+from ...cases.shapes import Shape, checked
 from ...precisions import OFFERED, WIDE
 from ..capabilities import (
     ATTRIBUTE,
@@ -102,6 +103,9 @@ class Adapter:
         own parameters that are no weights of the equations; with `{layer}` and `{direction}`.
     unsupported, computes
         as in `Subject`.
+    shapes
+        the only shapes of its cases, for a library that compiles a program for each shape:
+        `[(3, 2, 4)]` is input size, hidden size and batch of a cell, and a layer's have a time.
 
     Raises `SubjectError`, one line, where an argument contradicts itself or the implementation.
     """
@@ -128,6 +132,7 @@ class Adapter:
     ignored: tuple[str, ...] = ()
     unsupported: Mapping[str, str] = field(default_factory=dict, hash=False)
     computes: Mapping[str, str] = field(default_factory=dict, hash=False)
+    shapes: Sequence[Shape] = ()
 
     def __post_init__(self) -> None:
         try:
@@ -266,6 +271,7 @@ class Adapter:
             form=self.form,
             computes=self.computes,
             extras=self.extras,
+            shapes=checked(self.shapes, self.cell),
         )
 
     # ------------------------------------------------------------------ checks
@@ -295,6 +301,10 @@ class Adapter:
         if self.cell and not self.layer_axis:
             raise SubjectError("layer_axis=False: expected of a layer alone")
         stated("unsupported=", self.unsupported)
+        try:
+            checked(self.shapes, self.cell)
+        except ValueError as error:
+            raise SubjectError(str(error)) from None
         _ = self.conventions
         for name in self.form:
             if name in self.unsupported:
