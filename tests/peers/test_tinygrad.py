@@ -1,10 +1,8 @@
-"""tinygrad's LSTMCell, where tinygrad is installed; of one size, since each shape is compiled."""
+"""tinygrad's LSTMCell, where tinygrad is installed."""
 
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -18,21 +16,18 @@ pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("tinygrad") is None, reason="tinygrad is not installed"
 )
 
-SIZES: dict[str, Any] = {"input_size": 3, "hidden_size": 2, "batch": 4, "forms": ("dense",)}
-
 
 def record(prop: str) -> Record:
-    """The record of a property in float32, of one size."""
-    claim = CATALOGUE[prop]
-    narrow = replace(claim, constraints={**claim.constraints, **SIZES})
+    """The record of a property in float32."""
     subject = as_subject("gatewise.peers.tinygrad:LSTMCell")
-    return run(Plan(narrow, subject, "float32"), profile="quick", seed=3)
+    return run(Plan(CATALOGUE[prop], subject, "float32"), profile="quick", seed=3)
 
 
 @pytest.mark.parametrize("prop", ["equals_reference", "gradient_of_weight_hh", "gradient_of_input"])
 def test_results_and_gradients_are_right(prop: str) -> None:
     found = record(prop)
-    assert (found.status, found.message) == (HOLDS, "")
+    assert found.status == HOLDS
+    assert found.message.startswith("all cases have the shape (")
 
 
 @pytest.mark.parametrize(
