@@ -185,7 +185,9 @@ def kept_generators(device: str) -> Iterator[None]:
     here = torch.device(for_torch(device))
     own = here.type != "cpu" and hasattr(getattr(torch, here.type, None), "get_rng_state")
     others = [here] if own else []
-    with torch.random.fork_rng(devices=others, device_type=here.type):
+    # torch 2.0 knows no other types than these two here.
+    named = {} if here.type in ("cpu", "cuda") else {"device_type": here.type}
+    with torch.random.fork_rng(devices=others, **named):
         yield
 
 

@@ -60,5 +60,6 @@ def _processor() -> str:
 
 def _cpu_capability() -> str:
     """The instructions that torch's own kernels use: AVX2, AVX512, DEFAULT."""
-    ask = getattr(torch.backends.cpu, "get_cpu_capability", None)
+    cpu = getattr(torch.backends, "cpu", None)  # torch 2.0 has no such module
+    ask = getattr(cpu, "get_cpu_capability", None)
     return str(ask()) if ask is not None else ""

@@ -160,8 +160,15 @@ def _owners() -> list[tuple[str, Any]]:
     for place in _PLACES:
         backend, _, part = place.partition(".")
         owner = getattr(getattr(torch.backends, backend), part, None)
-        found.append((place, owner if hasattr(owner, "fp32_precision") else None))
+        found.append((place, owner if _has_precision(owner) else None))
     return found
+
+
+def _has_precision(owner: Any) -> bool:
+    try:
+        return hasattr(owner, "fp32_precision")
+    except AssertionError:  # so torch 2.0 says that there is none
+        return False
 
 
 #: The settings of float32 products before torch 2.9.  torch still has a flag of its own for each.
