@@ -9,6 +9,7 @@ docs/verdicts.json.  A subject that is there already is replaced.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,9 +53,17 @@ def distilled(library: str, path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 "levels": {
                     level: verdict(level, [r for r in rows if r.level == level]) for level in LEVELS
                 },
+                "shapes": _shapes(rows),
                 "families": _families(rows),
             },
         )
+
+
+def _shapes(rows: list[Record]) -> str:
+    """The shapes of all cases, where the subject states few."""
+    said = (re.search(r"all cases have the shape (\([\d, ]+\))", r.message) for r in rows)
+    found = sorted({match[1] for match in said if match})
+    return f", cases of the shapes {' and '.join(found)} alone" if found else ""
 
 
 def _families(rows: list[Record]) -> dict[str, list[int]]:
@@ -90,7 +99,7 @@ def _made(own: dict[str, Any]) -> str:
     """How a run was made, in a line."""
     return (
         f"{own['library']} {own['version']}, torch {own['torch']}, {', '.join(own['precisions'])}, "
-        f"profile {own['profile']}, seed {own['seed']}."
+        f"profile {own['profile']}, seed {own['seed']}{own.get('shapes', '')}."
     )
 
 
