@@ -61,8 +61,9 @@ import os
 if "GATEWISE_CUDA_CHECK" in os.environ:
     import torch
 
-    if torch.cuda.is_available():
-        torch.cuda.set_per_process_memory_fraction(float(os.environ["GATEWISE_CUDA_CHECK"]))
+    # When CUDA is first used: a process that has used it already cannot fork a sandbox.
+    share = float(os.environ["GATEWISE_CUDA_CHECK"])
+    torch.cuda._lazy_call(lambda: torch.cuda.set_per_process_memory_fraction(share))
     if os.environ.get("GATEWISE_KERNELS") == "plain":
         torch.backends.cudnn.enabled = torch.backends.mkldnn.enabled = False
 PYTHON
