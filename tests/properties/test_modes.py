@@ -16,9 +16,11 @@ import pytest
 import torch
 
 from gatewise import impl
+from gatewise.properties.cases.case import Case
 from gatewise.properties.checking.comparison import Check, Mismatch
 from gatewise.properties.checking.uniformity import check_uniform, furthest
 from gatewise.properties.families.catalogue import CATALOGUE
+from gatewise.properties.families.life_cycle import chosen
 from gatewise.properties.running.engine import run
 from gatewise.properties.running.plans import Plan
 from gatewise.properties.running.records import FALSIFIED, KNOWN_ISSUE, Record
@@ -153,3 +155,34 @@ def test_a_size_that_the_repr_leaves_out_is_seen_whatever_the_name() -> None:
     record = run(plan, profile="quick", seed=2)
     assert record.status == "falsified"
     assert "the sizes in MyLSTM2(2 layers) is [2], expected" in record.message
+
+
+class _SkipsZeros(impl.RNNCell):
+    """Does not read weight_hh without a state, which would multiply it by zeros."""
+
+    def forward(self, input: Any, hx: Any = None) -> Any:
+        if hx is not None:
+            return super().forward(input, hx)
+        return torch.tanh(input @ self.weight_ih.T)
+
+
+class _ReadsPast(_SkipsZeros):
+    """Reads a parametrized weight past its parametrization."""
+
+    def forward(self, input: Any, hx: Any = None) -> Any:
+        own = self.parametrizations.weight_ih.original
+        return torch.tanh(input @ own.T)
+
+
+def test_a_weight_that_meets_zeros_alone_need_not_be_read() -> None:
+    claim = CATALOGUE["cached_parametrization_is_evaluated_once"].claim
+    without = Case("RNN", cell=True, hidden_size=6, bias=False, batch=3, with_state=False)
+    names = set()
+    for seed in range(8):
+        case = without.but(weights="spread", inputs="spread", seed=seed)
+        claim(Subject("mine", "RNNCell", _SkipsZeros), case, Check())
+        names.add(chosen(case))
+        if chosen(case) == "weight_ih":
+            with pytest.raises(Mismatch, match="with its only value: h"):
+                claim(Subject("mine", "RNNCell", _ReadsPast), case, Check())
+    assert names == {"weight_ih", "weight_hh"}
