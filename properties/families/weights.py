@@ -274,6 +274,7 @@ def cached_parametrization_is_evaluated_once(subject: Subject, case: Case, check
     """
     module, name, changing = subject.build(case), chosen(case), _Changing()
     holder, leaf = owner(module, name)
+    own = getattr(holder, leaf).detach()
     parametrize.register_parametrization(holder, leaf, changing, unsafe=True)
     changing.values.clear()
     with parametrize.cached():
@@ -281,7 +282,6 @@ def cached_parametrization_is_evaluated_once(subject: Subject, case: Case, check
     count = len(changing.values)
     most = min(count, 1)
     check.same(f"the number of evaluations of {name} within parametrize.cached()", count, most)
-    own = holder.parametrizations[leaf].original.detach()
     weights = _with_value(case, name, changing.values[0] if count else 2.0 * own)
     compare_all(check, results, expected(case, weights=weights), "with its only value: ")
 
