@@ -175,12 +175,30 @@ def _rank(name: str) -> tuple[bool, int]:
     return not CLASSES[name].cell, -len(KINDS[CLASSES[name].kind].gates)
 
 
+#: Module of gatewise.peers → the extra that installs its library, where that has another name.
+EXTRAS = {
+    "flax_nnx": "flax",
+    "geometric_temporal": "geometric-temporal",
+    "jax_vjp": "flax",
+    "keras3": "keras",
+    "onnx_runtime": "onnx",
+    "pytorch_forecasting": "forecasting",
+    "torchrecurrent": "peers",
+}
+_PEERS = "gatewise.peers."
+
+
 def _from_package(spec: str, where: str, option: str) -> ModuleType:
     try:
         return importlib.import_module(where)
     except Exception as error:
+        needs = ""
+        if where.startswith(_PEERS) and isinstance(error, ModuleNotFoundError):
+            own = where.removeprefix(_PEERS)
+            if not str(error).endswith(f"{where}'"):  # the module is there, and its library is not
+                needs = f"; it needs the extra `{EXTRAS.get(own, own)}` of gatewise"
         raise SubjectError(
-            f"{option} {spec!r}: cannot import {where}: {type(error).__name__}: {error}"
+            f"{option} {spec!r}: cannot import {where}: {type(error).__name__}: {error}{needs}"
         ) from error
 
 
