@@ -85,39 +85,43 @@ class _Cell(_Dynamic):
     form: ClassVar[dict[str, Any]] = {}
 
 
-class Int8LSTM(_Layer):
+class _Int8(_Dynamic):
+    gatewise_unsupported: ClassVar[dict[str, str]] = _INT8
+    configuration = default_dynamic_qconfig
+
+
+class _Float16(_Dynamic):
+    configuration = float16_dynamic_qconfig
+
+
+class Int8LSTM(_Int8, _Layer):
     """LSTM with weights of int8."""
 
-    gatewise_unsupported: ClassVar[dict[str, str]] = _INT8
-    plain, configuration = nn.LSTM, default_dynamic_qconfig
+    plain = nn.LSTM
 
 
-class Int8GRU(_Layer):
+class Int8GRU(_Int8, _Layer):
     """GRU with weights of int8."""
 
-    gatewise_unsupported: ClassVar[dict[str, str]] = _INT8
-    plain, configuration = nn.GRU, default_dynamic_qconfig
+    plain = nn.GRU
 
 
-class Int8LSTMCell(_Cell):
+class Int8LSTMCell(_Int8, _Cell):
     """LSTMCell with weights of int8."""
 
-    gatewise_unsupported: ClassVar[dict[str, str]] = _INT8
-    plain, configuration = nn.LSTMCell, default_dynamic_qconfig
+    plain = nn.LSTMCell
 
 
-class Int8GRUCell(_Cell):
+class Int8GRUCell(_Int8, _Cell):
     """GRUCell with weights of int8."""
 
-    gatewise_unsupported: ClassVar[dict[str, str]] = _INT8
-    plain, configuration = nn.GRUCell, default_dynamic_qconfig
+    plain = nn.GRUCell
 
 
-class Int8RNNCell(_Cell):
+class Int8RNNCell(_Int8, _Cell):
     """RNNCell of tanh with weights of int8."""
 
-    gatewise_unsupported: ClassVar[dict[str, str]] = _INT8
-    plain, configuration = nn.RNNCell, default_dynamic_qconfig
+    plain = nn.RNNCell
 
 
 class Int8ReluRNNCell(Int8RNNCell):
@@ -126,34 +130,34 @@ class Int8ReluRNNCell(Int8RNNCell):
     form: ClassVar[dict[str, Any]] = {"nonlinearity": "relu"}
 
 
-class Float16LSTM(_Layer):
+class Float16LSTM(_Float16, _Layer):
     """LSTM with weights of float16."""
 
-    plain, configuration = nn.LSTM, float16_dynamic_qconfig
+    plain = nn.LSTM
 
 
-class Float16GRU(_Layer):
+class Float16GRU(_Float16, _Layer):
     """GRU with weights of float16."""
 
-    plain, configuration = nn.GRU, float16_dynamic_qconfig
+    plain = nn.GRU
 
 
-class Float16LSTMCell(_Cell):
+class Float16LSTMCell(_Float16, _Cell):
     """LSTMCell with weights of float16."""
 
-    plain, configuration = nn.LSTMCell, float16_dynamic_qconfig
+    plain = nn.LSTMCell
 
 
-class Float16GRUCell(_Cell):
+class Float16GRUCell(_Float16, _Cell):
     """GRUCell with weights of float16."""
 
-    plain, configuration = nn.GRUCell, float16_dynamic_qconfig
+    plain = nn.GRUCell
 
 
-class Float16RNNCell(_Cell):
+class Float16RNNCell(_Float16, _Cell):
     """RNNCell of tanh with weights of float16."""
 
-    plain, configuration = nn.RNNCell, float16_dynamic_qconfig
+    plain = nn.RNNCell
 
 
 class Float16ReluRNNCell(Float16RNNCell):

@@ -39,6 +39,10 @@ def checked(stated: Any, cell: bool) -> tuple[Shape, ...]:
     return shapes
 
 
+def _sizes(shape: Shape) -> dict[str, int]:
+    return dict(zip(NAMES, shape, strict=False))  # a cell's has no time
+
+
 def chosen(shapes: tuple[Shape, ...], claim: str, constraints: Mapping[str, Any]) -> Shape:
     """The shape of a claim: the first from its own place on that its constraints allow.
 
@@ -47,7 +51,7 @@ def chosen(shapes: tuple[Shape, ...], claim: str, constraints: Mapping[str, Any]
     least, most = constraints.get("least") or {}, constraints.get("most") or {}
     first = crc32(claim.encode()) % len(shapes)
     for shape in (*shapes[first:], *shapes[:first]):
-        sizes = dict(zip(NAMES, shape, strict=False))
+        sizes = _sizes(shape)
         if all(least.get(n, 1) <= size <= most.get(n, size) for n, size in sizes.items()):
             return shape
     raise NoShape(f"no shape of {shapes} has what the claim needs: {dict(least)} or more")
@@ -55,13 +59,13 @@ def chosen(shapes: tuple[Shape, ...], claim: str, constraints: Mapping[str, Any]
 
 def bounds(shape: Shape) -> dict[str, dict[str, int]]:
     """The constraints of a strategy that draws one shape alone."""
-    sizes = dict(zip(NAMES, shape, strict=False))
+    sizes = _sizes(shape)
     return {"least": sizes, "most": sizes}
 
 
 def of_shape(case: Case, shape: Shape) -> Case:
     """The case with another shape, and its form of input kept."""
-    sizes = dict(zip(NAMES, shape, strict=False))
+    sizes = _sizes(shape)
     hidden, time = sizes["hidden"], 1 if case.cell else sizes["time"]
     fields: dict[str, Any] = {
         "input_size": sizes["input"],

@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import Any
 
 import hypothesis
-import torch
 from hypothesis import given, settings
 from hypothesis.database import ExampleDatabase
 
@@ -23,14 +22,13 @@ from ..cases.combinations import code_of
 from ..cases.traits import traits
 from ..checking.comparison import Check, Mismatch
 from ..checking.oracle import NO_VERDICT
-from ..devices import type_of
 from ..families.property import Property
 from ..precisions import WIDE, switch
 from ..running.records import ERROR
 from ..subjects.protocol import SubjectFault, Unsupported
 from .exceptions import told
 from .hypothesis_constants import own_draws
-from .known_issues import Issue, in_range
+from .known_issues import Issue
 from .plans import Plan, chosen
 from .profiles import EXAMPLES, profile_settings, seed_of
 from .put import outcomes_again, put
@@ -240,10 +238,7 @@ def _run(
 def _also_seen(plan: Plan, issue: Issue, elsewhere: Sequence[Issue]) -> str:
     if issue not in elsewhere:
         return ""
-    seen = [] if in_range(torch.__version__, issue.torch) else [f"torch {torch.__version__}"]
-    if issue.devices and type_of(plan.subject.device) not in issue.devices:
-        seen.append(plan.subject.device)
-    return f"; also seen on {' and '.join(seen)}"
+    return f"; also seen on {' and '.join(issue.unnamed(plan.subject.device))}"
 
 
 def own_error(error: BaseException) -> str:

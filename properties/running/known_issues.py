@@ -97,11 +97,12 @@ class Issue:
             return [case if variants is None else case.but(variant=variants)]
         return [case.but(variant=variant) for variant in variants]
 
-    def here(self, device: str) -> bool:
-        """Whether the entry is of this version of torch, and of this type of device."""
-        return in_range(torch.__version__, self.torch) and (
-            not self.devices or type_of(device) in self.devices
-        )
+    def unnamed(self, device: str) -> list[str]:
+        """What the entry does not name: this version of torch, this type of device."""
+        found = [] if in_range(torch.__version__, self.torch) else [f"torch {torch.__version__}"]
+        if self.devices and type_of(device) not in self.devices:
+            found.append(device)
+        return found
 
     def covers(self, case: Case) -> bool:
         """Whether a case has the values of `where`."""

@@ -21,7 +21,7 @@ def reproduced(plan: Plan, timeout: float = CASE_TIMEOUT) -> tuple[list[Issue], 
     """
     found, stale = [], []
     for issue in issues_of(plan.subject, plan.prop.name, plan.precision):
-        if not issue.here(plan.subject.device):
+        if issue.unnamed(plan.subject.device):
             continue
         fails, passing = _outcome(plan, issue, timeout)
         if fails:
@@ -36,7 +36,7 @@ def seen_elsewhere(plan: Plan, timeout: float = CASE_TIMEOUT) -> list[Issue]:
     return [
         issue
         for issue in issues_of(plan.subject, plan.prop.name, plan.precision)
-        if not issue.here(plan.subject.device) and _outcome(plan, issue, timeout)[0]
+        if issue.unnamed(plan.subject.device) and _outcome(plan, issue, timeout)[0]
     ]
 
 
