@@ -18,27 +18,6 @@ class NoShape(ValueError):
     """No shape of a subject is one that a claim may have; the text is one line."""
 
 
-def checked(stated: Any, cell: bool) -> tuple[Shape, ...]:
-    """The shapes that a subject states.
-
-    Raises `ValueError`, one line, where they are no tuples of whole numbers from 1, (I, H, B) of a
-    cell and (I, H, B, T) of a layer.
-    """
-    wanted = NAMES[:3] if cell else NAMES
-    try:
-        shapes = tuple(tuple(shape) for shape in stated)
-    except TypeError:
-        shapes = ((),)
-    for shape in shapes:
-        whole = all(type(n) is int and n >= 1 for n in shape)
-        if len(shape) != len(wanted) or not whole:
-            raise ValueError(
-                f"shapes={stated!r}: expected tuples of {len(wanted)} whole numbers from 1, "
-                f"({', '.join(wanted)})"
-            )
-    return shapes
-
-
 def _sizes(shape: Shape) -> dict[str, int]:
     return dict(zip(NAMES, shape, strict=False))  # a cell's has no time
 

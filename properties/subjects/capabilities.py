@@ -18,6 +18,9 @@ from gatewise.reference.classes import CLASSES
 from gatewise.reference.formats import PRECISIONS
 from gatewise.reference.kinds import KINDS
 
+from ..cases.shapes import Shape
+from ..cases.sizes import NAMES
+
 #: Name of the class attribute in which a subject states what it does not offer.
 ATTRIBUTE = "gatewise_unsupported"
 
@@ -173,6 +176,26 @@ def gaps_of(factory: Callable[..., Any], like: str) -> dict[str, str]:
     label = getattr(factory, "__name__", "the factory")
     own = stated(f"{label}.{ATTRIBUTE}", getattr(factory, ATTRIBUTE, {}))
     return {**from_signature(factory, like), **own}
+
+
+def shapes_of(label: str, given: Any, cell: bool) -> tuple[Shape, ...]:
+    """The shapes that a subject states: (I, H, B) of a cell, (I, H, B, T) of a layer.
+
+    Raises `SubjectError`, one line that begins with the label, where they are anything else.
+    """
+    wanted = NAMES[:3] if cell else NAMES
+    try:
+        shapes = tuple(tuple(shape) for shape in given)
+    except TypeError:
+        shapes = ((),)
+    for shape in shapes:
+        whole = all(type(n) is int and n >= 1 for n in shape)
+        if len(shape) != len(wanted) or not whole:
+            raise SubjectError(
+                f"{label}={given!r}: expected tuples of {len(wanted)} whole numbers from 1, "
+                f"({', '.join(wanted)})"
+            )
+    return shapes
 
 
 def narrowed(

@@ -19,11 +19,10 @@ import gatewise.reference.published  # noqa: F401  (its kinds stand in the table
 from gatewise.reference.classes import ALL, CLASSES, DECLARED, TORCH
 from gatewise.reference.kinds import KINDS, Kind
 
-from ..cases.shapes import checked
 from .adapting.adapter import Adapter
 from .adapting.identify import identify
 from .builtin import BUILTIN
-from .capabilities import SHAPES, gaps_of
+from .capabilities import SHAPES, gaps_of, shapes_of
 from .capabilities import SubjectError as SubjectError
 from .networks import subject
 from .protocol import Subject
@@ -108,10 +107,8 @@ def _subject(target: Any, like: str | None, name: str) -> Subject:
             return found.adapter.subject(name)
         like = found.like
     like = class_of_subject(name, name.rpartition(":")[2], target, like)
-    try:
-        shapes = checked(getattr(target, SHAPES, ()), CLASSES[like].cell)
-    except ValueError as error:
-        raise SubjectError(f"{name}: {SHAPES}: {error}") from None
+    label, given = f"{name}: {SHAPES}: shapes", getattr(target, SHAPES, ())
+    shapes = shapes_of(label, given, CLASSES[like].cell)
     gaps = gaps_of(target, like)
     return replace(subject(name, like, target), unsupported=gaps, shapes=shapes)
 

@@ -23,7 +23,7 @@ from gatewise.reference.classes import CLASSES, DROP_IN
 from gatewise.reference.kinds import KINDS
 from gatewise.reference.options import Options
 
-from ...cases.shapes import Shape, checked
+from ...cases.shapes import Shape
 from ...precisions import OFFERED, WIDE
 from ..capabilities import (
     ATTRIBUTE,
@@ -32,6 +32,7 @@ from ..capabilities import (
     from_signature,
     options_of,
     required,
+    shapes_of,
     stated,
 )
 from ..protocol import Subject
@@ -271,7 +272,7 @@ class Adapter:
             form=self.form,
             computes=self.computes,
             extras=self.extras,
-            shapes=checked(self.shapes, self.cell),
+            shapes=shapes_of("shapes", self.shapes, self.cell),
         )
 
     # ------------------------------------------------------------------ checks
@@ -301,10 +302,7 @@ class Adapter:
         if self.cell and not self.layer_axis:
             raise SubjectError("layer_axis=False: expected of a layer alone")
         stated("unsupported=", self.unsupported)
-        try:
-            checked(self.shapes, self.cell)
-        except ValueError as error:
-            raise SubjectError(str(error)) from None
+        shapes_of("shapes", self.shapes, self.cell)
         _ = self.conventions
         for name in self.form:
             if name in self.unsupported:
