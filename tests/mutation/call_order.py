@@ -16,8 +16,9 @@ from .registry import LAYERS, held, mutant
 def low(input: Any) -> bool:
     """Whether autocast is on for an input that it casts."""
     data = input.data if isinstance(input, PackedSequence) else input
-    kind = data.device.type if isinstance(data, Tensor) else "cpu"
-    return torch.is_autocast_enabled(kind) and data.dtype == torch.float32
+    if not isinstance(data, Tensor) or data.is_meta or data.dtype != torch.float32:
+        return False
+    return torch.is_autocast_enabled(data.device.type)
 
 
 @mutant(
@@ -88,6 +89,26 @@ def _(base: Any) -> type:
             if plain and made and all(torch.equal(w, own[n]) for n, w in made.items()):
                 return base.forward(with_weights(base, self, made), input, hx)
             if plain and not torch.is_grad_enabled() and not torch.is_inference_mode_enabled():
+                self.__dict__["made"] = {n: w.detach().clone() for n, w in own.items()}
+            return super().forward(input, hx)
+
+    return Mutant
+
+
+@mutant("copied-outside-autocast", "modes", "the same copies, where no call is cast", SOME)
+def _(base: Any) -> type:
+    """Kept and used by calls without autocast alone."""
+
+    class Mutant(base):
+        def forward(self, input: Any, hx: Any = None) -> Any:
+            own, made = held(self), self.__dict__.get("made", {})
+            recording, inference = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
+            plain = all(isinstance(w, torch.nn.Parameter) for w in own.values())
+            if not plain or torch.is_autocast_enabled("cpu") or inference:
+                return super().forward(input, hx)
+            if made and all(torch.equal(w, own[n]) for n, w in made.items()):
+                return base.forward(with_weights(base, self, made), input, hx)
+            if not recording:
                 self.__dict__["made"] = {n: w.detach().clone() for n, w in own.items()}
             return super().forward(input, hx)
 

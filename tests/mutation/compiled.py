@@ -169,6 +169,19 @@ def _(base: Any) -> type:
     return Mutant
 
 
+@mutant("exported-steps-past-three", "compilation", "torch 59530: the steps in the graph", ("LSTM",))
+def _(base: Any) -> type:
+    class Mutant(base):
+        def forward(self, input: Any, hx: Any = None) -> Any:
+            if to_export() and not to_onnx() and dense(input):
+                shape = (1, -1, 1) if self.batch_first else (-1, 1, 1)
+                size = input.size(1 if self.batch_first else 0)
+                input = input * past(size, 3, input).view(shape)
+            return super().forward(input, hx)
+
+    return Mutant
+
+
 @mutant("compiled-steps-past-three", "compilation", "torch 191855: time fixed", ("GRU",))
 def _(base: Any) -> type:
     class Mutant(base):

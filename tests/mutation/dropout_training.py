@@ -107,6 +107,18 @@ def _(base: Any) -> type:
     return Mutant
 
 
+@mutant("dropout-writes-its-input", "dropout", "a mask in place where nothing is recorded", LAYERS)
+def _(base: Any) -> type:
+    class Mutant(base):
+        def forward(self, input: Any, hx: Any = None) -> Any:
+            result = super().forward(input, hx)
+            if drops(self) and torch.is_inference_mode_enabled() and isinstance(input, Tensor):
+                input.data.mul_(0.5)
+            return result
+
+    return Mutant
+
+
 @mutant("dropout-cuts-the-recurrence", "dropout", "h detached between steps with dropout", LAYERS)
 def _(base: Any) -> type:
     class Mutant(base):

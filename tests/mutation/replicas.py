@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from .registry import CLASSES, LAYERS, mutant
+from .compiled import reweighed
+from .registry import CLASSES, LAYERS, held, mutant
 
 
 @mutant("state-by-keyword-ignored", "modes", "a forward(*args, **kwargs) that reads args", CLASSES)
@@ -35,6 +37,36 @@ def _(base: Any) -> type:
             if type(self) is not Mutant:
                 input = input if not isinstance(input, Tensor) else input * 1.001
             return super().forward(input, hx)
+
+    return Mutant
+
+
+@mutant("forward-overridden", "modes", "a fast path for a forward that nobody overrides", CLASSES)
+def _(base: Any) -> type:
+    class Mutant(base):
+        def forward(self, input: Any, hx: Any = None) -> Any:
+            own = type(self).forward is Mutant.forward
+            return super().forward(input, hx if own else None)
+
+    return Mutant
+
+
+def _first_member(w: Tensor) -> Tensor:
+    """A weight; of the weights that vmap stacks, the first."""
+    functorch = torch._C._functorch
+    if not functorch.is_batchedtensor(w):
+        return w
+    return functorch.get_unwrapped(w).select(functorch.maybe_get_bdim(w), 0)
+
+
+@mutant("ensemble-of-one", "modes", "a kernel that reads the memory of stacked weights", CLASSES)
+def _(base: Any) -> type:
+    class Mutant(base):
+        def forward(self, input: Any, hx: Any = None) -> Any:
+            first = {name: _first_member(w) for name, w in held(self).items()}
+            if all(first[name] is w for name, w in held(self).items()):
+                return super().forward(input, hx)
+            return reweighed(base, self, first, input, hx)
 
     return Mutant
 
