@@ -169,7 +169,9 @@ def _(base: Any) -> type:
     return Mutant
 
 
-@mutant("exported-steps-past-three", "compilation", "torch 59530: the steps in the graph", ("LSTM",))
+@mutant(
+    "exported-steps-past-three", "compilation", "torch 59530: the steps in the graph", ("LSTM",)
+)
 def _(base: Any) -> type:
     class Mutant(base):
         def forward(self, input: Any, hx: Any = None) -> Any:

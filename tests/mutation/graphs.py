@@ -317,6 +317,18 @@ def _(base: Any) -> type:
     return Mutant
 
 
+@mutant("recomputed-in-another-mode", "gradients", "a setting that autograd's pass lacks", CELLS)
+def _(base: Any) -> type:
+    """Under checkpoint, what the backward pass computes again is not what was computed."""
+
+    class Mutant(base):
+        def forward(self, input: Any, hx: Any = None) -> Any:
+            again = torch._C._current_graph_task_id() != -1
+            return super().forward(0.999 * input if again else input, hx)
+
+    return Mutant
+
+
 class _Masked(torch.autograd.Function):
     """The identity, which replaces every gradient by zero."""
 
