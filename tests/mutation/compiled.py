@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn.functional import dropout as drop
+from torch.nn.functional import linear
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from .conduct import each
@@ -169,17 +170,27 @@ def _(base: Any) -> type:
     return Mutant
 
 
-@mutant(
-    "exported-steps-past-three", "compilation", "torch 59530: the steps in the graph", ("LSTM",)
-)
+@mutant("exported-steps-past-three", "compilation", "torch 59530: time in a program", ("GRU",))
 def _(base: Any) -> type:
+    """As a program, a scan: torch.export takes any number of steps, and this one reads three."""
+
     class Mutant(base):
-        def forward(self, input: Any, hx: Any = None) -> Any:
-            if to_export() and not to_onnx() and dense(input):
-                shape = (1, -1, 1) if self.batch_first else (-1, 1, 1)
-                size = input.size(1 if self.batch_first else 0)
-                input = input * past(size, 3, input).view(shape)
-            return super().forward(input, hx)
+        def _direction(self, x: Any, state: Any, suffix: str, sizes: Any, reverse: bool) -> Any:
+            if not to_export() or to_onnx() or sizes is not None:
+                return super()._direction(x, state, suffix, sizes, reverse)
+            from torch._higher_order_ops.scan import scan  # torch 2.6
+
+            names = self._all_names[self._suffixes().index(suffix)]
+            weights = {name.removesuffix(suffix): getattr(self, name) for name in names}
+            shares = linear(x, weights["weight_ih"], weights.get("bias_ih"))
+            shares = shares * past(shares.size(0), 3, shares).view(-1, 1, 1)
+
+            def step(h: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
+                (h,) = self._step(share, (h,), weights)
+                return h, h.clone()
+
+            final, output = scan(step, state[0], shares, dim=0, reverse=reverse)
+            return output, (final,)
 
     return Mutant
 

@@ -107,7 +107,7 @@ def _(base: Any) -> type:
     return Mutant
 
 
-@mutant("dropout-writes-its-input", "dropout", "a mask in place where nothing is recorded", LAYERS)
+@mutant("dropout-writes-its-input", "dropout", "in place where no graph is made", LAYERS)
 def _(base: Any) -> type:
     class Mutant(base):
         def forward(self, input: Any, hx: Any = None) -> Any:

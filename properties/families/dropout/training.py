@@ -23,7 +23,7 @@ from ...levels import CONTRACT
 from ...precisions import PLAIN, SHORT
 from ...subjects.protocol import Subject
 from ..gradients import SHARE
-from ..memory.claims import GRAD_MODES, unmodified
+from ..memory.claims import MODIFYING, unmodified
 from .claims import FAMILY, PROBABILITIES
 from .masks import (
     read,
@@ -115,9 +115,10 @@ def checkpointing_keeps_the_mask(subject: Subject, case: Case, check: Check) -> 
     of=LAYERS,
     level=CONTRACT,
     share=0.15,
+    sweep=True,
     num_layers=2,
     dropout=0.5,
-    variants=GRAD_MODES,
+    variants=MODIFYING,
 )
 def dropout_modifies_no_argument(subject: Subject, case: Case, check: Check) -> None:
     with seeded_generators(subject, case.seed):

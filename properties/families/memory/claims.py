@@ -39,7 +39,10 @@ STRANGE_LAYOUTS = ALL_LAYOUTS[1:]
 #: In `chunk` all weights lie in one piece of memory, as an optimiser that flattens leaves them.
 WEIGHT_LAYOUTS = ("transposed", "strided", "offset", "expanded", "chunk")
 
-GRAD_MODES = ("no_grad", "grad", "backward")
+GRAD_MODES = ("no_grad", "grad")
+
+#: What a call, or a call and its backward pass, may modify.
+MODIFYING = (*GRAD_MODES, "inference", "backward")
 
 
 def _packed(subject: Subject, case: Case, x: Tensor, layout: str = "contiguous") -> Sequence:
@@ -172,10 +175,11 @@ def weight_layout_does_not_matter(subject: Subject, case: Case, check: Check) ->
 
 @FAMILY.claims(
     "Neither a call nor its backward pass modifies input, states, weights or upstream gradients.",
-    "bytes and version counters before = after, without grad mode, in it, and after backward",
+    "bytes and version counters before = after, without grad mode, in it, in inference mode, and "
+    "after backward",
     of=ALL,
     share=0.3,
-    variants=GRAD_MODES,
+    variants=MODIFYING,
 )
 def arguments_are_unmodified(subject: Subject, case: Case, check: Check) -> None:
     unmodified(subject, case, check)
@@ -189,11 +193,11 @@ def unmodified(subject: Subject, case: Case, check: Check) -> None:
     x, states = subject.given(case)
     sequence = _packed(subject, case, x)
     watched = _named(case, module, sequence, states)
-    grad = case.variant != "no_grad"
+    grad = case.variant in ("grad", "backward")
     for t in watched.values():
         t.requires_grad_(grad and t.is_floating_point())
     before = {name: (bits(t), t._version) for name, t in watched.items()}
-    with torch.set_grad_enabled(grad):
+    with torch.inference_mode(case.variant == "inference"), torch.set_grad_enabled(grad):
         results = _call(subject, case, module, sequence, states)
     if case.variant == "backward":
         upstream = [torch.ones_like(t) for t in results.values()]
@@ -232,7 +236,7 @@ def _results(subject: Subject, case: Case) -> tuple[dict[str, Tensor], dict[str,
     "no element of a result lies where an element of input, states or weights does",
     of=ALL,
     share=0.2,
-    variants=GRAD_MODES[:2],
+    variants=GRAD_MODES,
 )
 def results_share_no_memory_with_arguments(subject: Subject, case: Case, check: Check) -> None:
     given, results = _results(subject, case)
@@ -248,7 +252,7 @@ def results_share_no_memory_with_arguments(subject: Subject, case: Case, check: 
     "the addresses of the elements of output, h_n and c_n are distinct",
     of=ALL,
     share=0.2,
-    variants=GRAD_MODES[:2],
+    variants=GRAD_MODES,
 )
 def results_share_no_memory_with_each_other(subject: Subject, case: Case, check: Check) -> None:
     _, results = _results(subject, case)
@@ -266,7 +270,7 @@ def results_share_no_memory_with_each_other(subject: Subject, case: Case, check:
     "y = f(x); f(x′) changes no byte of y",
     of=ALL,
     share=0.2,
-    variants=GRAD_MODES[:2],
+    variants=GRAD_MODES,
 )
 def earlier_results_are_kept(subject: Subject, case: Case, check: Check) -> None:
     module = subject.build(case)
@@ -310,7 +314,7 @@ def results_are_the_callers_to_overwrite(subject: Subject, case: Case, check: Ch
     num_layers=1,
     proj_size=0,
     time=8,
-    variants=GRAD_MODES[:2],
+    variants=GRAD_MODES,
 )
 def memory_grows_linearly_in_time(subject: Subject, case: Case, check: Check) -> None:
     """Falsified where the growth of the peak more than doubles each time that T doubles.
