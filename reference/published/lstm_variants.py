@@ -1,4 +1,4 @@
-"""Variants of the LSTM: peepholes, coupled gates, a constant in a gate, a clip, layer norm.
+"""Variants of the LSTM: peepholes, coupled gates, a constant in a gate, clip, layer norm, masks.
 
 i, f, g, o are the input gate, the forget gate, the candidate and the output gate; x is (B, I), and
 h and c are (B, H).
@@ -87,3 +87,31 @@ def LayerNormLSTM(np: Any, x: Any, h: Any, c: Any, w: Any) -> Any:
     c = layer_norm(c, w.norm_c[0], w.norm_c[1], 1e-5)
     h = sigmoid(o) * np.tanh(c)
     return h, (h, c)
+
+
+@kind(weights=_FOUR, states="h c dh dc", gates="i f g o")
+def ZoneoutLSTM(np: Any, x: Any, h: Any, c: Any, dh: Any, dc: Any, w: Any) -> Any:
+    """Where a mask is 1 the unit keeps its old value: c' = dc∘c + (1−dc)∘ĉ (Krueger et al. 2017).
+
+    The masks dh and dc are states that no step changes, so a caller passes one for all steps.  The
+    new output is made of ĉ, the cell before its mask.  In evaluation a mask is its expectation, the
+    rate of zoneout.
+    """
+    a = x @ w.weight_ih.T + h @ w.weight_hh.T + w.bias
+    i, f, g, o = np.split(a, 4, axis=-1)
+    new = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+    h = blend(dh, h, sigmoid(o) * np.tanh(new))
+    return h, (h, blend(dc, c, new), dh, dc)
+
+
+@kind(weights=_FOUR, states="h c d", gates="i f g o")
+def RecurrentDropoutLSTM(np: Any, x: Any, h: Any, c: Any, d: Any, w: Any) -> Any:
+    """A mask on the candidate alone: c' = f∘c + i∘(d∘g) (Semeniuta et al. 2016).
+
+    The mask d is a state that no step changes.  It has the scale 1/(1−p) where a unit is kept.
+    """
+    a = x @ w.weight_ih.T + h @ w.weight_hh.T + w.bias
+    i, f, g, o = np.split(a, 4, axis=-1)
+    c = sigmoid(f) * c + sigmoid(i) * (d * np.tanh(g))
+    h = sigmoid(o) * np.tanh(c)
+    return h, (h, c, d)

@@ -123,6 +123,41 @@ def layer_norm_lstm_by_hand(x: Tensor, s: States, w: Any) -> Result:
     return h, (h, c)
 
 
+def zoneout(x: Tensor, s: States, w: Any) -> Result:
+    h, c, dh, dc = s
+    i, f, g, o = (linear(x, w.weight_ih, w.bias) + linear(h, w.weight_hh)).chunk(4, -1)
+    new = sigmoid(f) * c + sigmoid(i) * tanh(g)
+    h = dh * h + (1 - dh) * (sigmoid(o) * tanh(new))
+    return h, (h, dc * c + (1 - dc) * new, dh, dc)
+
+
+def zoneout_lerp(x: Tensor, s: States, w: Any) -> Result:
+    h, c, dh, dc = s
+    whole = torch.cat([w.weight_ih, w.weight_hh], 1)
+    i, f, g, o = linear(torch.cat([x, h], -1), whole, w.bias).chunk(4, -1)
+    new = torch.addcmul(tanh(g) * sigmoid(i), sigmoid(f), c)
+    out = tanh(new) * sigmoid(o)
+    h = out + dh * (h - out)
+    return h, (h, new + (c - new) * dc, dh, dc)
+
+
+def recurrent_dropout(x: Tensor, s: States, w: Any) -> Result:
+    h, c, d = s
+    i, f, g, o = (linear(x, w.weight_ih, w.bias) + linear(h, w.weight_hh)).chunk(4, -1)
+    c = sigmoid(f) * c + sigmoid(i) * (d * tanh(g))
+    h = sigmoid(o) * tanh(c)
+    return h, (h, c, d)
+
+
+def recurrent_dropout_fused(x: Tensor, s: States, w: Any) -> Result:
+    h, c, d = s
+    whole = torch.cat([w.weight_ih, w.weight_hh], 1)
+    i, f, g, o = (torch.cat([x, h], -1) @ whole.T + w.bias).chunk(4, -1)
+    c = torch.addcmul(sigmoid(i) * tanh(g) * d, sigmoid(f), c)
+    h = tanh(c) * sigmoid(o)
+    return h, (h, c, d)
+
+
 def mgu(x: Tensor, s: States, w: Any) -> Result:
     (h,) = s
     f_x, n_x = linear(x, w.weight_ih, w.bias).chunk(2, -1)
@@ -285,6 +320,8 @@ FORMS: dict[str, tuple[Step, Step]] = {
     "ForgetOneLSTM": (forget_one, forget_one_in_the_bias),
     "ClippedLSTM": (clipped, clipped_by_minimum),
     "LayerNormLSTM": (layer_norm_lstm, layer_norm_lstm_by_hand),
+    "ZoneoutLSTM": (zoneout, zoneout_lerp),
+    "RecurrentDropoutLSTM": (recurrent_dropout, recurrent_dropout_fused),
     "MGU": (mgu, mgu_lerp),
     "LiGRU": (ligru, ligru_lerp),
     "LayerNormGRU": (layer_norm_gru, layer_norm_gru_by_hand),

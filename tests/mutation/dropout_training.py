@@ -150,3 +150,16 @@ def _(base: Any) -> type:
             return super()._step(x, state, weights)
 
     return Mutant
+
+
+@mutant(
+    "dropout-scales-as-for-a-half", "dropout", "a scale of 2 in what flows back in time", LAYERS
+)
+def _(base: Any) -> type:
+    class Mutant(base):
+        def _step(self, x: Any, state: Any, weights: Any) -> Any:
+            if drops(self):
+                state = (_Twice.apply(state[0], 2 * (1 - self.dropout)), *state[1:])
+            return super()._step(x, state, weights)
+
+    return Mutant

@@ -92,6 +92,30 @@ def _(base: Any) -> type:
     return Mutant
 
 
+@mutant("eval-adds-to-its-last-output", "states", "β = 0 on a buffer: 0 · NaN is NaN", SOME)
+def _(base: Any) -> type:
+    """A buffer for each size is its last output, which the caller may have written to."""
+
+    class Mutant(base):
+        def forward(self, input: Any, hx: Any = None) -> Any:
+            result = super().forward(input, hx)
+            busy = (
+                torch.compiler.is_compiling() or torch.jit.is_tracing() or torch.is_grad_enabled()
+            )
+            inside = torch._C._functorch.peek_interpreter_stack() is not None
+            if self.training or busy or inside or hx is not None or not isinstance(input, Tensor):
+                return result
+            h = result if base.__name__.endswith("Cell") else result[0]
+            lasts, key = self.__dict__.setdefault("lasts", {}), (h.shape, h.dtype, h.device)
+            last, lasts[key] = lasts.get(key), h
+            if last is None or h.is_meta:
+                return result
+            h = h.masked_fill(last.isnan(), torch.nan)
+            return h if base.__name__.endswith("Cell") else (h, result[1])
+
+    return Mutant
+
+
 @mutant("eval-writes-its-input", "memory", "evaluation scales its input in place", SOME)
 def _(base: Any) -> type:
     class Mutant(base):
