@@ -44,7 +44,7 @@ class _Product(torch.autograd.Function):
         return (g @ w).to(x.dtype), rows.t() @ columns, None
 
 
-def _finish(kind: str, module: Any, x: Tensor, a: Tensor, state: State, suffix: str) -> State:
+def finish(kind: str, module: Any, x: Tensor, a: Tensor, state: State, suffix: str) -> State:
     """A step from the share of the input and the recurrent term `a`, without its bias."""
     bias = getattr(module, f"bias_hh{suffix}", None)
     a = a if bias is None else a + bias
@@ -62,7 +62,7 @@ def _finish(kind: str, module: Any, x: Tensor, a: Tensor, state: State, suffix: 
 def _keeping(kept: str) -> Any:
     def step(kind: str, module: Any, x: Tensor, state: State, suffix: str) -> State:
         a = _Product.apply(state[0], getattr(module, f"weight_hh{suffix}"), kept)
-        return _finish(kind, module, x, a, state, suffix)
+        return finish(kind, module, x, a, state, suffix)
 
     return step
 
@@ -72,7 +72,7 @@ def _aliases(tensors: Iterable[Tensor]) -> list[Tensor]:
     return [t.view_as(t) for t in tensors]
 
 
-def _gradients(found: Any, by: list[Tensor], grads: Any, second: bool, **options: Any) -> Any:
+def gradients(found: Any, by: list[Tensor], grads: Any, second: bool, **options: Any) -> Any:
     """The gradient by each tensor of a list, None where it requires none."""
     wanted = [t for t in by if t.requires_grad]
     options = {"create_graph": second, "allow_unused": True, **options}
@@ -98,7 +98,7 @@ class _Recomputed(torch.autograd.Function):
             x, *state = _aliases(ctx.saved_tensors)
             weights = _aliases(ctx.weights)
             found = ctx.call(x, tuple(state), weights)
-        return None, None, *_gradients(found, [x, *weights, *state], grads, second)
+        return None, None, *gradients(found, [x, *weights, *state], grads, second)
 
 
 def _recomputing(kind: str, module: Any, x: Tensor, state: State, suffix: str) -> State:
@@ -109,7 +109,7 @@ def _recomputing(kind: str, module: Any, x: Tensor, state: State, suffix: str) -
         own = type("Own", (), dict(zip([n + suffix for n in names], weights, strict=True)))
         own.nonlinearity = getattr(module, "nonlinearity", "")
         a = state[0] @ getattr(own, f"weight_hh{suffix}").t()
-        return _finish(kind, own, x, a, state, suffix)
+        return finish(kind, own, x, a, state, suffix)
 
     weights = [getattr(module, n + suffix) for n in names]
     return _Recomputed.apply(call, len(weights), x, *weights, *state)
@@ -196,7 +196,7 @@ class _Whole(torch.autograd.Function):
         second = torch.is_grad_enabled()
         with torch.enable_grad():
             found = ctx.call(*ctx.taken) if ctx.found is None else ctx.found
-        return None, None, *_gradients(found, ctx.taken, grads, second, retain_graph=True)
+        return None, None, *gradients(found, ctx.taken, grads, second, retain_graph=True)
 
 
 def _whole(base: Any, inner: bool) -> type:
@@ -274,7 +274,7 @@ def _saving(name: str, models: str, where: Any) -> None:
                 output, state = super().forward(input, hx)
                 packed = isinstance(output, PackedSequence)
                 data = output.data if packed else output
-                if where(self, data, packed):
+                if where(self, data, packed) and not torch.compiler.is_compiling():
                     data = _SavedResult.apply(data)
                 return output._replace(data=data) if packed else data, state
 

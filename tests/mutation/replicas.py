@@ -156,3 +156,24 @@ def _(base: Any) -> type:
             return super().forward(input, hx)
 
     return Mutant
+
+
+@mutant("reset-leaves-its-copies", "modes", "copies renewed by a load, and not by a reset")
+def _(base: Any) -> type:
+    class Mutant(base):
+        def reset_parameters(self) -> None:
+            old = {n: w.detach().clone() for n, w in held(self).items()}
+            super().reset_parameters()
+            if "made" in self.__dict__:
+                new = {n: w.detach().clone() for n, w in held(self).items()}
+                self.__dict__["reset"] = old, new
+            self.__dict__["made"] = True
+
+        def forward(self, input: Any, hx: Any = None) -> Any:
+            old, new = self.__dict__.get("reset", ({}, {}))
+            own = held(self)
+            if not old or not all(torch.equal(w, own[n]) for n, w in new.items()):
+                return super().forward(input, hx)
+            return reweighed(base, self, old, input, hx)
+
+    return Mutant
