@@ -273,6 +273,13 @@ def value(x: Any) -> Any:
     return x.v if isinstance(x, Taped) else x
 
 
+def stopped(x: Any) -> Any:
+    """A value through which no adjoint goes back; of a list, each."""
+    if isinstance(x, list | tuple):
+        return type(x)(stopped(part) for part in x)
+    return Taped(x.v) if isinstance(x, Taped) else x
+
+
 def record(
     v: Any,
     back: Callable[[Adjoint], None],

@@ -33,6 +33,7 @@ from .backward_passes import PLAIN, Condition, conditions, observed, plain, resu
 from .factors_of_gradients import (
     Seen,
     factors_of_results,
+    gates_of,
     limits,
     named_factors,
     named_norm,
@@ -47,7 +48,8 @@ _LONG = 16
 
 def gradient_diagnosis(subject: Subject, case: Case) -> Iterator[Diagnosis]:
     """Yield the diagnosis as far as it is known; an empty one if all gradients are right."""
-    if KINDS[case.kind].backward is None or "gradients" in subject.unsupported:
+    row = KINDS[case.kind]
+    if (row.backward is None and row.declared is None) or "gradients" in subject.unsupported:
         return
     cases = gradient_witnesses(case)
     # A long case takes seconds, and a condition does not need it.
@@ -84,7 +86,7 @@ def explained(
         _explaining(table, passes)
         or named_factors(passes)
         or named_orders(passes, kind)
-        or _explaining(limits(seen), seen)[:1]
+        or _explaining(() if KINDS[kind].declared else limits(seen), seen)[:1]
         or named_norm([s for s in alone if "output" in s.given.upstream])
     )
     yield replace(found, faults=tuple(names))
@@ -131,7 +133,7 @@ def first_difference(found: Diagnosis, seen: Seen, what: str = GRADIENT) -> Diag
     wrong = outside(seen.got[names[0]], seen.want[names[0]])
     index = tuple(int(i[0]) for i in np.nonzero(wrong))
     gate = ""
-    if names[0].startswith(("weight_ih", "weight_hh", "bias")):
+    if gates_of(seen.given.case.kind, names[0]):
         gate, index = _gate(seen.given.case, index)
     place = Place(what + names[0], index, gate=gate)
     results = tuple(what + n for n in names)
@@ -142,7 +144,7 @@ def _gate(case: Case, index: tuple[int, ...]) -> tuple[str, tuple[int, ...]]:
     """The gate of a row of a weight, and the index within the gate's block."""
     gates, row = KINDS[case.kind].gates, index[0]
     own = (row % case.hidden_size, *index[1:])
-    return (gates[row // case.hidden_size], own) if len(gates) > 1 else ("", index)
+    return gates[row // case.hidden_size], own
 
 
 # ---------------------------------------------------------------- second derivatives

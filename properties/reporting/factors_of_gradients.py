@@ -18,6 +18,7 @@ import numpy as np
 from gatewise.reference.ball import Ball
 from gatewise.reference.formats import Array
 from gatewise.reference.kinds import KINDS
+from gatewise.reference.options import own_name
 
 from ..cases.case import Case
 from .backward_legs import (
@@ -148,12 +149,23 @@ def _last(own: list[str]) -> str:
     return max(_LEAF.sub(r"\g<layer>", n) for n in own)
 
 
+def gates_of(kind: str, name: str) -> tuple[str, ...]:
+    """The letters of the blocks of H rows that a weight has; none where it has one or others."""
+    row, gates = KINDS[kind], KINDS[kind].gates
+    if row.declared is not None:
+        shape = row.shapes.get(own_name(name))
+        blocks = 1 if shape is None else shape.blocks()
+    else:
+        blocks = len(gates) if name.startswith(("weight_ih", "weight_hh", "bias")) else 1
+    return gates if blocks == len(gates) > 1 else ()
+
+
 def named_orders(seen: Sequence[Seen], kind: str) -> list[str]:
     """An order of the gates, or another weight, that explains the wrong gradients, in words."""
     wrong = sorted({n for s in seen for n in s.wrong()})
     gates, who = KINDS[kind].gates, group(wrong, sorted({n for s in seen for n in s.got}))
     found = []
-    gated = [n for n in wrong if n.startswith(("weight_ih", "weight_hh", "bias"))]
+    gated = [n for n in wrong if gates_of(kind, n)]
     if gated == wrong:
         for order in permutations(range(len(gates))):
             blocks = [s.want[n].v.shape[0] // len(gates) for s in seen for n in wrong if n in s.got]

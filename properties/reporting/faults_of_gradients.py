@@ -36,6 +36,7 @@ from .backward_legs import (
     zero,
 )
 from .faults_of_arguments import GATE_TITLES
+from .faults_of_steps import step_gradient_faults
 
 
 def _several(case: Case) -> bool:
@@ -257,10 +258,12 @@ def _upstreams(kind: str, cell: bool) -> Iterator[GradientFault]:
 
 
 def gradient_faults(kind: str, cell: bool, several: bool) -> list[GradientFault]:
-    """The named faults of a backward pass; `kind` is RNN, LSTM or GRU.
+    """The named faults of a backward pass.
 
     Where no pass has `several` steps, what does not flow between them is not told apart.
     """
+    if KINDS[kind].declared is not None:
+        return [*_upstreams(kind, cell), *step_gradient_faults(kind)]
     flow = _flow(kind) if several else ()
     found = [*_upstreams(kind, cell), *flow, *_directions(kind)]
     if not cell:

@@ -1,4 +1,8 @@
-"""Named faults of declared kinds: blocks of weights exchanged or left out, and changed steps."""
+"""Named faults of declared kinds: blocks of weights exchanged or left out, and changed steps.
+
+A fault of the gradients alone is a step with the right values, through a part of which no gradient
+flows, or an upstream gradient that is changed.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,8 @@ from gatewise.reference.formats import Array
 from gatewise.reference.kinds import KINDS, Kind
 from gatewise.reference.options import own_name
 
-from .changed_steps import changed_steps
+from .backward_legs import GradientFault, Pass
+from .changed_steps import changed_steps, stopped_steps
 from .faults_of_arguments import Call, Fault, of_layers, of_states, of_weights
 
 
@@ -31,6 +36,14 @@ def step_faults(kind: str, cell: bool) -> Iterator[Fault]:
     assert row.declared is not None
     for title, step in changed_steps(row.declared.step, row.states):
         yield Fault(title, _with_step(row, step))
+
+
+def step_gradient_faults(kind: str) -> Iterator[GradientFault]:
+    """The faults of a declared kind whose results are right and whose gradients are not."""
+    row = KINDS[kind]
+    assert row.declared is not None
+    for title, step in stopped_steps(row.declared.step, row.states):
+        yield GradientFault(title, _gradients_with_step(row, step))
 
 
 def block_names(row: Kind, name: str) -> list[str]:
@@ -111,6 +124,19 @@ def _with_step(row: Kind, step: Callable[..., Any]) -> Callable[[Call], dict[str
             return replace(call, options=replace(call.options, kind=name)).results()
 
     return results
+
+
+def _gradients_with_step(row: Kind, step: Callable[..., Any]) -> Callable[[Pass], dict[str, Ball]]:
+    """The gradients with another step, for the same arguments."""
+
+    def gradients(given: Pass) -> dict[str, Ball]:
+        case, arrays = given.case, given.case.weight_arrays
+        x, state = case.input_array, case.state_arrays
+        with _standing(row, step) as name:
+            other = replace(given, case=case.but(kind=name))
+            return other.gradients(x=x, state=state, weights=arrays)
+
+    return gradients
 
 
 @contextmanager

@@ -107,6 +107,7 @@ class BiasLeftOut(PeepholeCell):
 
 
 VALUES, WEIGHTS = "equals_reference", "gradient_of_own_weights"
+STATES = "gradient_of_own_states"
 #: Fault → the property that falsifies it, and the words of its diagnosis or message.
 FAULTS = {
     PeepholeOfTheOldCellOnO: (VALUES, "the old c read in line"),
@@ -116,9 +117,9 @@ FAULTS = {
     PeepholesReversed: (VALUES, "0 and 2 swapped in peephole"),
     OnePeepholeForAll: (VALUES, "peephole[0] for all blocks"),
     NoPeepholeOnO: (VALUES, "the term `w.peephole[2] * c` of line"),
-    PeepholeGradientDropped: (WEIGHTS, "gradient of peephole"),
-    CellGradientThroughPeepholesDropped: ("gradient_of_own_states", "gradient of c_0"),
-    GradientOfTheNewCellOnODropped: (WEIGHTS, "gradient of weight_ih"),
+    PeepholeGradientDropped: (WEIGHTS, "the gradient of peephole dropped"),
+    CellGradientThroughPeepholesDropped: (STATES, "no gradient to the old c through peephole"),
+    GradientOfTheNewCellOnODropped: (WEIGHTS, "no gradient to the new c through peephole"),
     RecurrentWeightsTransposed: (VALUES, "weight_hh transposed"),
     BiasLeftOut: (VALUES, "bias left out"),
 }
@@ -130,8 +131,8 @@ def test_a_planted_fault_is_falsified_and_named(factory: Any, tmp_path: Path) ->
     plan = Plan(CATALOGUE[name], subject_of(factory), "float32")
     record = diagnosed(plan, run(plan, seed=1), tmp_path)
     assert record.status == FALSIFIED
-    told = "\n".join([record.message, *record.diagnosis.faults])
-    assert words in told, told
+    told = "\n".join(record.diagnosis.faults)
+    assert words in told, told or record.message
 
 
 def test_twelve_faults_are_planted() -> None:

@@ -8,10 +8,12 @@ import pytest
 import torch
 from torch.nn.functional import linear, logsigmoid
 
+from gatewise.properties.cases.case import Case
 from gatewise.properties.families.catalogue import CATALOGUE
+from gatewise.properties.reporting.diagnosis_of_gradients import gradient_diagnosis
 from gatewise.properties.running.engine import run
 from gatewise.properties.running.plans import Plan
-from gatewise.properties.running.records import FALSIFIED, HOLDS
+from gatewise.properties.running.records import FALSIFIED, HOLDS, Diagnosis
 from gatewise.properties.subjects.loading import as_subject
 from gatewise.reference.classes import CLASSES, DECLARED
 from gatewise.reference.kinds import KINDS
@@ -43,6 +45,15 @@ def test_both_forms_are_right(name: str) -> None:
             assert record.status == HOLDS, record.message
             ratios.append(record.worst)
     assert 0 < max(ratios) < 1
+
+
+@pytest.mark.parametrize("name", ["PeepholeLSTM", "SRU", "SLSTM", "ZoneoutLSTM"])
+def test_a_right_gradient_has_no_diagnosis(name: str) -> None:
+    for subject in subjects(name):
+        row = CLASSES[subject.like]
+        time = 1 if row.cell else 3
+        case = Case(row.kind, cell=row.cell, input_size=3, hidden_size=4, batch=2, time=time)
+        assert [d for d in gradient_diagnosis(subject, case) if d != Diagnosis()] == []
 
 
 def unstable(x: Any, s: Any, w: Any) -> Any:

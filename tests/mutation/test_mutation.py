@@ -13,12 +13,12 @@ import pytest
 from gatewise.properties.families.catalogue import CATALOGUE, properties_for
 from gatewise.properties.running.engine import run
 from gatewise.properties.running.glance import GLANCE
-from gatewise.properties.running.plans import Plan
+from gatewise.properties.running.plans import Plan, plans
 from gatewise.properties.running.records import VACUOUS
 from gatewise.reference.classes import TORCH
 
 from .all import MUTANTS
-from .alone import ALONE
+from .alone import ALONE, ALONE_CLAIM
 from .correct import CORRECT
 from .kill import PRECISIONS, first_kill
 from .registry import CLASSES, FAULT_CLASSES
@@ -126,6 +126,17 @@ def test_a_family_sees_what_the_others_let_pass(family: str) -> None:
             plan = Plan(prop, subject, "float32")
             record = run(plan, profile="quick", most=GLANCE, shrink=False)
             assert record.passed or record.status == VACUOUS, record
+
+
+@pytest.mark.parametrize("claim", ALONE_CLAIM)
+def test_a_claim_sees_what_no_other_sees(claim: str) -> None:
+    mutant = MUTANTS[ALONE_CLAIM[claim]]
+    records = (  # that no other sees it: python -m tests.mutation.alone CLAIM
+        run(plan, shrink=False)
+        for plan in plans([mutant.subject], ["cpu"], PRECISIONS)
+        if plan.prop.name == claim
+    )
+    assert any(not r.passed for r in records), f"{mutant.name} ({mutant.models}) survives {claim}"
 
 
 @pytest.mark.parametrize("name", CORRECT)

@@ -79,7 +79,8 @@ def test_the_command_puts_every_lone_mutant_or_those_of_the_families_named(
     put: list[str] = []
 
     def one(task: Any, calls: Any, jobs: int) -> Any:
-        for (name,) in calls:
+        for name, profile in calls:
+            assert profile == "standard"
             put.append(name)
             yield name, {"memory": ["memory_grows_linearly_in_time"]}
 
@@ -90,7 +91,10 @@ def test_the_command_puts_every_lone_mutant_or_those_of_the_families_named(
     monkeypatch.setattr(sys, "argv", ["alone", "memory"])
     assert alone.main() == 0
     assert put[-1] == alone.ALONE["memory"]
+    monkeypatch.setattr(sys, "argv", ["alone", "graph_is_freed"])
+    assert alone.main() == 1  # another claim sees its mutant here
+    assert put[-1] == alone.ALONE_CLAIM["graph_is_freed"]
     monkeypatch.setattr(sys, "argv", ["alone", "colour"])
     with pytest.raises(SystemExit):
         alone.main()
-    assert "FAMILY 'colour': expected one of agreement" in capsys.readouterr().err
+    assert "NAME 'colour': expected one of agreement" in capsys.readouterr().err
