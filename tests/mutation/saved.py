@@ -100,13 +100,14 @@ def _(base: Any) -> type:
     class Mutant(base):
         def forward(self, input: Any, hx: Any = None) -> Any:
             weights, states = held(self), () if hx is None else hx if lstm else (hx,)
+            names, count = list(weights), len(states)  # `call` must keep no argument alive
 
             def call(x: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
                 plain = object.__new__(base)
-                own = dict(zip(weights, rest[len(states) :], strict=True))
+                own = dict(zip(names, rest[count:], strict=True))
                 plain.__dict__ = {**self.__dict__, "_parameters": {**self._parameters, **own}}
-                given = rest[: len(states)]
-                found = base.forward(plain, x, None if hx is None else given if lstm else given[0])
+                given = rest[:count] if lstm else rest[0]
+                found = base.forward(plain, x, given if count else None)
                 return found if lstm else (found,)
 
             if not torch.is_grad_enabled() or torch.compiler.is_compiling():
