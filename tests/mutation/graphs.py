@@ -272,9 +272,11 @@ def _saving(name: str, models: str, where: Any) -> None:
         class Mutant(base):
             def forward(self, input: Any, hx: Any = None) -> Any:
                 output, state = super().forward(input, hx)
+                if torch.compiler.is_compiling():
+                    return output, state
                 packed = isinstance(output, PackedSequence)
                 data = output.data if packed else output
-                if where(self, data, packed) and not torch.compiler.is_compiling():
+                if where(self, data, packed):
                     data = _SavedResult.apply(data)
                 return output._replace(data=data) if packed else data, state
 
