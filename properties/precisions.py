@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -90,6 +91,13 @@ def dtype_of(precision: str) -> torch.dtype:
     return TABLE[precision].dtype
 
 
+def set_sums(reduced: tuple[Any, Any]) -> None:
+    """Whether cuBLAS may add the parts of a sum (split-K) in float16, and in bfloat16."""
+    matmul = torch.backends.cuda.matmul
+    matmul.allow_fp16_reduced_precision_reduction = reduced[0]
+    matmul.allow_bf16_reduced_precision_reduction = reduced[1]
+
+
 def switch(precision: str) -> None:
     """Set what a precision needs of the process: TF32 or not, and sums of products in float32.
 
@@ -100,6 +108,4 @@ def switch(precision: str) -> None:
     tf32 = TABLE[precision].tf32
     torch.set_float32_matmul_precision("high" if tf32 else "highest")
     torch.backends.cudnn.allow_tf32 = tf32
-    # By default cuBLAS may add the parts of a sum (split-K) in the format of the factors.
-    torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
-    torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
+    set_sums((False, False))  # by default cuBLAS may

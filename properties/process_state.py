@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from .devices import used
+from .precisions import set_sums
 
 
 def native_threads() -> int:
@@ -189,12 +190,6 @@ def _sums() -> tuple[Any, Any]:
     )
 
 
-def _set_sums(state: tuple[Any, Any]) -> None:
-    matmul = torch.backends.cuda.matmul
-    matmul.allow_fp16_reduced_precision_reduction = state[0]
-    matmul.allow_bf16_reduced_precision_reduction = state[1]
-
-
 #: Setting → the function that reads it, the function that sets it.
 SETTINGS: dict[str, tuple[Read, Write]] = {
     "the default dtype": (torch.get_default_dtype, torch.set_default_dtype),
@@ -205,7 +200,7 @@ SETTINGS: dict[str, tuple[Read, Write]] = {
     "anomaly detection": (torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
     "deterministic algorithms": (_deterministic, _set_deterministic),
     "the precision of float32 products": (_products, _set_products),
-    "the precision of sums in cuBLAS": (_sums, _set_sums),
+    "the precision of sums in cuBLAS": (_sums, set_sums),
     "flushing of subnormal numbers": (_flushes, torch.set_flush_denormal),
     "NumPy's handling of floating-point errors": (np.geterr, lambda state: np.seterr(**state)),
     "the current directory": (_directory, os.chdir),

@@ -10,6 +10,7 @@ from gatewise.reference.classes import ALL
 from gatewise.reference.formats import Array
 
 from ..cases.case import Case
+from ..checking import oracle
 from ..checking.comparison import Check, agree
 from ..checking.oracle import expected
 from ..levels import CONTRACT, VALUES
@@ -33,13 +34,7 @@ def final_states(case: Case, got: Results) -> list[Array]:
 )
 def result_shapes(subject: Subject, case: Case, check: Check) -> None:
     got = subject.run(case)
-    shapes = dict(zip(case.final_names, case.state_shapes, strict=True))
-    if case.output_size:
-        rows = case.input_shape[:-1] if case.cell else (case.time,)
-        shapes["output"] = (*rows, case.output_size)
-    elif not case.cell:
-        shapes["output"] = (*case.input_shape[:-1], case.options.output_size)
-    for name, shape in shapes.items():
+    for name, shape in oracle.result_shapes(case).items():
         check.same(f"shape of {name}", tuple(got[name].shape), shape)
 
 
