@@ -66,11 +66,13 @@ def _product(function: Any) -> Any:
     return step
 
 
-for _function, _name, _models in (
-    (_SavedByData, "state-saved-by-data", ".data hides a change from the version counter"),
-    (_OwnVersions, "state-out-of-sight-of-hooks", "a kernel that looks after versions itself"),
-):
-    for _like, _factory in stepping(_product(_function), ("RNNCell", "GRUCell")):
+#: A GRU's state is saved once more, by z∘h, whose version autograd checks.
+_ROWS = (
+    (_SavedByData, ("RNNCell",), "state-saved-by-data", ".data hides a change from its version"),
+    (_OwnVersions, CELLS, "state-out-of-sight-of-hooks", "a kernel that looks after versions"),
+)
+for _function, _kinds, _name, _models in _ROWS:
+    for _like, _factory in stepping(_product(_function), _kinds):
         register(_name, _like, _factory, "gradients", _models)
 
 

@@ -20,7 +20,7 @@ from ...precisions import FLOAT32
 from ...subjects.capabilities import machine_lacks, torch_lacks
 from ...subjects.protocol import Unsupported
 from .calls import Nested, Recorder, flat
-from .compilers import first_line, quiet, refusals
+from .compilers import first_line, fresh, quiet, refusals
 from .torchscript import adapted
 
 
@@ -36,7 +36,7 @@ def exported(module: nn.Module, args: tuple[Any, ...], dynamic: Any = None) -> n
     """
     if not hasattr(torch, "export") or not hasattr(torch.export, "export"):
         raise torch_lacks("torch.export")
-    with quiet(), refusals():
+    with fresh(), quiet(), refusals():  # what was compiled before may fix a size of a scan
         program = torch.export.export(module, args, dynamic_shapes=dynamic)
     return program.module()
 
@@ -145,7 +145,7 @@ def in_onnxruntime(call: Recorder, *, by_dynamo: bool, dynamic: Any = None) -> N
         adapted(call.module)
     names = input_names(call)
     options: dict[str, Any] = {"input_names": names}
-    with quiet(), refusals(), _elsewhere():
+    with fresh(), quiet(), refusals(), _elsewhere():
         if by_dynamo:
             options |= {} if dynamic is None else {"dynamic_shapes": dynamic}
             program: Any = torch.onnx.export(call.module, call.args, dynamo=True, **options)
