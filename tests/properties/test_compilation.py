@@ -25,6 +25,7 @@ from gatewise.properties.running.records import FALSIFIED, HOLDS, NOT_RUN, UNSUP
 from gatewise.properties.subjects.builtin import BUILTIN
 from gatewise.properties.subjects.loading import load_subject
 from gatewise.properties.subjects.protocol import Unsupported
+from tests.mutation.all import MUTANTS
 from tests.mutation.correct import CORRECT
 
 BROKEN = str(Path(__file__).with_name("broken_graphs.py"))
@@ -151,3 +152,11 @@ def test_torchs_own_trouble_with_a_plain_subclass_accuses_nobody(like: str) -> N
     if like != "LSTM":  # torch does not script that one
         assert record.comparisons > 0
         assert "torch.jit.save" in record.message
+
+
+def test_an_export_does_not_depend_on_an_export_before() -> None:
+    pytest.importorskip("torch._higher_order_ops.scan")
+    scans = MUTANTS["GRU-exported-steps-past-three"].subject
+    for prop in ("exported_program_takes_any_batch", "exported_program_takes_any_time"):
+        record = run(Plan(CATALOGUE[prop], scans, "float32"), profile="quick", shrink=False)
+    assert record.status == FALSIFIED, record.message
