@@ -89,6 +89,14 @@ class WritesIntoStateWhenTraining(nn.LSTM):
         return output, (h, c)
 
 
+class WritesIntoInputInInference(nn.LSTM):
+    def forward(self, input: Any, hx: Any = None) -> Any:
+        result = super().forward(input, hx)
+        if torch.is_inference_mode_enabled():
+            _data(input).data.mul_(0.5)
+        return result
+
+
 class _WritesIntoGradient(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, c: Tensor) -> Tensor:
@@ -186,6 +194,7 @@ FAULTS = [
     ("weight_layout_does_not_matter", OneChunk, r"c_n for (chunk|offset) weights\["),
     ("arguments_are_unmodified", WritesIntoInput, r"version of input is 1, expected 0"),
     ("arguments_are_unmodified", WritesIntoStateWhenTraining, r"c_0"),
+    ("arguments_are_unmodified", WritesIntoInputInInference, r"input keeps its bytes is False"),
     ("arguments_are_unmodified", WritesIntoUpstreamGradient, r"the gradient of c_n keeps its b"),
     ("results_share_no_memory_with_arguments", StateGoesThrough, r"elements of c_n that lie in c_"),
     ("results_share_no_memory_with_each_other", FinalIsAView, r"elements of h_n that lie in outpu"),
