@@ -23,6 +23,14 @@ is rounded itself.  The sum, 1/n and the mean may be stored.
 Each square passes at most n+8 roundings: two of its difference, its own, three of w or 1/n and the
 product with it, and the additions.
 
+**Norms.**  y = d∘s with d = x − m and s = 1/√(v + ε), v = mean d².  Where x moves by δ, |δ| ≤ r,
+d moves by e = δ − mean δ and v by Δ = 2 mean(d∘e) + mean e², and s' − s = −Δ g(s') with
+g(t) = s²t²/(s+t), g(s) = s³/2.  So
+    y' − y = [e s − d s³ mean(d∘e)] + e (s' − s) − d (mean e²·g(s') + 2 mean(d∘e)(g(s') − g(s))).
+The bracket is linear in δ, with the matrix s(δ_ij − 1/n − ŷ_i ŷ_j/n), ŷ = d s: in a norm of few
+units most of what x moves is lost in it.  The rest is of second order.  For RMS norm m is 0 and the
+matrix has no 1/n.  What a norm itself rounds is charged for the x that moved.
+
 E[x²] − E[x]² has no rule: it cancels, and is off by γ·E[x²], which may be any multiple of σ².  Who
 means that form writes it in these operations, and is charged for it.
 """
@@ -67,14 +75,15 @@ def variance(a: Ball, axis: Axis = None, keepdims: bool = False, **options: Any)
     """The mean of the squared differences from the mean, by two passes or by a running sum."""
     if options:
         raise TypeError(f"np.var of Balls has no rule with {', '.join(options)}")
-    v, radius = _variance(a, axis)
+    v, moved, own = _variance(a, axis)
+    radius = moved + own
     if not keepdims:
         v, radius = (np.squeeze(part, axis=axis) for part in (v, radius))
     return settled_ball(a.precision, v, radius)
 
 
-def _variance(a: Ball, axis: Axis) -> tuple[Array, Array]:
-    """Value and radius of the variance, with its axes kept."""
+def _variance(a: Ball, axis: Axis) -> tuple[Array, Array, Array]:
+    """The variance with its axes kept, how far its argument moves it, and what it rounds itself."""
     p, x, r = a.precision, a.v, a.radius
 
     def average(part: Array) -> Array:
@@ -94,9 +103,10 @@ def _variance(a: Ball, axis: Axis) -> tuple[Array, Array]:
     # A difference may be stored, and so may the square, the sum, 1/n and the mean.
     rate = gamma(n + 8, p.u_accumulation) + p.stores * gamma(6, p.u)
     floor = UNDERFLOW_SLACK * (4.0 * p.storage.eta + n * p.accumulation.eta)
-    radius = moved + SLACK * (by_mean + rate * (far + by_mean) + np.minimum(most, floor))
+    own = SLACK * (by_mean + rate * (far + by_mean) + np.minimum(most, floor))
     # The sum of the terms, and that of the squares, must not pass the largest number.
-    return v, _bounded(p, n * np.maximum(average_size, 2.0 * (far + radius)), radius)
+    room = n * np.maximum(average_size, 2.0 * (far + moved + own))
+    return v, moved, _bounded(p, room, own)
 
 
 def _mean_error(p: Precision, n: int, average_size: Array) -> Array:
@@ -139,6 +149,33 @@ def _scale(p: Precision, v: Array, radius: Array, eps: float) -> tuple[Array, Ar
     return f, moved + own
 
 
+#: The most terms of a norm whose matrix is used: it has as many rows and columns.
+_MATRIX = 64
+
+
+def _propagated(
+    d: Array, r: Array, q: Array, v: Array, mv: Array, eps: float, centred: bool
+) -> tuple[Array, Array]:
+    """How far d∘s goes where x moves by at most r, d by q and v by mv; and the lowest v."""
+    n = d.shape[-1]
+    slack = (n + 16.0) * 2.0**-52  # of these lines, in float64
+    least = np.maximum(v * (1.0 - slack) - mv, 0.0)
+    s, t, low = (1.0 / np.sqrt(a + eps) for a in (v, least, v * (1.0 + slack) + mv))
+    apart = np.maximum(t - s, s - low) + slack * t
+    moved = q * t + np.abs(d) * apart
+    if n <= _MATRIX:
+        hat = d * s
+        matrix = np.abs(np.eye(n) - (centred + hat[..., :, None] * hat[..., None, :]) / n)
+        first = s * ((matrix + slack) @ r[..., None])[..., 0]
+        at_s, at_t, at_low = (s * s * a * a / (s + a) for a in (s, t, low))
+        bent = np.mean(r * r, axis=-1, keepdims=True) * at_t
+        linear = 2.0 * np.mean(np.abs(d) * r, axis=-1, keepdims=True)
+        bent = bent + linear * (np.maximum(at_t - at_s, at_s - at_low) + slack * at_t)
+        moved = np.fmin(moved, first + q * apart + np.abs(d) * bent)
+    moves = np.any(r > 0.0, axis=-1, keepdims=True)
+    return np.where(moves, np.where(np.isnan(moved), np.inf, moved), 0.0), least
+
+
 @layer_norm.register
 def _(x: Ball, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Ball:
     """(x − m)·s∘w + b with s = 1/√(var + eps), in every order of its products and sums.
@@ -151,16 +188,17 @@ def _(x: Ball, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Ball:
     m = np.mean(x.v, axis=-1, keepdims=True)
     far_m = np.mean(x.absolute + r, axis=-1, keepdims=True)
     most = np.max(x.absolute + r, axis=-1, keepdims=True)
-    v, radius = _variance(x, -1)
-    s, rs = _scale(p, v, radius, eps)
-    # Of x − m: its argument's radius, and the error of a running mean or of one from the sum.
-    root = np.sqrt(max(1.0, 0.5 * math.log2(n)) * (v + radius))
+    v, mv, own = _variance(x, -1)
+    d, q = x.v - m, r + np.mean(r, axis=-1, keepdims=True)
+    moved, least = _propagated(d, r, q, v, mv, eps, centred=True)
+    t, rt = _scale(p, least, own, eps)
+    # The error of a running mean, or of one from the sum.
+    root = np.sqrt(max(1.0, 0.5 * math.log2(n)) * (v + mv + own))
     running = p.u_accumulation * (0.5 * (n + 1) * most + 6.0 * root)
     e = np.maximum(SLACK * running, _mean_error(p, n, far_m))
-    rd = r + np.mean(r, axis=-1, keepdims=True) + e
-    d, far = x.v - m, x.absolute + far_m + rd
-    moved = rd * (s + rs) + np.abs(d) * rs
-    return _affine(x, d * s, moved, (far, s + rs), weight, bias)
+    moved = moved + e * (t + rt) + (np.abs(d) + q) * rt
+    factors = x.absolute + far_m + q + e, t + rt
+    return _affine(x, d / np.sqrt(v + eps), moved, factors, weight, bias)
 
 
 @rms_norm.register
@@ -169,13 +207,15 @@ def _(x: Ball, weight: Any = None, eps: float = 1e-5) -> Ball:
     p, r = x.precision, x.radius
     n, far = x.shape[-1], x.absolute + r
     v = np.mean(x.v * x.v, axis=-1, keepdims=True)
-    moved = np.mean(r * (2.0 * x.absolute + r), axis=-1, keepdims=True)
+    mv = np.mean(r * (2.0 * x.absolute + r), axis=-1, keepdims=True)
     rate = gamma(n + 3, p.u_accumulation) + p.stores * gamma(4, p.u)
     floor = UNDERFLOW_SLACK * (4.0 * p.storage.eta + n * p.accumulation.eta)
-    radius = moved + SLACK * (rate * (v + moved) + floor)
-    s, rs = _scale(p, v, _bounded(p, 2.0 * n * (v + radius), radius), eps)
-    moved = r * (s + rs) + x.absolute * rs
-    return _affine(x, x.v * s, moved, (far, s + rs), weight, None)
+    own = SLACK * (rate * (v + mv) + floor)
+    own = _bounded(p, 2.0 * n * (v + mv + own), own)
+    moved, least = _propagated(x.v, r, r, v, mv, eps, centred=False)
+    t, rt = _scale(p, least, own, eps)
+    moved = moved + far * rt
+    return _affine(x, x.v / np.sqrt(v + eps), moved, (far, t + rt), weight, None)
 
 
 def _affine(

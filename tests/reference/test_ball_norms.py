@@ -186,6 +186,22 @@ def test_inexact_arguments_move_the_results_within_their_radii(name: str) -> Non
     assert 0.3 < largest <= 1, largest
 
 
+@pytest.mark.parametrize("norm", [layer_norm, rms_norm])
+@pytest.mark.parametrize("n", [*SIZES, 65])
+def test_some_units_that_move_carry_the_others_within_their_radii(norm: Any, n: int) -> None:
+    """In float64, where the roundings are small beside the radii; in an extended format outside."""
+    p, rng, largest = PRECISIONS["float64"], np.random.RandomState(n), 0.0
+    for eps in (1e-12, 1e-5, 1.0):
+        x = np.concatenate([rows(p, seed, n) for seed in range(20)])
+        r = np.abs(x) * 10.0 ** rng.uniform(-8, 1, (len(x), 1)) * rng.choice([0, 1, 1], x.shape)
+        ball = norm(Ball(x, p, SLACK * r), eps=eps)
+        away = np.sign(x - x.mean(-1, keepdims=True) + 1e-300)
+        for signs in (away, -away, *(rng.choice([-1.0, 1.0], x.shape) for _ in range(6))):
+            got = norm((x + r * signs).astype(np.longdouble), eps=np.longdouble(eps))
+            largest = max(largest, worst(ball, got.astype(np.float64)))
+    assert (n == 1 and norm is layer_norm) or 0.3 < largest <= 1, largest
+
+
 @pytest.mark.parametrize("precision", ["float64", "float32", "float16", "bfloat16"])
 @pytest.mark.parametrize("name", ["layer_norm", "rms_norm", "mean", "var", "cumsum"])
 def test_torch_lies_within_the_ball(name: str, precision: str) -> None:
