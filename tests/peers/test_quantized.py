@@ -13,7 +13,7 @@ import gatewise.peers.quantized as peer
 from gatewise.properties.families.catalogue import CATALOGUE
 from gatewise.properties.running.engine import run
 from gatewise.properties.running.plans import Plan
-from gatewise.properties.running.records import FALSIFIED, HOLDS, UNSUPPORTED, Record
+from gatewise.properties.running.records import FALSIFIED, FLAKY, HOLDS, UNSUPPORTED, Record
 from gatewise.properties.subjects.loading import as_subject
 
 LAYERS = ("LSTM", "GRU")
@@ -108,7 +108,8 @@ def test_a_state_of_too_many_rows_is_taken(spec: str) -> None:
 def test_a_state_with_a_dimension_more_is_taken(spec: str) -> None:
     sizes = {"hidden_size": 2, "batch": 2}  # equal, so that the state fits the results
     found = record(f"gatewise.peers.quantized:{spec}", "state_of_wrong_rank_is_refused", **sizes)
-    assert found.status == FALSIFIED
+    # It reads past an end, so the same call may end in another way when it is put again.
+    assert found.status in (FALSIFIED, FLAKY)
     assert "accepted" in found.message or "SIGSEGV" in found.message
 
 
