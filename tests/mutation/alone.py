@@ -92,9 +92,8 @@ def seen(name: str, profile: str) -> tuple[str, dict[str, list[str]]]:
         names = found.get(plan.prop.family, [])
         if plan.prop.name in names:
             continue
-        first = run(plan, profile="standard", most=GLANCE, shrink=False)
-        record = first
-        if first.passed or first.status == VACUOUS:  # so few cases may hold nothing to compare
+        record = run(plan, profile="standard", most=GLANCE, shrink=False)
+        if record.passed or record.status == VACUOUS:  # so few cases may hold nothing to compare
             record = run(plan, profile=profile, shrink=False)
         if not record.passed:
             found[plan.prop.family] = [*names, plan.prop.name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -78,41 +79,39 @@ def _(base: Any) -> type:
     return Mutant
 
 
-@mutant(
-    "transposed-kept-from-no-grad", "modes", "weights copied without grad, used in training", SOME
-)
-def _(base: Any) -> type:
-    class Mutant(base):
-        def forward(self, input: Any, hx: Any = None) -> Any:
-            own, made = held(self), self.__dict__.get("made", {})
-            plain = all(isinstance(w, torch.nn.Parameter) for w in own.values())
-            if plain and made and all(torch.equal(w, own[n]) for n, w in made.items()):
-                return base.forward(with_weights(base, self, made), input, hx)
-            if plain and not torch.is_grad_enabled() and not torch.is_inference_mode_enabled():
-                self.__dict__["made"] = {n: w.detach().clone() for n, w in own.items()}
-            return super().forward(input, hx)
+def copying(name: str, models: str, skipped: Callable[[], bool]) -> None:
+    """Register classes that keep copies of their weights from calls without gradients.
 
-    return Mutant
+    Where `skipped()` holds, a call neither makes nor uses them.
+    """
 
-
-@mutant("copied-outside-autocast", "modes", "the same copies, where no call is cast", SOME)
-def _(base: Any) -> type:
-    """Kept and used by calls without autocast alone."""
-
-    class Mutant(base):
-        def forward(self, input: Any, hx: Any = None) -> Any:
-            own, made = held(self), self.__dict__.get("made", {})
-            recording, inference = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
-            plain = all(isinstance(w, torch.nn.Parameter) for w in own.values())
-            if not plain or torch.is_autocast_enabled("cpu") or inference:
+    def make(base: Any) -> type:
+        class Mutant(base):
+            def forward(self, input: Any, hx: Any = None) -> Any:
+                own, made = held(self), self.__dict__.get("made", {})
+                if skipped() or not all(isinstance(w, torch.nn.Parameter) for w in own.values()):
+                    return super().forward(input, hx)
+                if made and all(torch.equal(w, own[n]) for n, w in made.items()):
+                    return base.forward(with_weights(base, self, made), input, hx)
+                if not torch.is_grad_enabled() and not torch.is_inference_mode_enabled():
+                    self.__dict__["made"] = {n: w.detach().clone() for n, w in own.items()}
                 return super().forward(input, hx)
-            if made and all(torch.equal(w, own[n]) for n, w in made.items()):
-                return base.forward(with_weights(base, self, made), input, hx)
-            if not recording:
-                self.__dict__["made"] = {n: w.detach().clone() for n, w in own.items()}
-            return super().forward(input, hx)
 
-    return Mutant
+        return Mutant
+
+    mutant(name, "modes", models, SOME)(make)
+
+
+copying(
+    "transposed-kept-from-no-grad",
+    "weights copied without grad, used in training",
+    lambda: False,
+)
+copying(
+    "copied-outside-autocast",
+    "the same copies, where no call is cast",
+    lambda: torch.is_autocast_enabled("cpu"),
+)
 
 
 @mutant(

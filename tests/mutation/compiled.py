@@ -15,6 +15,7 @@ from torch.nn.functional import linear
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from .conduct import each
+from .evaluation import with_weights
 from .registry import held, mutant
 
 
@@ -36,9 +37,7 @@ def to_export() -> bool:
 
 def reweighed(base: Any, module: Any, changed: dict[str, Any], input: Any, hx: Any) -> Any:
     """A call of the base class on the module with some weights changed."""
-    plain = object.__new__(base)
-    plain.__dict__ = {**module.__dict__, "_parameters": {**module._parameters, **changed}}
-    return base.forward(plain, input, hx)
+    return base.forward(with_weights(base, module, changed), input, hx)
 
 
 def dense(input: Any) -> bool:

@@ -11,6 +11,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from gatewise import impl
 
+from .compiled import reweighed
 from .gate_math import GRUS, LSTMS, State, gru, lstm
 from .registry import (
     CELLS,
@@ -23,6 +24,13 @@ from .registry import (
     register,
     stepping,
 )
+
+
+def by_operands(grad: Tensor, x: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
+    """The gradients of x Wᵀ by x and by W."""
+    g = grad.to(w.dtype)  # autocast may have made another dtype of either
+    rows, columns = g.reshape(-1, g.size(-1)), x.to(w.dtype).reshape(-1, x.size(-1))
+    return (g @ w).to(x.dtype), rows.t() @ columns
 
 
 class _Product(torch.autograd.Function):
@@ -39,9 +47,7 @@ class _Product(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
         saved = iter(ctx.saved_tensors)
         x, w = (ctx.own[n] if n in ctx.own else next(saved) for n in "xw")
-        g = grad.to(w.dtype)  # autocast may have made another dtype of either
-        rows, columns = g.reshape(-1, g.size(-1)), x.to(w.dtype).reshape(-1, x.size(-1))
-        return (g @ w).to(x.dtype), rows.t() @ columns, None
+        return *by_operands(grad, x, w), None
 
 
 def finish(kind: str, module: Any, x: Tensor, a: Tensor, state: State, suffix: str) -> State:
@@ -208,12 +214,10 @@ def _whole(base: Any, inner: bool) -> type:
         states = () if hx is None else hx if lstm else (hx,)
 
         def call(x: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
-            plain = object.__new__(base)
             own = dict(zip(weights, rest[len(states) :], strict=True))
-            plain.__dict__ = {**self.__dict__, "_parameters": {**self._parameters, **own}}
             given = rest[: len(states)]
             state = None if hx is None else given if lstm else given[0]
-            found = base.forward(plain, input._replace(data=x) if packed else x, state)
+            found = reweighed(base, self, own, input._replace(data=x) if packed else x, state)
             if cell:
                 return found if lstm else (found,)
             output, final = found

@@ -11,16 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .compiled import reweighed
 from .gate_math import State
-from .graphs import finish, gradients
+from .graphs import by_operands, finish, gradients
 from .registry import CELLS, held, mutant, register, stepping
-
-
-def _operands(grad: Tensor, x: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
-    """The gradients of x Wᵀ by x and by W."""
-    g = grad.to(w.dtype)  # autocast may have made another dtype of either
-    rows, columns = g.reshape(-1, g.size(-1)), x.to(w.dtype).reshape(-1, x.size(-1))
-    return (g @ w).to(x.dtype), rows.t() @ columns
 
 
 class _SavedByData(torch.autograd.Function):
@@ -34,7 +28,7 @@ class _SavedByData(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
         x, w, copy = ctx.saved_tensors
-        return *_operands(grad, copy if torch.is_grad_enabled() else x, w), None
+        return *by_operands(grad, copy if torch.is_grad_enabled() else x, w), None
 
 
 class _OwnVersions(torch.autograd.Function):
@@ -52,7 +46,7 @@ class _OwnVersions(torch.autograd.Function):
         w, copy = ctx.saved_tensors
         if ctx.x._version != ctx.version:
             raise RuntimeError("a state was modified after the forward pass")
-        return *_operands(grad, copy if torch.is_grad_enabled() else ctx.x, w), None
+        return *by_operands(grad, copy if torch.is_grad_enabled() else ctx.x, w), None
 
 
 def _product(function: Any) -> Any:
@@ -105,11 +99,9 @@ def _(base: Any) -> type:
             names, count = list(weights), len(states)  # `call` must keep no argument alive
 
             def call(x: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
-                plain = object.__new__(base)
                 own = dict(zip(names, rest[count:], strict=True))
-                plain.__dict__ = {**self.__dict__, "_parameters": {**self._parameters, **own}}
                 given = rest[:count] if lstm else rest[0]
-                found = base.forward(plain, x, given if count else None)
+                found = reweighed(base, self, own, x, given if count else None)
                 return found if lstm else (found,)
 
             if not torch.is_grad_enabled() or torch.compiler.is_compiling():

@@ -145,10 +145,11 @@ def in_onnxruntime(call: Recorder, *, by_dynamo: bool, dynamic: Any = None) -> N
         adapted(call.module)
     names = input_names(call)
     options: dict[str, Any] = {"input_names": names}
-    with fresh(), quiet(), refusals(), _elsewhere():
+    with quiet(), refusals(), _elsewhere():
         if by_dynamo:
             options |= {} if dynamic is None else {"dynamic_shapes": dynamic}
-            program: Any = torch.onnx.export(call.module, call.args, dynamo=True, **options)
+            with fresh():
+                program: Any = torch.onnx.export(call.module, call.args, dynamo=True, **options)
             model = program.model_proto.SerializeToString()
         else:
             file: Any = io.BytesIO()  # accepted, though the signature does not say so
