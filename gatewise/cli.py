@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 
 from .commands import check, compare, identify, merge, new_kind
-from .commands.statuses import INTERRUPTED
+from .commands.statuses import ERROR, INTERRUPTED
 
 COMMANDS = (check, compare, merge, identify, new_kind)
 
@@ -33,4 +34,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("gatewise: interrupted", file=sys.stderr)
         return INTERRUPTED
+    except Exception:  # Python's own status would be 1, which says that a subject does not hold
+        traceback.print_exc()
+        print(
+            "gatewise: an error inside Gatewise, which says nothing about a subject; please report "
+            "it as a bug of Gatewise, with this text",
+            file=sys.stderr,
+        )
+        return ERROR
     return status

@@ -116,7 +116,7 @@ def _client(url: str) -> Any:
 
 
 def _redis(url: str) -> ExampleDatabase:
+    client, month = _client(url), timedelta(days=30)  # first: it says what is not installed
     from hypothesis.extra.redis import RedisExampleDatabase
 
-    client, month = _client(url), timedelta(days=30)
     return RedisExampleDatabase(client, expire_after=month, key_prefix=b"gatewise:")

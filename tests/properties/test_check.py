@@ -16,6 +16,8 @@ from xml.etree import ElementTree
 import jsonschema
 import pytest
 
+from gatewise.cli import main
+from gatewise.commands.statuses import ERROR
 from gatewise.properties.families.catalogue import CATALOGUE
 from gatewise.properties.running.glance import GLANCE
 from gatewise.properties.running.record_file import SCHEMA
@@ -263,3 +265,13 @@ def test_two_shards_together_draw_what_one_run_draws(folder: Path) -> None:
     assert first
     assert second
     assert sorted(first + second) == sorted(whole)
+
+
+def test_an_error_of_gatewise_has_a_status_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("gatewise.properties.options.configure", lambda given: {}["no such key"])
+    assert main(["check", "torch.nn.RNN"]) == ERROR
+    said = capsys.readouterr().err
+    assert "KeyError: 'no such key'" in said
+    assert "says nothing about a subject" in said

@@ -156,3 +156,11 @@ def test_what_cannot_be_used_is_one_line(stated: str, line: str) -> None:
         check_database(configure({"--database": stated, "--subject": ["torch.nn.RNN"]}))
     assert str(caught.value).startswith(line)
     assert "\n" not in str(caught.value)
+
+
+def test_a_server_without_the_package_redis_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("redis", "hypothesis.extra.redis"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(UsageError, match="needs the package redis") as caught:
+        configure({"--database": "redis://not-installed:1", "--subject": ["torch.nn.RNN"]})
+    assert "\n" not in str(caught.value)
