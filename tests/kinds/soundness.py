@@ -1,9 +1,9 @@
 """The largest error/bound of the published kinds, each in its two forms of PyTorch.
 
 Usage: python -m tests.kinds.soundness [--seeds 3] [--profile standard] [--names TEXT]
+       [--families agreement gradients]
 
-Every form, as a cell and as a layer, is put to the families agreement and gradients in float64,
-float32 and bfloat16.  A line for each kind has the comparisons and the largest error/bound of
+Every form, as a cell and as a layer, is put to the families in float64, float32 and bfloat16.  A line for each kind has the comparisons and the largest error/bound of
 each family and precision.  The status is 1 where one is above 1, or a property does not hold.
 """
 
@@ -45,6 +45,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--profile", default="standard")
     parser.add_argument("--names", default="", help="only those whose name has this text")
+    parser.add_argument("--families", nargs="+", choices=FAMILIES, default=FAMILIES)
     args = parser.parse_args()
     torch.set_num_threads(1)
     wrong = 0
@@ -55,7 +56,7 @@ def main() -> int:
         worst: dict[tuple[str, str], float] = defaultdict(float)
         for subject in subjects(name):
             found = plans([subject], ["cpu"], list(PRECISIONS))
-            for plan in (p for p in found if p.prop.family in FAMILIES):
+            for plan in (p for p in found if p.prop.family in args.families):
                 for seed in range(args.seeds):
                     record = run(plan, profile=args.profile, seed=seed)
                     key = record.family, record.precision
@@ -68,7 +69,7 @@ def main() -> int:
             f"{family} {compared[family]} ("
             + ", ".join(f"{worst[family, p]:.3f}" for p in PRECISIONS)
             + ")"
-            for family in FAMILIES
+            for family in args.families
         ]
         print(f"{name:14} {'; '.join(parts)}", flush=True)
     return 1 if wrong else 0
