@@ -21,6 +21,7 @@ from gatewise.properties import options, session
 from gatewise.properties.reporting.causes import cause_of
 from gatewise.properties.reporting.printable import printable
 from gatewise.properties.running.glance import GLANCE, GLANCED, as_faults_show
+from gatewise.properties.running.heap import freeze
 from gatewise.properties.running.plans import Plan
 from gatewise.properties.running.record_file import RecordFile
 from gatewise.properties.running.records import HOLDS, VACUOUS, Record
@@ -83,6 +84,10 @@ class Glance:
     """A plan of which a few cases are put."""
 
     plan: Plan
+
+
+def pytest_runtest_setup() -> None:
+    freeze()
 
 
 @pytest.fixture

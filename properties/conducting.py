@@ -15,6 +15,7 @@ from .reporting.explanation import check_command
 from .resuming import decided
 from .running.engine import own_error
 from .running.glance import GLANCE
+from .running.heap import freeze
 from .running.plans import Plan
 from .running.record_file import RecordFile
 from .running.records import ERROR, Record
@@ -98,6 +99,7 @@ def worker(given: Run | Mapping[str, Any]) -> Callable[[Job], Done]:
     run = given if isinstance(given, Run) else configure(given)
 
     def do(job: Job) -> Done:
+        freeze()
         id_, part = job
         plan = run.by_id[id_]
         try:

@@ -34,7 +34,7 @@ from gatewise.reference.options import own_name, suffixes
 
 from ..cases.arrays import as_array
 from ..cases.case import Case
-from ..cases.values import ORDINARY, SATURATED, seeded
+from ..cases.values import ORDINARY, SATURATED, seeded, signs
 from ..checking.comparison import Check, Expected, agree
 from ..checking.derivatives import (
     Gradients,
@@ -314,7 +314,7 @@ def saturated_gates_give_finite_gradients(subject: Subject, case: Case, check: C
     rng = seeded(case.seed, 8)
     for name, b in case.weight_arrays.items():
         if name.startswith(f"bias_{case.biases[0]}"):
-            w[name] = SATURATED * rng.choice((-1.0, 1.0), b.shape)
+            w[name] = SATURATED * signs(rng, b.shape)
     upstream = upstream_arrays(case)
     run = record(subject, case, module=subject.build(case, w))
     run.backward(tensors(subject, case, upstream))

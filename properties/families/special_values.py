@@ -19,7 +19,7 @@ from gatewise.reference.classes import NAMED
 from gatewise.reference.formats import Array
 
 from ..cases.case import Case
-from ..cases.values import NONZERO, ORDINARY, seeded
+from ..cases.values import NONZERO, ORDINARY, seeded, signs
 from ..checking.comparison import Check, agree
 from ..checking.oracle import compare_all, expected, expected_gradients, upstream_arrays
 from ..precisions import PLAIN
@@ -166,7 +166,7 @@ def _extreme(case: Case) -> tuple[dict[str, Array], Array, Sequence[Array]]:
         one = np.zeros(shape)
         rows = one.reshape(-1, shape[-1])
         columns = rng.randint(shape[-1], size=len(rows))
-        rows[np.arange(len(rows)), columns] = value * rng.choice((-1.0, 1.0), len(rows))
+        rows[np.arange(len(rows)), columns] = value * signs(rng, (len(rows),))
         return fmt.round(one)
 
     weights = {n: w / 4 if n.startswith("weight") else w for n, w in case.weight_arrays.items()}

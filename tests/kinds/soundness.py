@@ -3,8 +3,9 @@
 Usage: python -m tests.kinds.soundness [--seeds 3] [--profile standard] [--names TEXT]
        [--families agreement gradients]
 
-Every form, as a cell and as a layer, is put to the families in float64, float32 and bfloat16.  A line for each kind has the comparisons and the largest error/bound of
-each family and precision.  The status is 1 where one is above 1, or a property does not hold.
+Every form, as a cell and as a layer, is put to the families in float64, float32 and bfloat16.
+A line for each kind has the comparisons and the largest error/bound of each family and precision.
+The status is 1 where one is above 1, or a property does not hold.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from gatewise.properties.cases.case import Case, case_from
 from gatewise.properties.cases.layouts import LAYOUTS, place
 from gatewise.properties.cases.sizes import TILE_EDGES, WORK_BUDGET, work
 from gatewise.properties.cases.strategies import cases
-from gatewise.properties.cases.values import REGIMES, every_triple, seeded, values
+from gatewise.properties.cases.values import REGIMES, every_triple, seeded, signs, values
 from gatewise.properties.checking.oracle import discriminates
 from gatewise.properties.families.catalogue import CATALOGUE
 from gatewise.properties.precisions import dtype_of
@@ -188,3 +188,12 @@ def test_two_generators_of_one_seed_are_apart_and_those_of_numpy() -> None:
         wanted = own.standard_normal(4)
         assert np.array_equal(first.standard_normal(4), wanted)
         assert np.array_equal(second.standard_normal(4), wanted)
+
+
+@pytest.mark.parametrize("shape", [(), (0, 3), (1,), (7, 5, 2)])
+def test_signs_are_those_of_choice_and_leave_the_stream_where_it_leaves_it(
+    shape: tuple[int, ...],
+) -> None:
+    ours, numpys = seeded(7, 0), seeded(7, 0)
+    np.testing.assert_array_equal(signs(ours, shape), numpys.choice((-1.0, 1.0), shape))
+    assert ours.uniform() == numpys.uniform()
