@@ -27,6 +27,8 @@ taken from the recorded formula:
 - The gradient of a weight or of a bias: one sum over the batch and all steps of time, or one sum
   for each step, added in storage in any order (`Arrived.steps`).
 - The forms of a slope (`slopes`), of `blend` and of `log_softmax`.
+- A value that a form uses twice: (1−z)∘new + z∘kept gives z two contributions, and they are added
+  to those of other uses one by one.  So each further part is one more addition (`Arrived.split`).
 
 An implementation may compute a value of the forward pass again: it lies in the same Ball.
 

@@ -55,6 +55,7 @@ class Arrived:
         "pairs",
         "pieces",
         "rows",
+        "split",
         "spread",
         "steps",
         "summed",
@@ -71,11 +72,13 @@ class Arrived:
         self.columns = self.rows = 1  # as in `Adjoint`
         self.summed = 1  # how many elements were added over an axis that was broadcast
         self.steps = 0  # into how many sums over the batch `spread` or `pairs` may be split
+        self.split = 0  # into how many more parts the contributions may be split
 
     def sum(self, shape: tuple[int, ...], ahead: int) -> Any:
         """The adjoint, as one sum in any order.
 
-        `ahead` factors follow; each may be applied to the terms in place of the sum.
+        `ahead` factors follow; each may be applied to the terms in place of the sum.  A term that
+        is split into parts means one more addition for each further part.
         """
         terms = list(self.whole)
         if self.pairs:
@@ -91,7 +94,7 @@ class Arrived:
         self.before, self.depth, d = self.terms * self.depth, 0, None
         for term in terms:
             d = plus(d, term)
-        return crossed(d, terms, ahead)
+        return crossed(d, terms, ahead + self.split)
 
     def _over_steps(self, a: Any, d: Any) -> Any:
         """Σ_t Σ_b a ⊗ d by one product over T·B rows.

@@ -73,14 +73,18 @@ class Taped(Valued):
 
     # ------------------------------------------------------------------ adjoints
 
-    def receive(self, d: Any, a: Adjoint = START, factors: int = 0) -> None:
+    def receive(self, d: Any, a: Adjoint = START, factors: int = 0, split: int = 0) -> None:
         """Add one contribution d to the adjoint, made from the adjoint `a` by so many factors.
 
-        The shape of d is that of the value, or d is summed over the axes that were broadcast.
+        The shape of d is that of the value, or d is summed over the axes that were broadcast.  An
+        implementation whose formula uses the value more often may add d in 1 + `split` parts; the
+        radius of d covers the parts.
         """
         if not self.needs:
             return
         shape: tuple[int, ...] = self.v.shape
+        if split:
+            self._arrived(a, factors).split += split
         if d.shape == shape:
             self._arrived(a, factors).whole.append(d)
             return

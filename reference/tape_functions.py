@@ -24,18 +24,20 @@ from .functions import hard_sigmoid, layer_norm, rms_norm
 from .slopes import large, product
 from .tape_adjoints import Adjoint
 from .tape_core import FUNCTIONS, UFUNCS, Taped, as_taped, record, unsupported, value
-from .tape_rules import OF_SLOPE, add_slopes, rectified, times
+from .tape_rules import OF_SLOPE, USES, add_slopes, rectified, times
 from .tape_shapes import where as plain_where
 
 
-def _of_one(function: Callable[..., Any], slope: Callable[..., Any]) -> Callable[..., Taped]:
+def _of_one(
+    function: Callable[..., Any], slope: Callable[..., Any], split: int = 0
+) -> Callable[..., Taped]:
     """The rule of an elementwise function with constants beside its argument."""
 
     def rule(x: Taped, *constants: Any) -> Taped:
         y = function(x.v, *constants)
 
         def back(a: Adjoint) -> None:
-            x.receive(times(a, slope(x.v, y, *constants)), a, OF_SLOPE)
+            x.receive(times(a, slope(x.v, y, *constants)), a, OF_SLOPE, split)
 
         return record(y, back, (x,), OF_SLOPE)
 
@@ -67,7 +69,7 @@ def _power(x: Taped, exponent: Any) -> Taped:
     return rules[exponent](x)
 
 
-_square = _of_one(np.square, square_slope)
+_square = _of_one(np.square, square_slope, USES[np.square])
 _root = _of_one(np.sqrt, sqrt_slope)
 _inverse = _of_one(np.reciprocal, reciprocal_slope)
 
@@ -167,7 +169,8 @@ def _normed(x: Taped, weight: Any, bias: Any, eps: float, centred: bool) -> Tape
             g = rounded_apart(g - np.mean(g, axis=-1, keepdims=True))
         else:
             power = np.mean(np.square(at), axis=-1, keepdims=True)
-        x.receive(through_norm(hat, g, inverse_root(power, eps), None), a, 4)
+        # The formula uses x three more times: in the mean, in the variance and in its mean.
+        x.receive(through_norm(hat, g, inverse_root(power, eps), None), a, 4, split=3)
 
     return record(v, back, [p for p in (x, w, b) if p is not None], 4)
 

@@ -20,6 +20,7 @@ from .activations import (
     settled,
     sigmoid,
 )
+from .functions import log_sigmoid, silu, softplus
 from .log_softmax import log_softmax, log_softmax_backward
 from .slopes import also_summed, large, lstm_slopes, product, relu_slope, sigmoid_slope, tanh_slope
 from .tape_adjoints import Adjoint
@@ -46,25 +47,32 @@ def times(a: Adjoint, factor: Any, at_most_one: bool = False) -> Any:
     return product(a.d, factor if at_most_one else large(factor), chain=a.chain)
 
 
+#: Function → further uses of x where it is written by others: x∘x, x∘σ(x), and max(x, 0) or
+#: min(x, 0) beside log1p(e^−|x|).
+USES: dict[Any, int] = {np.square: 1, silu: 1, softplus: 1, log_sigmoid: 1}
+
+
 def add_slopes(table: Mapping[Any, Slope], at_most_one: bool = False) -> None:
     """Give every function of the table its rule: a ufunc, or a function dispatched on its type.
 
     A slope may be above 1, unless `at_most_one`.
     """
     for function, slope in table.items():
-        rule = _elementwise(function, slope, at_most_one)
+        rule = _elementwise(function, slope, at_most_one, USES.get(function, 0))
         if isinstance(function, np.ufunc):
             UFUNCS[function] = rule
         else:
             function.register(Taped, rule)
 
 
-def _elementwise(function: Any, slope: Slope, at_most_one: bool) -> Callable[[Taped], Taped]:
+def _elementwise(
+    function: Any, slope: Slope, at_most_one: bool, split: int
+) -> Callable[[Taped], Taped]:
     def rule(x: Taped) -> Taped:
         y = function(x.v)
 
         def back(a: Adjoint) -> None:
-            x.receive(times(a, slope(x.v, y), at_most_one), a, OF_SLOPE)
+            x.receive(times(a, slope(x.v, y), at_most_one), a, OF_SLOPE, split)
 
         return record(y, back, (x,), OF_SLOPE)
 
@@ -182,6 +190,7 @@ def _(z: Taped, kept: Any, new: Any) -> Taped:
     """(1−z)∘new + z∘kept: `blend_slopes` cover its forms.
 
     The form (1−z)∘new + z∘kept rounds d∘kept and −d∘new apart, and kept − new is charged for that.
+    Each form uses one or two of its arguments twice, so their contributions have two parts.
     """
     kept, new = as_taped(kept), as_taped(new)
     return blended(blend(z.v, kept.v, new.v), z, kept, new)
@@ -193,12 +202,12 @@ def blended(v: Any, z: Taped, kept: Taped, new: Taped, gate: bool = False) -> Ta
     def back(a: Adjoint) -> None:
         to_kept, to_new = blend_slopes(constant(a.d, z.v))
         if kept.needs:
-            kept.receive(times(a, to_kept, at_most_one=gate), a, 1)
+            kept.receive(times(a, to_kept, at_most_one=gate), a, 1, split=1)
         if new.needs:
-            new.receive(times(a, to_new, at_most_one=gate), a, 1)
+            new.receive(times(a, to_new, at_most_one=gate), a, 1, split=1)
         if z.needs:
             apart = rounded_apart(constant(a.d, kept.v) - constant(a.d, new.v))
-            z.receive(times(a, apart), a, 1)
+            z.receive(times(a, apart), a, 1, split=1)
 
     return record(v, back, (z, kept, new), 1)
 
@@ -206,7 +215,9 @@ def blended(v: Any, z: Taped, kept: Taped, new: Taped, gate: bool = False) -> Ta
 @log_softmax.register
 def _(x: Taped) -> Taped:
     y = log_softmax(x.v)
-    return record(y, lambda a: x.receive(log_softmax_backward(constant(a.d, y), a.d)), (x,), None)
+    return record(
+        y, lambda a: x.receive(log_softmax_backward(constant(a.d, y), a.d), split=1), (x,), None
+    )
 
 
 @settled.register
