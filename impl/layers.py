@@ -152,7 +152,9 @@ class _Layers(nn.Module):
     def _state_shapes(self, batch: int) -> dict[str, tuple[int, int, int]]:
         rows = len(self._all_names)
         shapes = {"hidden": (rows, batch, self._state_size)}
-        return shapes | {"cell": (rows, batch, self.hidden_size)} if self.mode == "LSTM" else shapes
+        if self.mode == "LSTM":  # not by `|`: the compiler of torch 2.2 fails on it
+            shapes["cell"] = (rows, batch, self.hidden_size)
+        return shapes
 
     @property
     def _weight(self) -> Tensor:

@@ -99,14 +99,11 @@ class Layer(_Module):
         finals = []
         for index, end in enumerate(self.ends):
             w = self.weights(end, self.hidden_size, self.widths[index])
+            reverse = index % self.directions
             states = tuple(s[index] for s in starts)
-            turn = -1 if index % self.directions else 1
-            steps = []
-            for t in range(x.shape[0])[::turn]:
-                output, states = self.advance(x[t], states, w)
-                steps.append(output)
+            outputs, states = self.sweep(x.flip(0) if reverse else x, states, w)
             finals.append(states)
-            halves.append(torch.stack(steps[::turn]))
+            halves.append(outputs.flip(0) if reverse else outputs)
             if len(halves) == self.directions:
                 x, halves = torch.cat(halves, -1), []
         ended = tuple(torch.stack(s) for s in zip(*finals, strict=True))
@@ -115,6 +112,16 @@ class Layer(_Module):
         elif self.batch_first:
             x = x.transpose(0, 1)
         return x, ended if len(ended) > 1 else ended[0]
+
+    def sweep(
+        self, x: Tensor, states: tuple[Tensor, ...], w: Any
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """All steps of one direction, in order: the outputs (T, B, H), and the last states."""
+        steps = []
+        for t in range(x.shape[0]):
+            output, states = self.advance(x[t], states, w)
+            steps.append(output)
+        return torch.stack(steps), states
 
 
 def cell_of(kind: Kind, step: Step, name: str) -> type[nn.Module]:

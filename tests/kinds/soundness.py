@@ -28,16 +28,19 @@ from gatewise.reference.kinds import KINDS
 
 from .modules import cell_of, layer_of
 from .published_in_torch import FORMS
+from .scans import GATES, SCANS, scanned
 
 PRECISIONS = ("float64", "float32", "bfloat16")
 FAMILIES = ("agreement", "gradients")
 
 
 def subjects(name: str) -> Iterator[Subject]:
-    """Both forms of a kind, as cells and as layers."""
+    """Both forms of a kind, as cells and as layers, and layers by each parallel scan of it."""
     for k, form in enumerate(FORMS[name]):
         yield as_subject(cell_of(KINDS[name], form, f"{name}Cell{k}"), f"{name}Cell")
         yield as_subject(layer_of(KINDS[name], form, f"{name}{k}"), name)
+    for scan in SCANS.values() if name in GATES else ():
+        yield as_subject(scanned(name, scan), name)
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""A value that a form uses twice gets its adjoint in parts, which stay in their ball in any order."""
+"""A value that a form uses twice gets its adjoint in parts, in any order, within its ball."""
 
 from __future__ import annotations
 
