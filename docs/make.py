@@ -135,7 +135,13 @@ the same lines as one of these.
 The parameters of a subject have the names and shapes below: I is the width of the input, and H \
 the hidden size. In a layer the names end as in torch.nn: `weight_ih_l0`, `weight_ih_l1_reverse`. \
 `bias=False` leaves out every weight whose name begins with `bias`. A cell returns its states, as \
-torch.nn's cells do; where the output is none of the states, it returns `(output, states)`."""
+torch.nn's cells do; where the output is none of the states, it returns `(output, states)`.
+
+MinGRU, MinLSTM and RGLRU are linear in the old state. So a layer of them may combine its steps by \
+a parallel scan in place of a loop. The bound is derived for the loop. Layers by two scans \
+(`tests/kinds/scans.py`) keep within it: of 65,746 results and 20,756 gradients in float64, \
+float32 and bfloat16, the largest error/bound is 0.454. Where states nearly cancel, a scan may \
+round more than the loop does, and this is not covered."""
 
 
 def kinds_page() -> str:
