@@ -50,7 +50,8 @@ TABLE: dict[str, DeviceType] = {
         DeviceType(
             name="cpu",
             available=lambda: True,
-            precisions=lambda: tuple(PLAIN),
+            # torch before 2.1 has no product of float16 on the CPU.
+            precisions=lambda: tuple(p for p in PLAIN if _computes("cpu", p)),
             forks=True,
             repeats_bits=True,
         ),
@@ -123,6 +124,7 @@ def _known_to_torch(name: str) -> DeviceType:
     )
 
 
+@lru_cache
 def _computes(device: str, precision: str) -> bool:
     """Whether a device multiplies tensors of a precision."""
     try:

@@ -63,6 +63,7 @@ class Ball(Valued):
         "_T",
         "_absolute",
         "_radius",
+        "_span",
         "additions",
         "early",
         "m",
@@ -100,6 +101,7 @@ class Ball(Valued):
         self._radius: Array | None = None
         self._absolute: Array | None = None
         self._T: Ball | None = None
+        self._span: tuple[bool, bool] | None = None
 
     # ------------------------------------------------------------------ reading
 
@@ -126,6 +128,15 @@ class Ball(Valued):
     @absolute.setter
     def absolute(self, own: Array) -> None:
         self._absolute = own
+
+    @property
+    def span(self) -> tuple[bool, bool]:
+        """Whether an exact Ball has an element above 1, and one that is subnormal."""
+        if self._span is None:
+            own = self.absolute
+            subnormal = (own < self.precision.storage.eta) & (own > 0.0)
+            self._span = bool((own > 1.0).any()), bool(subnormal.any())
+        return self._span
 
     @property
     def magnitude(self) -> Array:

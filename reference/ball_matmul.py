@@ -28,7 +28,8 @@ def matmul(a: Ball, b: Ball) -> Ball:
         rounded = p.u_products * m
         r = rounded if r is None else r + rounded
     ra, rb = (None if x.exact else x.radius for x in (a, b))
-    lost = flushed(p, (abs_a, ra), (abs_b, rb))
+    spans = tuple(x.span if x.exact else None for x in (a, b))
+    lost = flushed(p, (abs_a, ra), (abs_b, rb), *spans)
     if lost is not None:
         r = lost if r is None else r + lost
     return Ball(a.v @ b.v, p, r, m, a.v.shape[-1], 0, p.stores)
@@ -38,7 +39,13 @@ def matmul(a: Ball, b: Ball) -> Ball:
 Factor = tuple[Array, "Array | None"]
 
 
-def flushed(p: Precision, a: Factor, b: Factor) -> Array | None:
+#: `Ball.span` of an exact factor, or None.
+Span = tuple[bool, bool] | None
+
+
+def flushed(
+    p: Precision, a: Factor, b: Factor, span_a: Span = None, span_b: Span = None
+) -> Array | None:
     """What the matrix product a @ b loses where it takes subnormal entries of a factor as zeros.
 
     A CPU's products of 16 bits do so (Intel SDM, VDPBF16PS: denormals are zero).  The floor of a
@@ -46,7 +53,12 @@ def flushed(p: Precision, a: Factor, b: Factor) -> Array | None:
     nothing is lost beyond the floor.
     """
     lost: Array | None = None
-    for (own, radius), (others, others_radius), second in ((a, b, False), (b, a, True)):
+    for (own, radius), (others, others_radius), span, others_span, second in (
+        (a, b, span_a, span_b, False),
+        (b, a, span_b, span_a, True),
+    ):
+        if (span is not None and not span[1]) or (others_span is not None and not others_span[0]):
+            continue
         large = others if others_radius is None else others + others_radius
         if not (large > 1.0).any():
             continue

@@ -30,7 +30,7 @@ def _back_through(p: Precision, v: Array, radius: Array, w: Ball) -> Sum:
     r, m = dot(radius, w.absolute), dot(own + radius, w.absolute)
     if p.u_products:
         r = r + p.u_products * m
-    lost = flushed(p, (own, radius), (w.absolute, None))
+    lost = flushed(p, (own, radius), (w.absolute, None), span_b=w.span)
     if lost is not None:
         r = r + lost
     return v @ w.v, r, m
