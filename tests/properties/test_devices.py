@@ -10,6 +10,7 @@ import torch
 from gatewise.properties import devices
 from gatewise.properties.devices import DeviceError, another_than, resolve, row_of, type_of
 from gatewise.properties.families.catalogue import CATALOGUE
+from gatewise.properties.options import UsageError, configure
 from gatewise.properties.running.engine import run
 from gatewise.properties.running.plans import Plan, plans
 from gatewise.properties.running.records import HOLDS
@@ -55,6 +56,17 @@ def test_a_type_that_torch_knows_needs_no_row(monkeypatch: pytest.MonkeyPatch) -
     on = list(plans([BUILTIN["torch.nn.LSTM"]], ["privateuseone"], ["float32"]))
     assert on == []
     devices._known_to_torch.cache_clear()
+
+
+def test_a_cpu_without_a_product_of_float16_has_no_plan_in_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(devices, "_computes", lambda device, precision: precision != "float16")
+    found = plans([BUILTIN["torch.nn.LSTM"]], ["cpu"], ["float16", "bfloat16"])
+    assert {p.precision for p in found} == {"bfloat16"}
+    line = "--precision 'float16': cpu has float64, float32, bfloat16"
+    with pytest.raises(UsageError, match=line):
+        configure({"--precision": ["float16"], "--subject": ["torch.nn.LSTM"]})
 
 
 def test_a_device_with_an_index_is_of_its_type() -> None:
