@@ -43,6 +43,16 @@ class DeviceType:
     torch_name: str = ""
 
 
+@lru_cache
+def _computes(device: str, precision: str) -> bool:
+    """Whether a device multiplies tensors of a precision."""
+    try:
+        one = torch.ones(1, 1, dtype=dtype_of(precision), device=device)
+        return bool((one @ one == 1).all())
+    except Exception:  # a backend may lack any operation
+        return False
+
+
 #: Name → type of device.
 TABLE: dict[str, DeviceType] = {
     d.name: d
@@ -122,16 +132,6 @@ def _known_to_torch(name: str) -> DeviceType:
         seed=getattr(module, "manual_seed_all", getattr(module, "manual_seed", lambda n: None)),
         memory=module if hasattr(module, "reset_peak_memory_stats") else None,
     )
-
-
-@lru_cache
-def _computes(device: str, precision: str) -> bool:
-    """Whether a device multiplies tensors of a precision."""
-    try:
-        one = torch.ones(1, 1, dtype=dtype_of(precision), device=device)
-        return bool((one @ one == 1).all())
-    except Exception:  # a backend may lack any operation
-        return False
 
 
 def available() -> list[str]:
