@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
-
-# One thread for each worker: set before torch is imported, since its pools read it once.
-for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")
 
 import pytest
 
 if importlib.util.find_spec("gatewise.reference") is None:
     raise pytest.UsageError("gatewise is not installed here: python -m pip install -e .")
+
+from gatewise.commands.variables import set_variables
+
+set_variables()  # before torch is imported
 
 from gatewise.properties import options, session
 from gatewise.properties.reporting.causes import cause_of

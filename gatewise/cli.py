@@ -10,15 +10,14 @@ from collections.abc import Sequence
 
 from .commands import check, compare, identify, merge, new_kind
 from .commands.statuses import ERROR, INTERRUPTED
+from .commands.variables import set_variables
 
 COMMANDS = (check, compare, merge, identify, new_kind)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    # One thread for each process; NumPy and torch, which no line above imports, read it once.
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(name, "1")
+    set_variables()  # no line above imports NumPy or torch
     parser = argparse.ArgumentParser(
         prog="gatewise", description="Verification of recurrent networks by properties."
     )
