@@ -199,17 +199,11 @@ def test_an_input_without_use_and_no_upstream_give_zeros() -> None:
             assert not ball.radius.any()
 
 
-def test_a_function_is_added_by_one_line() -> None:
-    add_slopes({np.square: lambda x, y: 2.0 * x})
-    try:
-        a = {"x": np.arange(3.0)}
-        assert gradients(lambda t: [np.square(t["x"])], a, [np.ones(3)])[1]["x"].tolist() == [
-            0,
-            2,
-            4,
-        ]
-    finally:
-        del UFUNCS[np.square]
+def test_a_function_is_added_by_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(UFUNCS, np.square, UFUNCS[np.square])  # so that it is there again
+    add_slopes({np.square: lambda x, y: 3.0 * x})
+    found = gradients(lambda t: [np.square(t["x"])], {"x": np.arange(3.0)}, [np.ones(3)])[1]
+    assert found["x"].tolist() == [0, 3, 6]
 
 
 def test_a_taped_value_shows_what_it_holds() -> None:
