@@ -12,7 +12,7 @@ _imported = 0
 
 
 def freeze() -> None:
-    """Leave what is alive out of all later collections, if many modules are not left out yet.
+    """Leave what is alive out of all later collections, if many modules were imported.
 
     torch with its compilers has half a million objects.  torch's compiler, and claims about memory,
     ask for full collections, and each of them would visit all these objects.
@@ -20,8 +20,7 @@ def freeze() -> None:
     Call this only in a process that runs Gatewise alone: what is alive now is never collected.
     """
     global _imported
-    # A claim that counts what calls leave behind takes all back in.
-    if len(sys.modules) > _imported + _MANY or not gc.get_freeze_count():
+    if len(sys.modules) > _imported + _MANY:
         gc.collect()
         gc.freeze()
         _imported = len(sys.modules)

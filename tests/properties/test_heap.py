@@ -23,6 +23,7 @@ def collected(x: object) -> bool:
 def test_what_is_alive_is_left_out_when_many_modules_are_new(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(heap, "_imported", 0)  # a claim about growth takes all back in
     heap.freeze()
     assert not collected(torch.nn.LSTM.__dict__["forward"])
     own = [[1]]
@@ -32,13 +33,6 @@ def test_what_is_alive_is_left_out_when_many_modules_are_new(
         monkeypatch.setitem(sys.modules, f"new_{k}", ModuleType(f"new_{k}"))
     heap.freeze()
     assert not collected(own)
-
-
-def test_what_a_claim_takes_back_in_is_left_out_again() -> None:
-    gc.unfreeze()
-    assert collected(torch.nn.LSTM.__dict__["forward"])
-    heap.freeze()
-    assert not collected(torch.nn.LSTM.__dict__["forward"])
 
 
 def test_a_cycle_that_begins_later_is_collected() -> None:
