@@ -17,27 +17,23 @@ from .function_slopes import (
     hard_sigmoid_slope,
     maximum_slope,
     reciprocal_slope,
-    sqrt_slope,
-    square_slope,
 )
 from .functions import hard_sigmoid, layer_norm, rms_norm
 from .slopes import large, product
 from .tape_adjoints import Adjoint
 from .tape_core import FUNCTIONS, UFUNCS, Taped, as_taped, record, unsupported, value
-from .tape_rules import OF_SLOPE, USES, add_slopes, rectified, times
+from .tape_rules import OF_SLOPE, add_slopes, rectified, times
 from .tape_shapes import where as plain_where
 
 
-def _of_one(
-    function: Callable[..., Any], slope: Callable[..., Any], split: int = 0
-) -> Callable[..., Taped]:
+def _of_one(function: Callable[..., Any], slope: Callable[..., Any]) -> Callable[..., Taped]:
     """The rule of an elementwise function with constants beside its argument."""
 
     def rule(x: Taped, *constants: Any) -> Taped:
         y = function(x.v, *constants)
 
         def back(a: Adjoint) -> None:
-            x.receive(times(a, slope(x.v, y, *constants)), a, OF_SLOPE, split)
+            x.receive(times(a, slope(x.v, y, *constants)), a, OF_SLOPE)
 
         return record(y, back, (x,), OF_SLOPE)
 
@@ -63,15 +59,11 @@ def _divide(x: Any, y: Any) -> Taped:
 
 
 def _power(x: Taped, exponent: Any) -> Taped:
-    rules = {2.0: _square, 0.5: _root, -1.0: _inverse}
-    if not isinstance(exponent, int | float) or exponent not in rules:
+    functions = {2.0: np.square, 0.5: np.sqrt, -1.0: np.reciprocal}
+    if not isinstance(exponent, int | float) or exponent not in functions:
         raise TypeError("x ** n has a rule for n = 2, 0.5 and -1 only: write x * x * x for 3")
-    return rules[exponent](x)
-
-
-_square = _of_one(np.square, square_slope, USES[np.square])
-_root = _of_one(np.sqrt, sqrt_slope)
-_inverse = _of_one(np.reciprocal, reciprocal_slope)
+    powered: Taped = UFUNCS[functions[exponent]](x)
+    return powered
 
 
 def _extreme(ufunc: np.ufunc, first: bool) -> Callable[[Any, Any], Taped]:

@@ -6,7 +6,7 @@ import os
 
 #: Each unless it is set already.  One thread for each process, since there is one for each core.
 #: oneDNN keeps 1,024 compiled kernels by default, one for each shape, and a shape rarely comes
-#: again: that is a quarter of the memory of a run.
+#: again: they are about a fifth of the memory of a run.
 VARIABLES = {
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
