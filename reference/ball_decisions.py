@@ -2,6 +2,12 @@
 
 A comparison is certain where the two Balls do not meet.  Where they meet, a correct implementation
 may find either, and the result of `np.where` is a Ball that contains both of its sides.
+
+**x − max(x, y)** is 0 where x is the larger for certain, however far x itself is off: the maximum
+is x.  So the exponent of a stabilised exponential may be known where x is not.  An implementation
+may have x as a sum, and subtract the maximum from a part of it first, as in log f + (m − m').  It
+forms each term of x once, so the errors of the terms cancel.  What is left are the roundings of the
+additions: once in the maximum and once in the difference.
 """
 
 from __future__ import annotations
@@ -127,6 +133,38 @@ def either(first: Ball, *others: Ball) -> Ball:
     return settled_ball(first.precision, first.v, r)
 
 
+class Extreme(Ball):
+    """max or min of two Balls, which knows them: see x − max(x, y) in the module."""
+
+    __slots__ = ("sides",)
+
+    sides: tuple[Ball, Ball]
+
+    def __sub__(self, other: Any) -> Ball:
+        return self._difference(other, super().__sub__(other))
+
+    def __rsub__(self, other: Any) -> Ball:
+        return self._difference(other, super().__rsub__(other))
+
+    def _difference(self, other: Any, ball: Ball) -> Ball:
+        """`ball`, the difference from `other`: its radius is less where `other` was chosen."""
+        if not any(side is other for side in self.sides):
+            return ball
+        # The side that won equals the extreme in float64 too, and the loser does not meet it.
+        chosen = (other.v == self.v) & apart(*self.sides)
+        terms = _terms(other)
+        left = terms._sum(ball.v, terms.settled()).radius
+        return settled_ball(self.precision, ball.v, np.where(chosen, left, ball.radius))
+
+
+def _terms(x: Ball) -> Ball:
+    """The sum that x is, of terms that are known; one that is stored may be used unstored too."""
+    terms = x[...]
+    terms.r, terms.m, terms.products, terms._radius = None, x.magnitude, 0, None
+    terms.roundings = max(x.roundings, x.precision.stores)
+    return terms
+
+
 def _extreme(ufunc: np.ufunc) -> Callable[[Ball, Ball], Ball]:
     """max or min: it rounds nothing, and the loser counts as far as it reaches past the winner."""
 
@@ -135,7 +173,9 @@ def _extreme(ufunc: np.ufunc) -> Callable[[Ball, Ball], Ball]:
         past = [ball.radius - np.abs(v - ball.v) * _DOWN for ball in (a, b)]
         if a.exact and b.exact:
             return Ball(v, a.precision)
-        return settled_ball(a.precision, v, np.maximum(np.maximum(*past), 0.0))
+        result = Extreme(v, a.precision, np.maximum(np.maximum(*past), 0.0))
+        result._radius, result.sides = result.r, (a, b)
+        return result
 
     return extreme
 

@@ -9,17 +9,21 @@ is rounded itself.  The sum, 1/n and the mean may be stored.
 - *Two passes*, Σ(x−m)²/n with a mean that is off by e: Σ(x−m−e)² = Σ(x−m)² + n e².
 - *Running* (Welford 1962), or merged from chunks (Chan, Golub & LeVeque 1983), where the smaller
   part is added to the larger one: from parts of a ≥ b terms, with w = ab/(a+b) and δ the difference
-  of their means, m ← m_a + δ b/(a+b) and M ← M_a + M_b + δ²w, at last σ² = M/n.  Σδ²w = nσ², and
-  Σw ≤ nL with L = max(1, log₂n/2), since each term is in the smaller part of at most log₂n merges.
-  - Each new mean is rounded once, off by uA, and averages the errors of its parts.  By induction
-    over the merges that gives (n+1)/2·uA in all.
-  - What is added to a mean is rounded three times.  As b ≤ 2w, n times what this adds to the error
-    of the mean is at most 3uΣ2w|δ| ≤ 6u·nσ√L, by Cauchy–Schwarz.
-  - A part of k terms with the sum of squares M_k is off by 6u√(L M_k/k) for the same reason, and
-    w ≤ b.  So Σ w(e_a + e_b)² ≤ 4·36u²L·nσ²·(1 + log₂n), where 1 + log₂n ≤ 3L.  With
-    E = u((n/2+1)A + 24σ√L) for the error of each δ, Σ w|δ|·error ≤ nσ√L·E.
-  - Welford multiplies the difference from the old mean by that from the new one, which is
-    (1−1/k)δ ≥ δ/2, so each δ²w is off by 3w(|δ|E + E²), and σ² by 3Eσ√L + 3E²L.
+  of their means, m ← m_a + δ b/(a+b) and M ← M_a + M_b + δ²w, at last σ² = M/n.  M = Σδ²w = nσ².
+  - The error e of a mean is the average of those of its parts and two more.  The new mean is
+    rounded once, by uA.  In a part of k terms these make uA Σ(a+b)/k ≤ uA ((k+1)/2 − 1/k).
+  - What is added is rounded three times, 3u|δ|b/(a+b), which makes 3uΣb|δ|/k.  By Cauchy–Schwarz
+    that is at most 3u√(log₂k M_k/k): Σb²/w ≤ k log₂k, since b²/w = b(1 + b/a) is at most
+    a log₂((a+b)/a) + b log₂((a+b)/b), with equality for a = b.
+  - e_a + e_b moves δ, so M by at most 2Σw|δ|(e_a+e_b) + Σw(e_a+e_b)².  Welford multiplies the
+    difference from the old mean by that from the new one, (1−1/k)δ ≥ δ/2.  So in both ways M moves
+    by at most 3Σw(|δ|E + E²) ≤ 3(√M R + R²), where E is the larger of e_a + e_b and the error of
+    the new mean, and R² = ΣwE².
+  - Of the first part of e, E ≤ 1.125 uA(a+b)/2, and Σw(a+b)² = (n³−n)/3.  So its R is at most
+    0.325 uA n√n.
+  - Of the second, w E² ≤ 18u² log₂n (M_a b + M_b a + δ²w/2)/(a+b).  Each δ²w is in parts that grow
+    from 2 terms to n, and 1 − s/s' ≤ log(s'/s).  So R² ≤ 18u² log₂n (log(n/2) + ½) nσ².
+  With ρ = R/√n, σ² is off by 3ρ(σ + ρ).  A δ that is off by E adds less than 4nu of each part.
 Each square passes at most n+8 roundings: two of its difference, its own, three of w or 1/n and the
 product with it, and the additions.
 
@@ -96,9 +100,9 @@ def _variance(a: Ball, axis: Axis) -> tuple[Array, Array, Array]:
     moved = 2.0 * average(np.abs(d) * r) + average(r * r)
     far = v + moved
     most, average_size = np.max(size, axis=axis, keepdims=True), average(size)
-    root, spread = np.sqrt(far), max(1.0, 0.5 * math.log2(n))
-    apart = p.u_accumulation * ((0.5 * n + 1.0) * most + 24.0 * math.sqrt(spread) * root)
-    running = 3.0 * apart * (math.sqrt(spread) * root + spread * apart)
+    root = np.sqrt(far)
+    apart = _running(p, n, 0.325 * n * most, root, 18.0 * (math.log(max(n, 2) / 2.0) + 0.5))
+    running = 3.0 * apart * (root + apart)
     by_mean = np.maximum(running, _mean_error(p, n, average_size) ** 2)
     # A difference may be stored, and so may the square, the sum, 1/n and the mean.
     rate = gamma(n + 8, p.u_accumulation) + p.stores * gamma(6, p.u)
@@ -114,6 +118,13 @@ def _mean_error(p: Precision, n: int, average_size: Array) -> Array:
     rate = gamma(n + 1, p.u_accumulation) + p.stores * gamma(3, p.u)
     floor = UNDERFLOW_SLACK * (3.0 * p.stores * p.storage.eta + n * p.accumulation.eta)
     error: Array = SLACK * (rate * average_size + np.minimum(average_size, floor))
+    return error
+
+
+def _running(p: Precision, n: int, most: Array, root: Array, squared: float) -> Array:
+    """u·(most + σ√(squared·log₂n)) of n terms, with what is of second order (see the module)."""
+    u = p.u_accumulation
+    error: Array = u * (1.0 + 4.0 * n * u) * (most + math.sqrt(squared * math.log2(max(n, 1))) * root)
     return error
 
 
@@ -193,8 +204,7 @@ def _(x: Ball, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Ball:
     moved, least = _propagated(d, r, q, v, mv, eps, centred=True)
     t, rt = _scale(p, least, own, eps)
     # The error of a running mean, or of one from the sum.
-    root = np.sqrt(max(1.0, 0.5 * math.log2(n)) * (v + mv + own))
-    running = p.u_accumulation * (0.5 * (n + 1) * most + 6.0 * root)
+    running = _running(p, n, (0.5 * (n + 1) - 1.0 / n) * most, np.sqrt(v + mv + own), 9.0)
     e = np.maximum(SLACK * running, _mean_error(p, n, far_m))
     moved = moved + e * (t + rt) + (np.abs(d) + q) * rt
     factors = x.absolute + far_m + q + e, t + rt

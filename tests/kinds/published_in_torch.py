@@ -284,11 +284,11 @@ def slstm(x: Tensor, s: States, w: Any) -> Result:
 
 
 def slstm_softplus(x: Tensor, s: States, w: Any) -> Result:
-    h, c, n, m = s
+    h, c, n, old = s
     i, f, z, o = (linear(h, w.weight_hh, w.bias) + linear(x, w.weight_ih)).chunk(4, -1)
-    f = m - softplus(-f)
-    m = torch.max(i, f)
-    i, f = (i - m).exp(), (f - m).exp()
+    f = -softplus(-f)
+    m = torch.max(i, old + f)
+    i, f = (i - m).exp(), (old - m + f).exp()
     c = torch.addcmul(i * tanh(z), f, c)
     n = i + n * f
     h = c / n * sigmoid(o)

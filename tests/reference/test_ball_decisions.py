@@ -11,7 +11,7 @@ import pytest
 from gatewise.reference.ball import Ball, exact
 from gatewise.reference.ball_decisions import either
 from gatewise.reference.formats import PRECISIONS, SLACK, Array, Precision
-from tests.reference.simulated import NAMES, draws, moved, worst
+from tests.reference.simulated import NAMES, Library, draws, libraries, moved, worst
 
 P = PRECISIONS["float32"]
 
@@ -105,6 +105,48 @@ def test_a_maximum_is_as_uncertain_as_what_reaches_past_it() -> None:
     assert radius[2] == 1.0
     both = np.maximum(exact(np.ones(2), P), exact(np.zeros(2), P))
     assert not both.radius.any()
+
+
+#: Orders of s + t − m, where m is the maximum or minimum of s + t and another value.
+ORDERS: dict[str, Callable[[Library, Array, Array, Array], Array]] = {
+    "in turn": lambda lib, s, t, m: lib.held(lib.held(s + t) - m),
+    "first with t": lambda lib, s, t, m: lib.held(s + lib.held(t - m)),
+    "first with s": lambda lib, s, t, m: lib.held(t + lib.held(s - m)),
+    "rounded once": lambda lib, s, t, m: lib.held(s + t - m),
+    "negative": lambda lib, s, t, m: -lib.held(lib.held(m - s) - t),
+}
+
+
+@pytest.mark.parametrize("precision", NAMES)
+@pytest.mark.parametrize("extreme", [np.maximum, np.minimum])
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_sum_and_its_maximum_cancel_in_every_order(
+    order: str, extreme: Any, precision: str
+) -> None:
+    largest, p = 0.0, PRECISIONS[precision]
+    for lib in libraries(precision):
+        for seed in range(4):
+            first, to_s, second, to_t = near_ties(p, seed)
+            third, to_y = moved(np.roll(first.v, 5), p, seed + 2, 0.05)
+            x = first + second
+            ball = x - extreme(x, third)
+            assert np.array_equal((extreme(x, third) - x).radius, ball.radius, equal_nan=True)
+            m = lib.store(extreme(lib.store(to_s + to_t), to_y))
+            got = ORDERS[order](lib, to_s, to_t, m)
+            inside = np.isfinite(got) & np.isfinite(ball.v)
+            largest = max(largest, worst(ball[inside], got[inside]))
+    assert 0.5 <= largest <= 1, largest
+
+
+def test_what_an_argument_is_off_by_cancels_against_its_maximum() -> None:
+    x = Ball(np.array([3.0, 1.0, 2.0]), P, np.array([0.5, 0.5, 0.5]))
+    y = Ball(np.array([1.0, 3.0, 2.0]), P, np.array([0.25, 0.25, 0.25]))
+    radius = (x - np.maximum(x, y)).radius
+    assert radius[0] <= 8 * P.u * 3.0
+    assert radius[1] >= 0.75
+    assert radius[2] >= 0.75
+    # Another Ball of the same value is another value.
+    assert (x[...] - np.maximum(x, y)).radius[0] >= 1.0
 
 
 def test_a_cut_confines_its_result() -> None:
