@@ -123,8 +123,8 @@ def _mean_error(p: Precision, n: int, average_size: Array) -> Array:
 
 def _running(p: Precision, n: int, most: Array, root: Array, squared: float) -> Array:
     """u·(most + σ√(squared·log₂n)) of n terms, with what is of second order (see the module)."""
-    u = p.u_accumulation
-    error: Array = u * (1.0 + 4.0 * n * u) * (most + math.sqrt(squared * math.log2(max(n, 1))) * root)
+    u, deviations = p.u_accumulation, math.sqrt(squared * math.log2(max(n, 1)))
+    error: Array = u * (1.0 + 4.0 * n * u) * (most + deviations * root)
     return error
 
 
