@@ -87,6 +87,10 @@ LAYERS = _those("layers", lambda c: c.drop_in and not c.cell)
 #: Those that a step declares have weights of other names, and what torch.nn says of its own
 #: equations and initial weights is not said of them.
 DECLARED = _those("declared kinds", lambda c: KINDS[c.kind].declared is not None)
+DECLARED_LAYERS = _those(
+    "layers of declared kinds",
+    lambda c: c.drop_in and not c.cell and KINDS[c.kind].declared is not None,
+)
 NAMED = _those(
     "layers and cells with torch.nn's weights",
     lambda c: c.drop_in and KINDS[c.kind].declared is None,

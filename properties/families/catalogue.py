@@ -32,6 +32,7 @@ from . import (
 )
 from .compilation import dynamic as compilation  # it imports the other half, `claims`
 from .dropout import claims as dropout
+from .dropout import every_mask as dropout_every_mask
 from .dropout import training as dropout_training
 from .memory import growth as memory  # it imports the other half, `memory.claims`
 from .paths import errors as path_errors
@@ -51,6 +52,7 @@ _MODULES = (
     lengths,
     dropout,
     dropout_training,  # a part of the family dropout
+    dropout_every_mask,  # a part of the family dropout
     special_values,
     parameters,
     interface,

@@ -70,7 +70,8 @@ def diagnose(
     except Unsupported:  # a further case asks for what the subject does not offer
         return found
     except Exception as error:
-        note = f"the subject raised {type(error).__name__} during the diagnosis: {error}"
+        # Whether the subject raised it, or Gatewise did, is not known here.
+        note = f"the diagnosis ended with {type(error).__name__}: {error}"
         found = replace(found, note=note)
     return found
 

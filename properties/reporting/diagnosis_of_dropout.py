@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 
 from gatewise.reference.ball import Ball, exact
+from gatewise.reference.classes import DECLARED
 
 from ..cases.arrays import as_array
 from ..cases.case import Case
@@ -32,11 +33,14 @@ from .backward_passes import Condition, observed, seen_of
 from .diagnosis_of_calls import changed_arguments
 from .diagnosis_of_gradients import explained
 from .factors_of_gradients import Seen
-from .faults_of_dropout import masks, modes, patterns, scales, shown_case
+from .faults_of_dropout import masks, modes, patterns, scales, scales_by_trial, shown_case
 
 
 def dropout_diagnosis(subject: Subject, case: Case) -> Iterator[Diagnosis]:
     """Yield the diagnosis of dropout as far as it is known; an empty one if all is right."""
+    if subject.like in DECLARED:
+        yield Diagnosis(faults=tuple(scales_by_trial(subject, case)))
+        return
     for look in (scales, masks, modes, _changes):
         names = tuple(dict.fromkeys(look(subject, case)))
         if names:

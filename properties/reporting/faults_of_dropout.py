@@ -18,6 +18,7 @@ from gatewise.reference.ball import Ball
 from ..cases.arrays import as_array
 from ..cases.case import Case
 from ..checking.oracle import expected
+from ..families.dropout.every_mask import tried
 from ..families.dropout.masks import (
     Mask,
     outputs_with,
@@ -132,6 +133,26 @@ def scales(subject: Subject, case: Case) -> Iterator[str]:
         yield "dropped after the last layer too"
     elif all(_on_the_input(subject, c) for c in cases):
         yield "the input dropped too"
+
+
+def scales_by_trial(subject: Subject, case: Case) -> Iterator[str]:
+    """`scales` of a declared kind: every mask is tried, with each factor."""
+    cases = [shown_case(case, p, hidden_size=2, batch=3, time=2) for p in PROBABILITIES]
+    calls = []
+    for own in cases:
+        with seeded_generators(subject, 1):
+            calls.append((own, subject.run(own, subject.build(own).train())))
+    if all(tried(own).explain(got) for own, got in calls):
+        return
+    undropped = [expected(own.but(dropout=0.0)) for own in cases]
+    pairs = zip(calls, undropped, strict=True)
+    if not any(outside(as_array(got[n]), want[n]).any() for (_, got), want in pairs for n in want):
+        yield "nothing dropped in training"
+        return
+    for title, of in _FACTORS.items():
+        if all(tried(own, of(own.dropout)).explain(got) for own, got in calls):
+            yield title
+            return
 
 
 def _after_the_last(subject: Subject, case: Case) -> bool:

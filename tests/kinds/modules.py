@@ -62,7 +62,7 @@ class Cell(_Module):
 
 
 class Layer(_Module):
-    """A layer with torch.nn's constructor; it has no dropout and takes tensors alone."""
+    """A layer with torch.nn's constructor; it takes tensors alone."""
 
     gatewise_unsupported: ClassVar = {"packed": "it takes tensors alone"}
 
@@ -73,10 +73,11 @@ class Layer(_Module):
         num_layers: int = 1,
         bias: bool = True,
         batch_first: bool = False,
+        dropout: float = 0.0,
         bidirectional: bool = False,
     ) -> None:
         super().__init__()
-        self.hidden_size, self.batch_first = hidden_size, batch_first
+        self.hidden_size, self.batch_first, self.dropout = hidden_size, batch_first, dropout
         ways = ("", "_reverse")[: 1 + bidirectional]
         self.ends = [f"_l{k}{end}" for k in range(num_layers) for end in ways]
         self.directions = len(ways)
@@ -106,12 +107,17 @@ class Layer(_Module):
             halves.append(outputs.flip(0) if reverse else outputs)
             if len(halves) == self.directions:
                 x, halves = torch.cat(halves, -1), []
+                x = self.between(x) if index + 1 < len(self.ends) else x
         ended = tuple(torch.stack(s) for s in zip(*finals, strict=True))
         if unbatched:
             x, ended = x.squeeze(1), tuple(s.squeeze(1) for s in ended)
         elif self.batch_first:
             x = x.transpose(0, 1)
         return x, ended if len(ended) > 1 else ended[0]
+
+    def between(self, x: Tensor) -> Tensor:
+        """What the next layer reads of the output of a layer."""
+        return torch.dropout(x, self.dropout, self.training)
 
     def sweep(
         self, x: Tensor, states: tuple[Tensor, ...], w: Any

@@ -58,9 +58,12 @@ def seeded_generators(subject: Subject, seed: int) -> Iterator[None]:
         yield
 
 
-def scale(case: Case, shape: tuple[int, ...], kept: Any = True) -> Ball:
-    """A mask of `shape`: 1/(1−p), rounded once, where `kept`, else 0."""
-    value = np.where(kept, 1.0 / (1.0 - case.dropout), 0.0) * np.ones(shape)
+def scale(
+    case: Case, shape: tuple[int, ...], kept: Any = True, factor: float | None = None
+) -> Ball:
+    """A mask of `shape`: 1/(1−p), or another factor, rounded once, where `kept`, else 0."""
+    factor = 1.0 / (1.0 - case.dropout) if factor is None else factor
+    value = np.where(kept, factor, 0.0) * np.ones(shape)
     return Ball(value, case.rounding, case.rounding.u * value)
 
 
