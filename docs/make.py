@@ -141,7 +141,14 @@ MinGRU, MinLSTM and RGLRU are linear in the old state. So a layer of them may co
 a parallel scan in place of a loop. The bound is derived for the loop. Layers by two scans \
 (`tests/kinds/scans.py`) keep within it: of 65,746 results and 20,756 gradients in float64, \
 float32 and bfloat16, the largest error/bound is 0.454. Where states nearly cancel, a scan may \
-round more than the loop does, and this is not covered."""
+round more than the loop does, and this is not covered.
+
+The bound sees small errors of a weight. One weight of a layer in float32 was made larger by one \
+part in a thousand, in 960 cases of each kind (`python bench/sharpness.py --kinds --cases 120 \
+--runs 8`). The bound sees it in 81 to 94 % of them, for LayerNormGRU in 79 and for LayerNormLSTM \
+in 70. `assert_close`, with its default tolerances and beside the right layer's own results, sees \
+71 to 92 %. In 4 to 18 % the error changes no rounded result at all. A norm takes out most of \
+what one weight changes, and a norm of few units magnifies what rounding changes."""
 
 
 def kinds_page() -> str:
