@@ -18,6 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from gatewise.commands.variables import VARIABLES
 from gatewise.properties.levels import HARDENING
 
 from .all import MUTANTS
@@ -62,7 +63,7 @@ def seconds(name: str, by_pytest: bool, jobs: int) -> tuple[float | None, float]
         process = subprocess.Popen(
             [sys.executable, "-u", "-W", "ignore", *command],
             cwd=ROOT,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            env={**os.environ, **VARIABLES},
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,

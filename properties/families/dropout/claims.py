@@ -45,12 +45,13 @@ FAMILY = Family("dropout")
 PROBABILITIES = ("0.5", "0.25", "0.75")
 
 
-def _with_dropout(case: Case) -> Case:
+def with_dropout(case: Case) -> Case:
+    """The case with the probability that its variant is."""
     return case.but(dropout=float(case.variant))
 
 
 def _evaluated(case: Case) -> tuple[Case, list[Array]]:
-    return _with_dropout(case).but(num_layers=2 + case.seed % 2, training=False), []
+    return with_dropout(case).but(num_layers=2 + case.seed % 2, training=False), []
 
 
 def _deep(case: Case) -> tuple[Case, list[Array]]:
@@ -133,10 +134,10 @@ def certain_dropout_silences_between_layers(subject: Subject, case: Case, check:
     share=0.2,
     num_layers=1,
     variants=(*PROBABILITIES, "1.0"),
-    one_call=lambda case: (_with_dropout(case), []),
+    one_call=lambda case: (with_dropout(case), []),
 )
 def single_layer_drops_nothing(subject: Subject, case: Case, check: Check) -> None:
-    case = _with_dropout(case)
+    case = with_dropout(case)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch warns that the option has no effect here
         module = subject.build(case).train()
@@ -161,7 +162,7 @@ def _showing(subject: Subject, case: Case) -> tuple[Any, dict[str, Array]]:
     variants=PROBABILITIES,
 )
 def survivors_are_scaled(subject: Subject, case: Case, check: Check) -> None:
-    case = _with_dropout(case)
+    case = with_dropout(case)
     module, weights = _showing(subject, case)
     with seeded_generators(subject, case.seed):
         mask, got = run_showing(subject, case, module, check, weights)
@@ -183,7 +184,7 @@ def survivors_are_scaled(subject: Subject, case: Case, check: Check) -> None:
     variants=PROBABILITIES,
 )
 def equals_reference_given_its_mask(subject: Subject, case: Case, check: Check) -> None:
-    case = _with_dropout(case)
+    case = with_dropout(case)
     module, weights = _showing(subject, case)
     with seeded_generators(subject, case.seed):
         mask, _ = run_showing(subject, case, module, check, weights)
@@ -207,7 +208,7 @@ def equals_reference_given_its_mask(subject: Subject, case: Case, check: Check) 
 )
 def backward_uses_the_forward_mask(subject: Subject, case: Case, check: Check) -> None:
     # Each unit reads an input of its own, so the gradient of each input belongs to one unit.
-    case = _with_dropout(case)
+    case = with_dropout(case)
     case = case.but(input_size=case.options.output_size, layout="contiguous")
     module, weights = _showing(subject, case)
     inputs, start = showing_input(case), showing_states(case)
@@ -234,7 +235,7 @@ def backward_uses_the_forward_mask(subject: Subject, case: Case, check: Check) -
 def _many(case: Case, num_layers: int = 2) -> Case:
     """The case with 2048 units in a mask, or twice as many when bidirectional."""
     hidden = 16 + (case.proj_size > 0)
-    return _with_dropout(case).but(
+    return with_dropout(case).but(
         num_layers=num_layers,
         input_size=4,
         hidden_size=hidden,
@@ -354,7 +355,7 @@ def each_layer_draws_its_mask(subject: Subject, case: Case, check: Check) -> Non
     variants=PROBABILITIES,
 )
 def seed_reproduces_the_mask(subject: Subject, case: Case, check: Check) -> None:
-    case = _with_dropout(case)
+    case = with_dropout(case)
     module, weights = _showing(subject, case)
     runs = []
     for _ in range(2):
@@ -386,7 +387,7 @@ def probability_may_be_changed(subject: Subject, case: Case, check: Check) -> No
         subject.run(case, module, x=x, state=states)
         module.dropout = float(case.variant)
         output = subject.run(case, module, x=x, state=states)["output"]
-    case = _with_dropout(case)
+    case = with_dropout(case)
     if case.dropout in (0.0, 1.0):
         kept = case.dropout == 0.0
         fate = f"all {'kept' if kept else 'dropped'}"

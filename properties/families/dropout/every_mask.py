@@ -33,7 +33,7 @@ from ...checking.derivatives import compare_gradients, record, tensors
 from ...checking.oracle import expected, expected_gradients, upstream_arrays
 from ...precisions import PLAIN
 from ...subjects.protocol import Results, Subject, Unsupported
-from .claims import FAMILY, PROBABILITIES
+from .claims import FAMILY, PROBABILITIES, with_dropout
 from .masks import Mask, scale, seeded_generators, time_major
 
 #: Sizes that have at most 256 masks of a row.
@@ -149,10 +149,6 @@ def fitting(check: Check, case: Case, results: Results) -> list[list[Mask]]:
     return [list(under.masks[column <= 1.0]) for column in ratios.T]
 
 
-def _with_dropout(case: Case) -> Case:
-    return case.but(dropout=float(case.variant))
-
-
 @FAMILY.claims(
     "In training every result is that of the reference under some mask: each output of a layer "
     "reaches the next layer either as 0 or scaled by 1/(1−p), and nothing else is dropped.",
@@ -166,7 +162,7 @@ def _with_dropout(case: Case) -> Case:
     variants=PROBABILITIES,
 )
 def some_mask_gives_the_results(subject: Subject, case: Case, check: Check) -> None:
-    case = _with_dropout(case)
+    case = with_dropout(case)
     module = subject.build(case).train()
     with seeded_generators(subject, case.seed):
         got = subject.run(case, module)
@@ -186,7 +182,7 @@ def some_mask_gives_the_results(subject: Subject, case: Case, check: Check) -> N
     variants=PROBABILITIES,
 )
 def gradients_are_those_of_the_same_mask(subject: Subject, case: Case, check: Check) -> None:
-    case = _with_dropout(case)
+    case = with_dropout(case)
     upstream = upstream_arrays(case)
     module = subject.build(case).train()
     with seeded_generators(subject, case.seed):
@@ -212,7 +208,7 @@ def gradients_are_those_of_the_same_mask(subject: Subject, case: Case, check: Ch
 
 def _many(case: Case) -> Case:
     """The case with 512 rows, each with two units in its mask of one step."""
-    return _with_dropout(case).but(
+    return with_dropout(case).but(
         batch=512,
         time=1,
         hidden_size=2,

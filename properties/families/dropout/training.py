@@ -24,7 +24,7 @@ from ...precisions import PLAIN, SHORT
 from ...subjects.protocol import Subject
 from ..gradients import SHARE
 from ..memory.claims import MODIFYING, unmodified
-from .claims import FAMILY, PROBABILITIES
+from .claims import FAMILY, PROBABILITIES, with_dropout
 from .masks import (
     read,
     scale,
@@ -73,7 +73,7 @@ def _bounded(case: Case) -> Case:
     variants=PROBABILITIES,
 )
 def gradients_equal_reference_given_their_mask(subject: Subject, case: Case, check: Check) -> None:
-    case = _bounded(case.but(dropout=float(case.variant)))
+    case = _bounded(with_dropout(case))
     mask, upstream = mask_of(subject, case, check), upstream_arrays(case)
     module = subject.build(case).train()
     with drawing(subject, case):
