@@ -128,13 +128,12 @@ def _returned(case: Case, results: Results) -> dict[str, Array]:
     }
 
 
-def fitting(check: Check, case: Case, results: Results) -> list[list[Mask]]:
+def fitting(check: Check, under: Tried, results: Results) -> list[list[Mask]]:
     """For each row, the masks (T, D·R) under which its results are within the bound.
 
     Raises `Mismatch` where there is none, with the element that is wrong under the nearest mask.
     """
-    under = tried(case)
-    got = _returned(case, results)
+    got = _returned(under.case, results)
     if set(got) != set(under.balls):
         check.same("the names of the results", sorted(got), sorted(under.balls))
     for name, ball in under.balls.items():
@@ -166,7 +165,7 @@ def some_mask_gives_the_results(subject: Subject, case: Case, check: Check) -> N
     module = subject.build(case).train()
     with seeded_generators(subject, case.seed):
         got = subject.run(case, module)
-    fitting(check, case, got)
+    fitting(check, tried(case), got)
 
 
 @FAMILY.claims(
@@ -188,7 +187,7 @@ def gradients_are_those_of_the_same_mask(subject: Subject, case: Case, check: Ch
     with seeded_generators(subject, case.seed):
         run = record(subject, case, module=module)
         run.backward(tensors(subject, case, upstream))
-    masks = list(islice(product(*fitting(check, case, run.results)), _MOST + 1))
+    masks = list(islice(product(*fitting(check, tried(case), run.results)), _MOST + 1))
     if len(masks) > _MOST:
         return  # the results do not tell the mask
     failures = []
@@ -232,10 +231,9 @@ def _told(subject: Subject, case: Case, check: Check, calls: int) -> list[npt.ND
     found = []
     with seeded_generators(subject, case.seed):
         for _ in range(calls):
-            got = subject.run(case, module)
-            fitting(check, case, got)
-            nearest = np.argmin(under.ratios(_returned(case, got)), axis=0)
-            found.append(under.masks[nearest, 0][clear])
+            masks = fitting(check, under, subject.run(case, module))
+            # A clear row has one mask, which fits.
+            found.append(np.array([m[0][0] for m, one in zip(masks, clear, strict=True) if one]))
     return found
 
 
