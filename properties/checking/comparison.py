@@ -46,6 +46,17 @@ def bin_of(ratio: float) -> int:
     return 0 if ratio <= 0.0 else min(BINS - 1, max(0, math.frexp(ratio)[1] - 1 + BINS))
 
 
+def error_over_bound(
+    actual: Array, value: Array, bound: Array, finite: npt.NDArray[np.bool_]
+) -> Array:
+    """|actual − value| / bound, and 0 where not `finite`: there is nothing to compare with."""
+    with np.errstate(all="ignore"):
+        error = np.abs(actual - value)
+        ratio = np.where(error == 0, 0.0, error / bound)
+    # A NaN or an infinity where a finite number is expected counts as an infinite error.
+    return np.where(finite, np.where(np.isfinite(actual), ratio, np.inf), 0.0)
+
+
 @dataclass
 class Check:
     """Compares results and counts the comparisons; each run of a property has one.
@@ -95,11 +106,7 @@ class Check:
             return
         self.comparisons += 1
         self.elements += bounded
-        with np.errstate(all="ignore"):
-            error = np.abs(actual - expected.value)
-            ratio = np.where(error == 0, 0.0, error / expected.bound)
-        # A NaN or an infinity where a finite number is expected counts as an infinite error.
-        ratio = np.where(finite, np.where(np.isfinite(actual), ratio, np.inf), 0.0)
+        ratio = error_over_bound(actual, expected.value, expected.bound, finite)
         worst = float(ratio.max())
         if not worst <= 1.0:
             raise Mismatch(_explain(name, actual, expected, ratio))

@@ -23,6 +23,7 @@ from ..families.dropout.masks import (
     Mask,
     outputs_with,
     seeded_generators,
+    seeded_run,
     showing_input,
     showing_states,
     showing_weights,
@@ -138,10 +139,7 @@ def scales(subject: Subject, case: Case) -> Iterator[str]:
 def scales_by_trial(subject: Subject, case: Case) -> Iterator[str]:
     """`scales` of a declared kind: every mask is tried, with each factor."""
     cases = [shown_case(case, p, hidden_size=2, batch=3, time=2) for p in PROBABILITIES]
-    calls = []
-    for own in cases:
-        with seeded_generators(subject, 1):
-            calls.append((own, subject.run(own, subject.build(own).train())))
+    calls = [(own, seeded_run(subject, own, subject.build(own).train(), 1)) for own in cases]
     if all(tried(own).explain(got) for own, got in calls):
         return
     undropped = [expected(own.but(dropout=0.0)) for own in cases]

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from gatewise.reference.classes import LAYERS, NAMED_LAYERS
 from gatewise.reference.formats import Array
@@ -24,7 +23,7 @@ from ...checking.comparison import Check, bits
 from ...checking.oracle import compare_all, expected, expected_gradients, upstream_arrays
 from ...devices import row_of
 from ...precisions import PLAIN
-from ...subjects.protocol import Results, Subject, Unsupported
+from ...subjects.protocol import Subject, Unsupported
 from ..property import Family
 from .masks import (
     Mask,
@@ -34,6 +33,7 @@ from .masks import (
     run_showing,
     scale,
     seeded_generators,
+    seeded_run,
     showing_input,
     showing_states,
     showing_weights,
@@ -65,11 +65,6 @@ def _silenced(case: Case) -> tuple[Case, list[Array]]:
     return case, [zeros] * (case.num_layers - 1)
 
 
-def _seeded_run(subject: Subject, case: Case, module: nn.Module, seed: int) -> Results:
-    with seeded_generators(subject, seed):
-        return subject.run(case, module)
-
-
 @FAMILY.claims(
     "In evaluation nothing is dropped, whatever the probability, and also after a call in "
     "training.",
@@ -83,9 +78,9 @@ def _seeded_run(subject: Subject, case: Case, module: nn.Module, seed: int) -> R
 def evaluation_drops_nothing(subject: Subject, case: Case, check: Check) -> None:
     case, _ = _evaluated(case)
     module, want = subject.build(case), expected(case)
-    compare_all(check, _seeded_run(subject, case, module, case.seed), want)
-    _seeded_run(subject, case, module.train(), case.seed)
-    again = _seeded_run(subject, case, module.eval(), case.seed)
+    compare_all(check, seeded_run(subject, case, module, case.seed), want)
+    seeded_run(subject, case, module.train(), case.seed)
+    again = seeded_run(subject, case, module.eval(), case.seed)
     compare_all(check, again, want, "after a call in training: ")
 
 
@@ -102,7 +97,7 @@ def evaluation_drops_nothing(subject: Subject, case: Case, check: Check) -> None
 def zero_probability_drops_nothing(subject: Subject, case: Case, check: Check) -> None:
     case, _ = _deep(case)
     module, want = subject.build(case).train(), expected(case)
-    first, second = (_seeded_run(subject, case, module, case.seed + k) for k in (0, 1))
+    first, second = (seeded_run(subject, case, module, case.seed + k) for k in (0, 1))
     compare_all(check, first, want)
     compare_all(check, second, want, "under another seed, ")
     if row_of(subject.device).repeats_bits:
@@ -123,7 +118,7 @@ def zero_probability_drops_nothing(subject: Subject, case: Case, check: Check) -
 )
 def certain_dropout_silences_between_layers(subject: Subject, case: Case, check: Check) -> None:
     case, masks = _silenced(case)
-    got = _seeded_run(subject, case, subject.build(case).train(), case.seed)
+    got = seeded_run(subject, case, subject.build(case).train(), case.seed)
     compare_all(check, got, expected(case, masks=masks))
 
 
@@ -141,7 +136,7 @@ def single_layer_drops_nothing(subject: Subject, case: Case, check: Check) -> No
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch warns that the option has no effect here
         module = subject.build(case).train()
-    compare_all(check, _seeded_run(subject, case, module, case.seed), expected(case))
+    compare_all(check, seeded_run(subject, case, module, case.seed), expected(case))
 
 
 def _showing(subject: Subject, case: Case) -> tuple[Any, dict[str, Array]]:
@@ -191,7 +186,7 @@ def equals_reference_given_its_mask(subject: Subject, case: Case, check: Check) 
     trained = subject.build(case)
     if case.seed % 2:
         subject.run(case, trained.eval())
-    got = _seeded_run(subject, case, trained.train(), case.seed)
+    got = seeded_run(subject, case, trained.train(), case.seed)
     compare_all(check, got, expected(case, masks=[scale(case, mask.shape, mask)]))
 
 
@@ -253,7 +248,7 @@ def _masks(subject: Subject, case: Case, check: Check, calls: int) -> list[Mask]
         return [run_showing(subject, case, module, check, weights)[0] for _ in range(calls)]
 
 
-def _equal_by_chance(case: Case) -> Fraction:
+def equal_by_chance(case: Case) -> Fraction:
     """The probability that two independent draws are both kept or both dropped."""
     p = Fraction(case.dropout)
     return p * p + (1 - p) * (1 - p)
@@ -294,7 +289,7 @@ def units_are_dropped_independently(subject: Subject, case: Case, check: Check) 
         even, odd = (np.take(mask, np.arange(k, mask.shape[axis], 2), axis) for k in (0, 1))
         label = f"neighbouring {name} kept or dropped together"
         equal = int(np.count_nonzero(even == odd))
-        check_rate(check, label, equal, even.size, _equal_by_chance(case))
+        check_rate(check, label, equal, even.size, equal_by_chance(case))
 
 
 @FAMILY.claims(
@@ -312,7 +307,7 @@ def each_call_draws_its_mask(subject: Subject, case: Case, check: Check) -> None
     first, second = _masks(subject, case, check, 2)
     equal = int(np.count_nonzero(first == second))
     label = "units kept or dropped in both of two calls"
-    check_rate(check, label, equal, first.size, _equal_by_chance(case))
+    check_rate(check, label, equal, first.size, equal_by_chance(case))
 
 
 @FAMILY.claims(

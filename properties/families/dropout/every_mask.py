@@ -28,13 +28,13 @@ from ...cases.arrays import as_array
 from ...cases.case import Case
 from ...cases.values import ORDINARY
 from ...checking.binomial import check_rate
-from ...checking.comparison import Check, Expected, Mismatch
+from ...checking.comparison import Check, Expected, Mismatch, error_over_bound
 from ...checking.derivatives import compare_gradients, record, tensors
 from ...checking.oracle import expected, expected_gradients, upstream_arrays
 from ...precisions import PLAIN
 from ...subjects.protocol import Results, Subject, Unsupported
-from .claims import FAMILY, PROBABILITIES, with_dropout
-from .masks import Mask, scale, seeded_generators, time_major
+from .claims import FAMILY, PROBABILITIES, equal_by_chance, with_dropout
+from .masks import Mask, scale, seeded_generators, seeded_run, time_major
 
 #: Sizes that have at most 256 masks of a row.
 _FEW = {"hidden": 2, "time": 2, "batch": 3}
@@ -62,10 +62,7 @@ class Tried:
         for name, ball in self.balls.items():
             finite = np.isfinite(ball.v) & np.isfinite(ball.radius)
             every = np.tile(got[name], (1, len(self.masks), 1))
-            with np.errstate(all="ignore"):
-                error = np.abs(every - ball.v)
-                ratio = np.where(error == 0, 0.0, error / ball.radius)
-            ratio = np.where(finite, np.where(np.isfinite(every), ratio, np.inf), 0.0)
+            ratio = error_over_bound(every, ball.v, ball.radius, finite)
             worst = np.maximum(worst, ratio.max(axis=(0, 2), initial=0.0))
         return worst.reshape(len(self.masks), self.rows)
 
@@ -98,10 +95,11 @@ def every_mask(case: Case) -> Mask:
 def tried(case: Case, factor: float | None = None) -> Tried:
     """The results of a case of two layers under every mask, with 1/(1−p) or another factor."""
     masks = every_mask(case)
-    count, rows = len(masks), 1 if case.batch is None else case.batch
+    count, x = len(masks), time_major(case, case.input_array)
+    rows = x.shape[1]
     lengths = None if case.lengths is None else case.lengths * count
     fold = case.but(batch=count * rows, batch_first=False, lengths=lengths, with_state=True)
-    x = np.tile(time_major(case, case.input_array), (1, count, 1))
+    x = np.tile(x, (1, count, 1))
     states = [np.tile(_batched(case, s), (1, count, 1)) for s in case.state_arrays]
     kept = np.repeat(np.moveaxis(masks, 0, 1), rows, axis=1)
     balls = expected(
@@ -162,9 +160,7 @@ def fitting(check: Check, under: Tried, results: Results) -> list[list[Mask]]:
 )
 def some_mask_gives_the_results(subject: Subject, case: Case, check: Check) -> None:
     case = with_dropout(case)
-    module = subject.build(case).train()
-    with seeded_generators(subject, case.seed):
-        got = subject.run(case, module)
+    got = seeded_run(subject, case, subject.build(case).train(), case.seed)
     fitting(check, tried(case), got)
 
 
@@ -268,7 +264,6 @@ def rate_of_some_mask_is_binomial(subject: Subject, case: Case, check: Check) ->
 )
 def each_call_and_row_draws_some_mask(subject: Subject, case: Case, check: Check) -> None:
     case = _many(case)
-    p = Fraction(case.dropout)
     first, second = _told(subject, case, check, 2)
     half = len(first) // 2 * 2
     for label, a, b in (
@@ -276,4 +271,4 @@ def each_call_and_row_draws_some_mask(subject: Subject, case: Case, check: Check
         ("units kept or dropped in both of two rows", first[:half:2], first[1:half:2]),
     ):
         equal = int(np.count_nonzero(a == b))
-        check_rate(check, label, equal, a.size, p * p + (1 - p) * (1 - p))
+        check_rate(check, label, equal, a.size, equal_by_chance(case))

@@ -58,6 +58,12 @@ def seeded_generators(subject: Subject, seed: int) -> Iterator[None]:
         yield
 
 
+def seeded_run(subject: Subject, case: Case, module: Any, seed: int) -> Results:
+    """The results of a call of a module, from the state of the generators that a seed gives."""
+    with seeded_generators(subject, seed):
+        return subject.run(case, module)
+
+
 def scale(
     case: Case, shape: tuple[int, ...], kept: Any = True, factor: float | None = None
 ) -> Ball:
